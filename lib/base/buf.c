@@ -1,0 +1,198 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+void
+buf_free(struct buf *b)
+{
+	free(b->data);
+	*b = BUF_INIT(b->max);
+}
+
+void
+buf_reset(struct buf *b)
+{
+	b->len = 0;
+	b->err = HL_OK;
+	if (b->data)
+		b->data[0] = '\0';
+}
+
+char *
+buf_reserve(struct buf *b, size_t n)
+{
+	size_t cap = b->cap ? b->cap : 64;
+	char *data;
+
+	if (b->err)
+		return NULL;
+	if (n > b->max || b->len > b->max - n) {
+		b->err = HL_TOO_LARGE;
+		return NULL;
+	}
+	if (b->len + n + 1 <= b->cap)
+		return b->data + b->len;
+	while (cap < b->len + n + 1)
+		cap += cap / 2 + 1;
+	data = realloc(b->data, cap);
+	if (data == NULL) {
+		b->err = HL_NO_MEMORY;
+		return NULL;
+	}
+	b->data = data;
+	b->cap = cap;
+	return data + b->len;
+}
+
+void
+buf_grow(struct buf *b, size_t n)
+{
+	b->len += n;
+	b->data[b->len] = '\0';
+}
+
+void
+buf_add(struct buf *b, const void *bytes, size_t n)
+{
+	char *p = buf_reserve(b, n);
+
+	if (p == NULL)
+		return;
+	if (n)
+		memcpy(p, bytes, n);
+	buf_grow(b, n);
+}
+
+void
+buf_puts(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
+
+void
+buf_putc(struct buf *b, char c)
+{
+	buf_add(b, &c, 1);
+}
+
+void
+buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	char *p;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0 || (p = buf_reserve(b, (size_t)n)) == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(p, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	buf_grow(b, (size_t)n);
+}
+
+void
+buf_int(struct buf *b, int64_t value)
+{
+	char digits[20], *p = digits + sizeof(digits);
+	uint64_t v = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+	do
+		*--p = (char)('0' + v % 10);
+	while (v /= 10);
+	if (value < 0)
+		buf_putc(b, '-');
+	buf_add(b, p, (size_t)(digits + sizeof(digits) - p));
+}
+
+void
+buf_consume(struct buf *b, size_t n)
+{
+	if (n == 0)
+		return;
+	memmove(b->data, b->data + n, b->len - n + 1);
+	b->len -= n;
+}
+
+char *
+buf_steal(struct buf *b)
+{
+	char *data = b->data;
+
+	*b = BUF_INIT(b->max);
+	return data;
+}
+
+enum hl_err
+buf_err(const struct buf *b)
+{
+	return b->err;
+}
+
+void
+buf_json(struct buf *b, const char *s, size_t n)
+{
+	static const char hex[] = "0123456789abcdef";
+	static const char short_form[] = "btn\vfr";	/* \v stands for none */
+	size_t from = 0;
+
+	buf_putc(b, '"');
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s[i];
+		char esc[6] = { '\\', (char)c };
+		size_t len = 2;
+
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		if (c >= '\b' && c <= '\r' && c != '\v')
+			esc[1] = short_form[c - '\b'];
+		else if (c < 0x20) {
+			memcpy(esc, "\\u00", 4);
+			esc[4] = hex[c >> 4];
+			esc[5] = hex[c & 15];
+			len = 6;
+		}
+		buf_add(b, s + from, i - from);
+		buf_add(b, esc, len);
+		from = i + 1;
+	}
+	buf_add(b, s + from, n - from);
+	buf_putc(b, '"');
+}
+
+void
+buf_json_str(struct buf *b, const char *s)
+{
+	if (s == NULL)
+		buf_puts(b, "null");
+	else
+		buf_json(b, s, strlen(s));
+}
+
+void
+buf_base64(struct buf *b, const void *bytes, size_t n)
+{
+	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *in = bytes;
+	char *p = buf_reserve(b, (n + 2) / 3 * 4);
+
+	if (p == NULL)
+		return;
+	for (size_t i = 0; i < n; i += 3) {
+		uint32_t v = (uint32_t)in[i] << 16;
+
+		if (i + 1 < n)
+			v |= (uint32_t)in[i + 1] << 8;
+		if (i + 2 < n)
+			v |= in[i + 2];
+		*p++ = set[v >> 18];
+		*p++ = set[v >> 12 & 63];
+		*p++ = i + 1 < n ? set[v >> 6 & 63] : '=';
+		*p++ = i + 2 < n ? set[v & 63] : '=';
+	}
+	buf_grow(b, (n + 2) / 3 * 4);
+}

@@ -1,0 +1,46 @@
+/*
+ * buf.h - a growing byte buffer with a cap.
+ *
+ * A buffer that hits its cap or runs out of memory remembers that and ignores what is added afterwards, so that a
+ * writer checks once, at the end, with buf_err().  data is NUL-terminated after every successful addition (the NUL is
+ * not counted in len); it is NULL while nothing was added.
+ */
+#ifndef HL_BUF_H
+#define HL_BUF_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct buf {
+	char		*data;
+	size_t		 len;
+	size_t		 cap;
+	size_t		 max;	/* bytes; adding beyond it fails with HL_TOO_LARGE */
+	enum hl_err	 err;
+};
+
+#define BUF_INIT(limit)	((struct buf){ .max = (limit) })
+
+void	 buf_free(struct buf *);		/* also resets; the cap stays */
+void	 buf_reset(struct buf *);		/* empties, keeps the memory, forgets the error */
+void	 buf_add(struct buf *, const void *, size_t);
+void	 buf_puts(struct buf *, const char *);
+void	 buf_putc(struct buf *, char);
+void	 buf_printf(struct buf *, const char *, ...) __attribute__((format(printf, 2, 3)));
+void	 buf_int(struct buf *, int64_t);
+char	*buf_reserve(struct buf *, size_t);	/* room for n bytes at the end, or NULL; then buf_grow() */
+void	 buf_grow(struct buf *, size_t);	/* n of the reserved bytes were written */
+void	 buf_consume(struct buf *, size_t);	/* drops n bytes from the front */
+char	*buf_steal(struct buf *);		/* the caller frees it with free(3); the buffer is empty then */
+enum hl_err buf_err(const struct buf *) HL_MUST_CHECK;
+
+/* "text" as a JSON string with its quotes.  Bytes must be UTF-8 (as everything that came in has been checked to be). */
+void	 buf_json(struct buf *, const char *, size_t);
+void	 buf_json_str(struct buf *, const char *);	/* NULL gives null */
+/* Standard base64 with padding (RFC 4648, section 4). */
+void	 buf_base64(struct buf *, const void *, size_t);
+
+#endif

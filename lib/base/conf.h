@@ -1,0 +1,137 @@
+/*
+ * conf.h - every setting, written once (conf.c's table).
+ *
+ * Settings are environment variables.  The table gives the parser, the defaults, `helpline config explain`, the manual
+ * page and the README's table; a test holds them together.  conf_load() fails with a sentence that names the setting,
+ * where it was read and what is allowed.
+ */
+#ifndef HL_CONF_H
+#define HL_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_URL };
+
+/*   member              name                      type         default   low  high  meaning */
+#define CONF_SETTINGS(X)											\
+	X(port,			"PORT",			CONF_INT,	"3000",	1, 65535,			\
+	    "Port that ./run listens on; the next free one is used and reported if it is taken")		\
+	X(environment,		"APP_ENV",		CONF_TEXT,	"development", 0, 64,			\
+	    "Shown by /health; NODE_ENV is the old name")							\
+	X(openai_key,		"OPENAI_API_KEY",	CONF_SECRET,	"",	0, 4096,			\
+	    "Key of the model server; with neither this nor OPENAI_BASE_URL the offline responder answers")	\
+	X(openai_url,		"OPENAI_BASE_URL",	CONF_URL,	"",	0, 2048,			\
+	    "Any OpenAI-compatible server, with its version path; https://api.openai.com/v1 when only a key is set") \
+	X(openai_model,		"OPENAI_MODEL",		CONF_TEXT,	"gpt-4o-mini", 1, 256,			\
+	    "Chat model")											\
+	X(fallback_key,		"FALLBACK_API_KEY",	CONF_SECRET,	"",	0, 4096,			\
+	    "Key of the second model server, tried when the first fails")					\
+	X(fallback_url,		"FALLBACK_BASE_URL",	CONF_URL,	"",	0, 2048,			\
+	    "Second model server; https://api.openai.com/v1 when only its key is set")				\
+	X(fallback_model,	"FALLBACK_MODEL",	CONF_TEXT,	"gpt-4o-mini", 1, 256,			\
+	    "Model asked there")										\
+	X(gemini_key,		"GEMINI_API_KEY",	CONF_SECRET,	"",	0, 4096,			\
+	    "Shorthand: Gemini's OpenAI-compatible server as the second one")					\
+	X(gemini_model,		"GEMINI_MODEL",		CONF_TEXT,	"gemini-2.5-flash", 1, 256,		\
+	    "Model asked there")										\
+	X(system_prompt,	"SYSTEM_PROMPT",	CONF_TEXT,	"",	0, 16384,			\
+	    "What the assistant is told about itself; empty means the built-in text")				\
+	X(turn_timeout_ms,	"TURN_TIMEOUT",		CONF_INT,	"60000", 100, 600000,			\
+	    "Milliseconds that an answer may take, retries and the second server included")			\
+	X(max_tokens,		"MAX_ANSWER_TOKENS",	CONF_INT,	"800",	16, 32768,			\
+	    "Longest answer asked of the model, in tokens")							\
+	X(history,		"MAX_CONVERSATION_HISTORY", CONF_INT,	"10",	1, 200,				\
+	    "Messages sent to the model as context")								\
+	X(redis_host,		"REDIS_HOST",		CONF_TEXT,	"localhost", 1, 255,			\
+	    "Host of the Redis server")										\
+	X(redis_port,		"REDIS_PORT",		CONF_INT,	"6379",	1, 65535,			\
+	    "Its port")												\
+	X(redis_password,	"REDIS_PASSWORD",	CONF_SECRET,	"",	0, 1024,			\
+	    "Its password")											\
+	X(redis_socket,		"REDIS_SOCKET",		CONF_TEXT,	"",	0, 4096,			\
+	    "Unix socket of the Redis server; wins over REDIS_HOST")						\
+	X(redis_url,		"REDIS_URL",		CONF_SECRET,	"",	0, 4096,			\
+	    "redis://[user:password@]host[:port][/db], rediss:// with TLS, or unix:///path; wins over all others")	\
+	X(knowledge_path,	"KNOWLEDGE_PATH",	CONF_TEXT,	"",	0, 4096,			\
+	    "Folder of Markdown and text files that answers draw on; empty means the sample")			\
+	X(knowledge_index,	"KNOWLEDGE_INDEX",	CONF_TEXT,	"",	0, 4096,			\
+	    "File of the search index; empty means in memory")							\
+	X(escalation_confidence, "ESCALATION_CONFIDENCE", CONF_REAL,	"0.5",	0, 1,				\
+	    "An answer below it is handed to a person")								\
+	X(escalation_keywords,	"ESCALATION_KEYWORDS",	CONF_TEXT,	"",	0, 16384,			\
+	    "Comma-separated words and phrases that hand over; empty means the default list, none means no keywords") \
+	X(session_timeout_ms,	"SESSION_TIMEOUT",	CONF_INT,	"1800000", 100, 31536000000,		\
+	    "Milliseconds of inactivity after which a session is forgotten")					\
+	X(escalation_keep_ms,	"ESCALATION_KEEP",	CONF_INT,	"2592000000", 1000, 31536000000,	\
+	    "Milliseconds for which an open escalation keeps its conversation from being forgotten")		\
+	X(daily_spend_limit,	"DAILY_SPEND_LIMIT",	CONF_TEXT,	"",	0, 64,				\
+	    "Tokens a day (200000tokens) or money (5.00); at the limit the model is not asked")		\
+	X(frontend_url,		"FRONTEND_URL",		CONF_TEXT,	"",	0, 8192,			\
+	    "Comma-separated origins of pages elsewhere that may call; * allows all")				\
+	X(rate_limits,		"RATE_LIMITS",		CONF_SWITCH,	"on",	0, 0,				\
+	    "Limits by visitor, session and address; off for load tests or behind another limiter")		\
+	X(rate_address,		"RATE_LIMIT_ADDRESS",	CONF_INT,	"1200",	1, 1000000,			\
+	    "Requests a minute from one address")								\
+	X(rate_visitor,		"RATE_LIMIT_VISITOR",	CONF_INT,	"240",	1, 1000000,			\
+	    "Messages a minute from one userId")								\
+	X(rate_session,		"RATE_LIMIT_SESSION",	CONF_INT,	"120",	1, 1000000,			\
+	    "Messages a minute in one session")									\
+	X(max_message,		"MAX_MESSAGE_BYTES",	CONF_INT,	"16384", 16, 131072,			\
+	    "Longest message a customer may send, in bytes of UTF-8")						\
+	X(max_waiting,		"MAX_WAITING_TURNS",	CONF_INT,	"12000", 1, 1000000,			\
+	    "Answers that one program works on at once; past it messages are refused with 503")		\
+	X(secrets_dir,		"HELPLINE_SECRETS",	CONF_TEXT,	"/etc/helpline/secrets", 1, 4096,	\
+	    "Folder of the sealing keys, mode 0700")								\
+	X(front_socket,		"HELPLINE_FRONT",	CONF_TEXT,	"/run/helpline/front.sock", 1, 107,	\
+	    "nginx's private unix socket, by which pushd reaches the events program")				\
+	X(ping_interval_ms,	"SOCKET_PING_INTERVAL",	CONF_INT,	"25000", 50, 600000,			\
+	    "Milliseconds between two heartbeats of a socket")							\
+	X(ping_timeout_ms,	"SOCKET_PING_TIMEOUT",	CONF_INT,	"20000", 50, 600000,			\
+	    "Milliseconds a socket has to answer one")								\
+	X(connect_timeout_ms,	"SOCKET_CONNECT_TIMEOUT", CONF_INT,	"45000", 50, 600000,			\
+	    "Milliseconds a socket has to join a namespace")							\
+	X(socket_max_payload,	"SOCKET_MAX_PAYLOAD",	CONF_INT,	"1000000", 1024, 16777216,		\
+	    "Longest packet of a socket, in bytes")								\
+	X(max_sockets,		"MAX_SOCKETS",		CONF_INT,	"20000", 1, 1000000,			\
+	    "Sockets that one pushd holds; past it a new one gets 503")					\
+	X(log_level,		"LOG_LEVEL",		CONF_TEXT,	"info",	1, 16,				\
+	    "error, warn, info or debug")
+
+struct conf {
+#define CONF_MEMBER_CONF_TEXT(m)	const char *m;
+#define CONF_MEMBER_CONF_SECRET(m)	const char *m;
+#define CONF_MEMBER_CONF_URL(m)		const char *m;
+#define CONF_MEMBER_CONF_INT(m)		int64_t m;
+#define CONF_MEMBER_CONF_REAL(m)	double m;
+#define CONF_MEMBER_CONF_SWITCH(m)	bool m;
+#define X(member, name, type, value, low, high, meaning) CONF_MEMBER_##type(member)
+	CONF_SETTINGS(X)
+#undef X
+	char	*storage;	/* the strings above point into it */
+};
+
+/* Reads the environment.  On failure *problem holds the sentence. */
+enum hl_err conf_load(struct conf *, struct buf *problem) HL_MUST_CHECK;
+void	 conf_free(struct conf *);
+
+/* What the table says, for people and for tests. */
+struct conf_entry {
+	const char	*name;
+	enum conf_type	 type;
+	const char	*value;		/* the default */
+	double		 low, high;	/* of a number, or of a text's length */
+	const char	*meaning;
+};
+const struct conf_entry *conf_entries(size_t *count);
+
+/*
+ * A .env file (NAME=VALUE lines; # comments; optional "export "; single or double quotes; CRLF): sets what the
+ * environment does not have yet.  A line that cannot be understood fails with its number in *problem.
+ */
+enum hl_err conf_load_file(const char *path, struct buf *problem) HL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,23 @@
+/*
+ * log.h - one line an event to standard error: time, level, program, event, then key=value pairs.
+ *
+ * Never log a secret, a token, a session id or a customer's words.  Values are escaped, so input cannot forge a line.
+ * The library itself does not log (a caller would report the same failure again); programs and the turn engine's
+ * outcome line do.
+ */
+#ifndef HL_LOG_H
+#define HL_LOG_H
+
+#include <stddef.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+void	 log_init(const char *program, enum log_level most);
+
+/*
+ * log_line(LOG_LEVEL_INFO, "turn", "outcome", "answered", "provider", name, NULL): pairs of strings, ended by NULL.
+ * A value may be NULL and is printed as "-".
+ */
+void	 log_line(enum log_level, const char *event, ...) __attribute__((sentinel));
+
+#endif

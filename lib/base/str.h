@@ -1,0 +1,32 @@
+/*
+ * str.h - text: UTF-8, folding, words.
+ */
+#ifndef HL_STR_H
+#define HL_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+/* Strict UTF-8 (RFC 3629): no overlong forms, no surrogates, at most U+10FFFF. */
+bool	 utf8_valid(const char *, size_t);
+
+/* Decodes the code point at *p (valid UTF-8, p < end) and moves p behind it. */
+uint32_t utf8_next(const char **p, const char *end);
+void	 utf8_put(struct buf *, uint32_t);
+
+/* The largest n <= max at which the text can be cut without splitting a code point. */
+size_t	 utf8_cut(const char *, size_t len, size_t max);
+
+bool	 uni_is_letter_or_digit(uint32_t);	/* in any script, combining marks counted in */
+uint32_t uni_fold(uint32_t);			/* simple case folding */
+
+/* Appends the text case-folded. */
+void	 str_fold(struct buf *, const char *, size_t);
+
+bool	 str_blank(const char *, size_t);	/* empty or only white space (Unicode) */
+bool	 str_equal(const char *, const char *);	/* NULL equals only NULL */
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * knowledge.h - what the company has written down, for the model's prompt and for the offline responder.
+ */
+#ifndef HL_KNOWLEDGE_H
+#define HL_KNOWLEDGE_H
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/error.h"
+#include "services/search.h"
+
+#define KNOWLEDGE_MAX_HITS	4
+
+struct knowledge;
+
+enum hl_err knowledge_open(const struct conf *, struct knowledge **ret, struct buf *problem) HL_MUST_CHECK;
+void	 knowledge_free(struct knowledge *);
+
+struct passages {
+	struct search_hit	hits[KNOWLEDGE_MAX_HITS];
+	size_t			count;
+};
+
+/*
+ * The passages that help with a question, best first, none that has nothing to do with it.  Suspends (thread pool).
+ * Looks for changed files first, at most once a second.
+ */
+enum hl_err knowledge_find(struct knowledge *, const char *question, size_t len, struct passages *ret) HL_MUST_CHECK;
+void	 passages_free(struct passages *);
+
+/* [{"title":…,"source":…,"excerpt":…,"score":…},…]: the member "sources" of an answer; excerpt is at most 300 bytes of plain text. */
+void	 passages_json(struct buf *, const struct passages *);
+
+/*
+ * The offline responder: quotes the best passage and names its source, or says that it does not know and offers a
+ * person.  Never imitates a model.  *ret_confidence is the passage's score, or 0 when it does not know.
+ */
+void	 offline_answer(const struct passages *, struct buf *text, double *ret_confidence);
+
+#endif

@@ -1,0 +1,12 @@
+noinst_LIBRARIES += libhelpline.a
+libhelpline_a_SOURCES = \
+	lib/base/buf.c lib/base/buf.h \
+	lib/base/clock.c lib/base/clock.h \
+	lib/base/conf.c lib/base/conf.h \
+	lib/base/error.c lib/base/error.h \
+	lib/base/id.c lib/base/id.h \
+	lib/base/json.c lib/base/json.h \
+	lib/base/log.c lib/base/log.h \
+	lib/base/str.c lib/base/str.h \
+	lib/loop/task.c lib/loop/task.h
+HELPLINE_LIBS = libhelpline.a $(FCGI_LIBS) $(DEPS_LIBS)

@@ -1,0 +1,75 @@
+/*
+ * redis.h - Redis commands that a task waits for, scripts, and subscriptions.  hiredis stays behind this header.
+ *
+ * One connection carries the commands of all tasks in a pipeline, a second one the subscriptions.  Both reconnect by
+ * themselves with back-off; while the server is away every call fails at once with HL_STORE.
+ */
+#ifndef HL_REDIS_H
+#define HL_REDIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "base/conf.h"
+#include "base/error.h"
+
+struct redis;
+
+enum redis_type { REDIS_NIL, REDIS_INT, REDIS_STR, REDIS_LIST };
+
+/* A reply is borrowed: it lives until the task that got it suspends again.  Copy what must live longer. */
+struct redis_reply;
+
+enum hl_err redis_open(uv_loop_t *, const struct conf *, struct redis **ret) HL_MUST_CHECK;	/* connects in the background */
+void	 redis_close(struct redis *);
+bool	 redis_connected(const struct redis *);
+
+/* One argument; bytes, not necessarily a string. */
+struct redis_arg { const void *bytes; size_t len; };
+#define RA(s)		((struct redis_arg){ (s), strlen(s) })
+#define RAN(p, n)	((struct redis_arg){ (p), (n) })
+
+/*
+ * Sends one command and suspends until its reply (at most REDIS_TIMEOUT_MS, then the connection is given up).  Not
+ * cancellable.  HL_STORE: not connected, lost, timed out, or the server refused for a reason of its own (OOM, READONLY,
+ * LOADING, MISCONF, …): then the command may or may not have been carried out.  HL_INTERNAL: any other error reply.
+ */
+#define REDIS_TIMEOUT_MS 5000
+enum hl_err redis_call(struct redis *, const struct redis_arg *args, size_t nargs, const struct redis_reply **ret) HL_MUST_CHECK;
+
+/* A Lua script, sent by its SHA-1 and, when the server does not know it, once as text. */
+struct redis_script { const char *text; char sha[41]; };
+enum hl_err redis_script(struct redis *, struct redis_script *, const struct redis_arg *keys, size_t nkeys,
+	    const struct redis_arg *args, size_t nargs, const struct redis_reply **ret) HL_MUST_CHECK;
+
+/* Sends and does not wait; what comes back is dropped. */
+void	 redis_send(struct redis *, const struct redis_arg *args, size_t nargs);
+
+/* Why the last call failed with HL_STORE, as one word or sentence for the log and /health. */
+const char *redis_problem(const struct redis *);
+
+enum redis_type redis_type(const struct redis_reply *);		/* REDIS_NIL for NULL */
+int64_t	 redis_int(const struct redis_reply *);			/* also of a numeric string; 0 otherwise */
+const char *redis_str(const struct redis_reply *, size_t *len);	/* NULL unless a string; NUL-terminated */
+size_t	 redis_length(const struct redis_reply *);
+const struct redis_reply *redis_at(const struct redis_reply *, size_t);
+
+/*
+ * Subscriptions.  message(arg, …) is called on the loop's stack with the payload; it must not suspend (it may start a
+ * task).  ready(arg) is called each time the server has confirmed the subscription: once at first and again after
+ * every reconnection, when messages may have been missed.
+ */
+struct redis_sub;
+struct redis_sub_calls {
+	void	(*message)(void *arg, const char *payload, size_t len);
+	void	(*ready)(void *arg);		/* may be NULL */
+};
+enum hl_err redis_subscribe(struct redis *, const char *channel, const struct redis_sub_calls *, void *arg,
+	    struct redis_sub **ret) HL_MUST_CHECK;
+bool	 redis_sub_ready(const struct redis_sub *);
+void	 redis_unsubscribe(struct redis_sub *);		/* NULL is allowed; frees it, even inside its own callback */
+
+#endif
