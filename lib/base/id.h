@@ -1,5 +1,5 @@
 /*
- * id.h - identifiers nobody can guess: 128 random bits as 22 characters of base64url (RFC 4648, section 5).
+ * id.h - identifiers nobody can guess: 132 random bits as 22 characters of base64url (RFC 4648, section 5).
  */
 #ifndef HL_ID_H
 #define HL_ID_H

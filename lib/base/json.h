@@ -19,7 +19,7 @@
 #define JSON_MAX_DEPTH	32
 #define JSON_MAX_NODES	20000
 
-enum json_type { JSON_NONE, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_kind { JSON_NONE, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
 struct json;		/* a value; NULL where there is none, and every function below takes NULL */
 
@@ -42,7 +42,7 @@ const char *json_space(const char *p, const char *end);
 enum hl_err json_parse(const char *text, size_t len, struct json **ret_doc) HL_MUST_CHECK;
 void	 json_free(struct json *);
 
-enum json_type json_type(const struct json *);		/* JSON_NONE for NULL */
+enum json_kind json_kind(const struct json *);		/* JSON_NONE for NULL */
 const struct json *json_get(const struct json *, const char *key);	/* NULL: absent, or not an object.  A member that is null is a value. */
 const char *json_string(const struct json *, size_t *len);	/* NULL if not a string; len may be NULL */
 bool	 json_number(const struct json *, double *);		/* false if not a finite number */

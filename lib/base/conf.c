@@ -1,0 +1,264 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/conf.h"
+#include "base/str.h"
+
+#define ENV_FILE_MAX	65536u
+
+static const struct conf_entry entries[] = {
+#define X(member, name, type, value, low, high, meaning) { name, type, value, low, high, meaning },
+	CONF_SETTINGS(X)
+#undef X
+};
+
+const struct conf_entry *
+conf_entries(size_t *count)
+{
+	*count = sizeof(entries) / sizeof(entries[0]);
+	return entries;
+}
+
+/* Names that existing installations use for the same thing. */
+static const char *
+old_name(const char *name)
+{
+	return strcmp(name, "APP_ENV") == 0 ? "NODE_ENV" : NULL;
+}
+
+static const char *
+setting_text(const struct conf_entry *e)
+{
+	const char *v = getenv(e->name);
+
+	if ((v == NULL || *v == '\0') && old_name(e->name))
+		v = getenv(old_name(e->name));
+	return v && *v ? v : e->value;
+}
+
+static enum hl_err
+wrong(struct buf *problem, const struct conf_entry *e, const char *given, const char *allowed)
+{
+	buf_printf(problem, "%s is \"%s\" (from the environment or .env): it must be %s.", e->name,
+	    e->type == CONF_SECRET ? "(hidden)" : given, allowed);
+	return HL_BAD_REQUEST;
+}
+
+static enum hl_err
+parse_number(const struct conf_entry *e, const char *text, double *ret, struct buf *problem)
+{
+	char allowed[96], *end;
+
+	errno = 0;
+	*ret = strtod(text, &end);
+	if (errno == 0 && end != text && *end == '\0' && isfinite(*ret) && *ret >= e->low && *ret <= e->high &&
+	    (e->type != CONF_INT || (floor(*ret) == *ret && strspn(text, "0123456789") == strlen(text))))
+		return HL_OK;
+	snprintf(allowed, sizeof(allowed), "a %s from %.15g to %.15g", e->type == CONF_INT ? "whole number" : "number",
+	    e->low, e->high);
+	return wrong(problem, e, text, allowed);
+}
+
+static enum hl_err
+parse_int(const struct conf_entry *e, int64_t *ret, struct buf *problem)
+{
+	double d;
+	enum hl_err err = parse_number(e, setting_text(e), &d, problem);
+
+	if (err == HL_OK)
+		*ret = (int64_t)d;
+	return err;
+}
+
+static enum hl_err
+parse_switch(const struct conf_entry *e, bool *ret, struct buf *problem)
+{
+	static const char *const words[] = { "off", "on", "false", "true", "no", "yes", "0", "1" };
+	const char *text = setting_text(e);
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(text, words[i]) == 0) {
+			*ret = i % 2 == 1;
+			return HL_OK;
+		}
+	return wrong(problem, e, text, "on or off");
+}
+
+static enum hl_err
+parse_text(const struct conf_entry *e, char **store, const char **ret, struct buf *problem)
+{
+	const char *text = setting_text(e);
+	size_t len = strlen(text);
+	char allowed[96];
+
+	if ((double)len < e->low || (double)len > e->high) {
+		snprintf(allowed, sizeof(allowed), "%g to %g bytes long", e->low, e->high);
+		return wrong(problem, e, len > 64 ? "too long" : text, allowed);
+	}
+	if (!utf8_valid(text, len))
+		return wrong(problem, e, "not text", "UTF-8 text");
+	if (e->type == CONF_URL && len && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
+		return wrong(problem, e, text, "an address that starts with https:// or http://");
+	memcpy(*store, text, len + 1);
+	*ret = *store;
+	*store += len + 1;
+	return HL_OK;
+}
+
+static size_t
+storage_size(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)
+		n += strlen(setting_text(&entries[i])) + 1;
+	return n;
+}
+
+#define PARSE_CONF_TEXT(m)	parse_text(e, &store, &conf->m, problem)
+#define PARSE_CONF_SECRET(m)	parse_text(e, &store, &conf->m, problem)
+#define PARSE_CONF_URL(m)	parse_text(e, &store, &conf->m, problem)
+#define PARSE_CONF_INT(m)	parse_int(e, &conf->m, problem)
+#define PARSE_CONF_REAL(m)	parse_number(e, setting_text(e), &conf->m, problem)
+#define PARSE_CONF_SWITCH(m)	parse_switch(e, &conf->m, problem)
+
+enum hl_err
+conf_load(struct conf *conf, struct buf *problem)
+{
+	const struct conf_entry *e = entries;
+	enum hl_err err;
+	char *store;
+
+	memset(conf, 0, sizeof(*conf));
+	conf->storage = store = malloc(storage_size());
+	if (store == NULL)
+		return HL_NO_MEMORY;
+#define X(member, name, type, value, low, high, meaning)	\
+	err = PARSE_##type(member);				\
+	if (err)						\
+		goto out;					\
+	e++;
+	CONF_SETTINGS(X)
+#undef X
+out:
+	if (err)
+		conf_free(conf);
+	return err;
+}
+
+void
+conf_free(struct conf *conf)
+{
+	free(conf->storage);
+	conf->storage = NULL;
+}
+
+/* ---- .env files ---- */
+
+static bool
+name_ok(const char *s, size_t len)
+{
+	if (len == 0 || (*s >= '0' && *s <= '9'))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (s[i] != '_' && !(s[i] >= '0' && s[i] <= '9') && !((s[i] | 32) >= 'a' && (s[i] | 32) <= 'z'))
+			return false;
+	return true;
+}
+
+/* Takes off quotes or a trailing comment, in place.  Returns false if a quote is not closed. */
+static bool
+env_value(char *v)
+{
+	char *end;
+	size_t len;
+
+	if (*v == '"' || *v == '\'') {
+		end = strrchr(v + 1, *v);
+		if (end == NULL)
+			return false;
+		*end = '\0';
+		memmove(v, v + 1, (size_t)(end - v));
+		return true;
+	}
+	if ((end = strstr(v, " #")) != NULL || (end = strstr(v, "\t#")) != NULL)
+		*end = '\0';
+	len = strlen(v);
+	while (len && (v[len - 1] == ' ' || v[len - 1] == '\t'))
+		v[--len] = '\0';
+	return true;
+}
+
+/* One line without its end.  Returns false if it cannot be understood. */
+static bool
+env_line(char *line)
+{
+	char *eq, *v;
+	size_t len;
+
+	line += strspn(line, " \t");
+	if (*line == '\0' || *line == '#')
+		return true;
+	if (strncmp(line, "export ", 7) == 0)
+		line += 7 + strspn(line + 7, " ");
+	if ((eq = strchr(line, '=')) == NULL)
+		return false;
+	len = (size_t)(eq - line);
+	while (len && line[len - 1] == ' ')
+		len--;
+	if (!name_ok(line, len))
+		return false;
+	line[len] = '\0';
+	v = eq + 1 + strspn(eq + 1, " \t");
+	return env_value(v) && setenv(line, v, 0) == 0;
+}
+
+static enum hl_err
+read_file(const char *path, struct buf *out, struct buf *problem)
+{
+	enum hl_err err = HL_OK;
+	ssize_t n = 0;
+	char *p;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		buf_printf(problem, "%s cannot be read: %s.", path, strerror(errno));
+		return HL_BAD_REQUEST;
+	}
+	while ((p = buf_reserve(out, 4096)) != NULL && (n = read(fd, p, 4096)) > 0)
+		buf_grow(out, (size_t)n);
+	if (buf_err(out) || n < 0) {
+		buf_printf(problem, "%s cannot be read, or is larger than %u bytes.", path, ENV_FILE_MAX);
+		err = HL_BAD_REQUEST;
+	}
+	close(fd);
+	return err;
+}
+
+enum hl_err
+conf_load_file(const char *path, struct buf *problem)
+{
+	struct buf text = BUF_INIT(ENV_FILE_MAX);
+	enum hl_err err = read_file(path, &text, problem);
+	unsigned number = 1;
+	char *line, *next;
+
+	for (line = text.data; err == HL_OK && line && *line; line = next, number++) {
+		next = line + strcspn(line, "\n");
+		if (*next)
+			*next++ = '\0';
+		line[strcspn(line, "\r")] = '\0';
+		if (!env_line(line)) {
+			buf_printf(problem, "%s, line %u: expected NAME=VALUE.", path, number);
+			err = HL_BAD_REQUEST;
+		}
+	}
+	buf_free(&text);
+	return err;
+}

@@ -1,0 +1,60 @@
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+static const char *program_name = "helpline";
+static enum log_level most_wanted = LOG_LEVEL_INFO;
+
+void
+log_init(const char *program, enum log_level most)
+{
+	program_name = program;
+	most_wanted = most;
+}
+
+static void
+add_value(struct buf *line, const char *v)
+{
+	size_t plain;
+
+	if (v == NULL || *v == '\0') {
+		buf_putc(line, '-');
+		return;
+	}
+	for (plain = 0; v[plain] > ' ' && v[plain] != '"' && v[plain] != '=' && v[plain] != '\\'; plain++)
+		;
+	if (v[plain] == '\0')
+		buf_add(line, v, plain);
+	else
+		buf_json(line, v, strlen(v));
+}
+
+void
+log_line(enum log_level level, const char *event, ...)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+	struct buf line = BUF_INIT(8192);
+	char now[CLOCK_ISO_LEN + 1];
+	const char *key;
+	va_list ap;
+
+	if (level > most_wanted)
+		return;
+	clock_iso(clock_wall_ms(), now);
+	buf_printf(&line, "%s level=%s program=%s event=%s", now, names[level], program_name, event);
+	va_start(ap, event);
+	while ((key = va_arg(ap, const char *)) != NULL) {
+		buf_printf(&line, " %s=", key);
+		add_value(&line, va_arg(ap, const char *));
+	}
+	va_end(ap);
+	buf_putc(&line, '\n');
+	/* One write a line, so that lines of several processes do not mix; there is nowhere to report its failure. */
+	if (line.len)
+		(void)!write(STDERR_FILENO, line.data, line.len);
+	buf_free(&line);
+}

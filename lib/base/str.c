@@ -1,0 +1,168 @@
+#include <locale.h>
+#include <string.h>
+#include <wchar.h>
+#include <wctype.h>
+
+#include "base/str.h"
+
+/*
+ * Character classes and folding come from the C library's C.UTF-8 locale, which every Debian has: all scripts, no table
+ * of our own.  Created once; a process without it falls back to ASCII.
+ */
+static locale_t
+unicode(void)
+{
+	static locale_t locale;
+
+	if (locale == (locale_t)0)
+		locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	if (locale == (locale_t)0)
+		locale = newlocale(LC_CTYPE_MASK, "C", (locale_t)0);
+	return locale;
+}
+
+/* Length of the sequence that starts at p, or 0 if it is not valid (RFC 3629, section 4). */
+static size_t
+sequence(const unsigned char *p, size_t left)
+{
+	size_t n;
+	unsigned char low = 0x80, high = 0xbf;
+
+	if (p[0] < 0x80)
+		return 1;
+	if (p[0] < 0xc2 || p[0] > 0xf4)
+		return 0;
+	n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	if (left < n)
+		return 0;
+	if (p[0] == 0xe0)
+		low = 0xa0;
+	else if (p[0] == 0xed)
+		high = 0x9f;
+	else if (p[0] == 0xf0)
+		low = 0x90;
+	else if (p[0] == 0xf4)
+		high = 0x8f;
+	if (p[1] < low || p[1] > high)
+		return 0;
+	for (size_t i = 2; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+bool
+utf8_valid(const char *s, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	size_t i = 0, n;
+
+	while (i < len) {
+		uint64_t eight;
+
+		if (len - i >= 8 && (memcpy(&eight, p + i, 8), (eight & 0x8080808080808080u) == 0)) {
+			i += 8;
+			continue;
+		}
+		if ((n = sequence(p + i, len - i)) == 0)
+			return false;
+		i += n;
+	}
+	return true;
+}
+
+uint32_t
+utf8_next(const char **at, const char *end)
+{
+	const unsigned char *p = (const unsigned char *)*at;
+	size_t n = sequence(p, (size_t)(end - *at));
+	uint32_t c;
+
+	if (n <= 1) {
+		*at += 1;
+		return n ? p[0] : 0xfffd;
+	}
+	c = p[0] & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++)
+		c = c << 6 | (p[i] & 0x3fu);
+	*at += n;
+	return c;
+}
+
+void
+utf8_put(struct buf *out, uint32_t c)
+{
+	char b[4];
+	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+	if (n == 1) {
+		buf_putc(out, (char)c);
+		return;
+	}
+	for (size_t i = n; i-- > 1; c >>= 6)
+		b[i] = (char)(0x80 | (c & 0x3f));
+	b[0] = (char)((0xf00u >> n & 0xf0) | c);
+	buf_add(out, b, n);
+}
+
+size_t
+utf8_cut(const char *s, size_t len, size_t max)
+{
+	if (len <= max)
+		return len;
+	while (max > 0 && ((unsigned char)s[max] & 0xc0) == 0x80)
+		max--;
+	return max;
+}
+
+bool
+uni_is_letter_or_digit(uint32_t c)
+{
+	if (c < 0x80)
+		return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
+	/* Combining marks belong to the letter before them; the C library does not call them all alphabetic. */
+	return iswalnum_l((wint_t)c, unicode()) || iswctype_l((wint_t)c, wctype_l("combining", unicode()), unicode());
+}
+
+uint32_t
+uni_fold(uint32_t c)
+{
+	if (c < 0x80)
+		return c >= 'A' && c <= 'Z' ? c + 32 : c;
+	if (c == 0x1e9e)			/* capital sharp s */
+		return 0xdf;
+	if (c == 0x3c2)				/* final sigma */
+		return 0x3c3;
+	return (uint32_t)towlower_l((wint_t)towupper_l((wint_t)c, unicode()), unicode());
+}
+
+void
+str_fold(struct buf *out, const char *s, size_t len)
+{
+	const char *end = s + len;
+
+	while (s < end)
+		utf8_put(out, uni_fold(utf8_next(&s, end)));
+}
+
+bool
+str_blank(const char *s, size_t len)
+{
+	const char *end = s + len;
+
+	while (s < end) {
+		uint32_t c = utf8_next(&s, end);
+
+		/* U+200B and its like are invisible, though not white space to the C library; nor are no-break spaces. */
+		if (!iswspace_l((wint_t)c, unicode()) && c != 0xa0 && c != 0x2007 && c != 0x202f &&
+		    !(c >= 0x200b && c <= 0x200f) && c != 0x2060 && c != 0xfeff)
+			return false;
+	}
+	return true;
+}
+
+bool
+str_equal(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
