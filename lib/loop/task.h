@@ -3,7 +3,7 @@
  *
  * A task runs until it waits; whoever completes its wait wakes it.  All of it happens on one thread, so tasks share
  * data without locks, and a handler reads from top to bottom.  "Suspends" in a header means: other tasks run meanwhile.
- * A stack is TASK_STACK bytes with a guard page: no large arrays and no deep recursion in a task.
+ * A stack is 64 KiB with a guard page: no large arrays and no deep recursion in a task.
  */
 #ifndef HL_TASK_H
 #define HL_TASK_H
@@ -32,7 +32,10 @@ enum hl_err task_wait(void) HL_MUST_CHECK;
 /* As task_wait(), but cancellation does not end it: for short waits on something that points into this stack. */
 void	 task_wait_always(void);
 
-/* Makes the waiting task go on, before this returns.  May be called on the loop's stack or from another task. */
+/*
+ * Makes a waiting task go on, before this returns; does nothing to one that does not wait.  So a waiter loops over its
+ * own condition, and whoever completes it sets that first.  May be called on the loop's stack or from another task.
+ */
 void	 task_wake(struct task *);
 
 /* Ends the current and every later task_wait() of that task with HL_CANCELLED. */

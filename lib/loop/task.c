@@ -1,0 +1,325 @@
+/*
+ * The switch between stacks is sigsetjmp/siglongjmp without the signal mask (no system call), as QEMU's coroutines do it;
+ * ucontext only makes a stack's first frame.  longjmp's fortified form takes a jump to another stack for an attack.
+ */
+#undef _FORTIFY_SOURCE
+#include <setjmp.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#define TASK_STACK	(512u * 1024)	/* instrumented frames are large */
+#else
+#define TASK_STACK	(64u * 1024)
+#endif
+
+#include "loop/task.h"
+
+#define POOL_MAX	256
+
+enum task_state { RUNNING, WAITING, WAITING_ALWAYS, FINISHED };
+
+struct task {
+	sigjmp_buf	 here;		/* where it goes on */
+	sigjmp_buf	 caller;	/* where its resumer goes on */
+	void		(*run)(void *);
+	void		*arg;
+	uv_loop_t	*loop;
+	char		*stack;		/* lowest address, the guard page */
+	struct task	*before;	/* who ran when it was resumed; in the pool: the next one */
+	enum task_state	 state;
+	bool		 cancelled;
+#ifdef __SANITIZE_ADDRESS__
+	const void	*caller_bottom;
+	size_t		 caller_size;
+	void		*fake, *caller_fake;
+#endif
+};
+
+/* One loop and one thread a process: what runs now is a property of that thread. */
+static __thread struct task *current, *pool;
+static __thread size_t pooled, running;
+
+/* ---- switching ---- */
+
+#ifdef __SANITIZE_ADDRESS__
+static void
+leaving_to_task(struct task *t)
+{
+	__sanitizer_start_switch_fiber(&t->caller_fake, t->stack, TASK_STACK);
+}
+
+static void
+back_in_caller(struct task *t)
+{
+	__sanitizer_finish_switch_fiber(t->caller_fake, NULL, NULL);
+}
+
+static void
+leaving_to_caller(struct task *t)
+{
+	__sanitizer_start_switch_fiber(&t->fake, t->caller_bottom, t->caller_size);
+}
+
+static void
+entered_task(struct task *t)
+{
+	__sanitizer_finish_switch_fiber(t->fake, &t->caller_bottom, &t->caller_size);
+}
+#else
+#define leaving_to_task(t)
+#define back_in_caller(t)
+#define leaving_to_caller(t)
+#define entered_task(t)
+#endif
+
+static void
+suspend(struct task *self, enum task_state state)
+{
+	self->state = state;
+	leaving_to_caller(self);
+	if (sigsetjmp(self->here, 0) == 0)
+		siglongjmp(self->caller, 1);
+	entered_task(self);
+}
+
+/* The first frame of a stack: reports back to task_new() at once, then serves one run after the other. */
+static void
+first_frame(unsigned high, unsigned low)
+{
+	struct task *self = (struct task *)((uintptr_t)high << 32 | (uintptr_t)low);
+
+	entered_task(self);
+	for (;;) {
+		suspend(self, FINISHED);
+		self->run(self->arg);
+	}
+}
+
+static bool
+make_stack(struct task *t)
+{
+	ucontext_t first, here;
+
+	t->stack = mmap(NULL, TASK_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,
+	    -1, 0);
+	if (t->stack == MAP_FAILED)
+		return false;
+	if (mprotect(t->stack, (size_t)sysconf(_SC_PAGESIZE), PROT_NONE) != 0 || getcontext(&first) != 0) {
+		munmap(t->stack, TASK_STACK);
+		return false;
+	}
+	first.uc_stack.ss_sp = t->stack;
+	first.uc_stack.ss_size = TASK_STACK;
+	first.uc_link = NULL;
+	makecontext(&first, (void (*)(void))first_frame, 2, (unsigned)((uintptr_t)t >> 32), (unsigned)(uintptr_t)t);
+	leaving_to_task(t);
+	if (sigsetjmp(t->caller, 0) == 0)
+		swapcontext(&here, &first);
+	back_in_caller(t);
+	return true;
+}
+
+static struct task *
+task_new(void)
+{
+	struct task *t = pool;
+
+	if (t) {
+		pool = t->before;
+		pooled--;
+		return t;
+	}
+	t = calloc(1, sizeof(*t));
+	if (t && !make_stack(t)) {
+		free(t);
+		t = NULL;
+	}
+	return t;
+}
+
+static void
+task_free(struct task *t)
+{
+	running--;
+	if (pooled < POOL_MAX) {
+		t->before = pool;
+		pool = t;
+		pooled++;
+		return;
+	}
+	munmap(t->stack, TASK_STACK);
+	free(t);
+}
+
+static void
+resume(struct task *t)
+{
+	t->before = current;
+	t->state = RUNNING;
+	current = t;
+	leaving_to_task(t);
+	if (sigsetjmp(t->caller, 0) == 0)
+		siglongjmp(t->here, 1);
+	back_in_caller(t);
+	current = t->before;
+	if (t->state == FINISHED)
+		task_free(t);
+}
+
+/* ---- the interface ---- */
+
+enum hl_err
+task_start(uv_loop_t *loop, void (*run)(void *), void *arg)
+{
+	struct task *t = task_new();
+
+	if (t == NULL)
+		return HL_NO_MEMORY;
+	t->run = run;
+	t->arg = arg;
+	t->loop = loop;
+	t->cancelled = false;
+	running++;
+	resume(t);
+	return HL_OK;
+}
+
+struct task *
+task_self(void)
+{
+	return current;
+}
+
+enum hl_err
+task_wait(void)
+{
+	if (!current->cancelled)
+		suspend(current, WAITING);
+	return current->cancelled ? HL_CANCELLED : HL_OK;
+}
+
+void
+task_wait_always(void)
+{
+	suspend(current, WAITING_ALWAYS);
+}
+
+void
+task_wake(struct task *t)
+{
+	if (t->state == WAITING || t->state == WAITING_ALWAYS)
+		resume(t);
+}
+
+void
+task_cancel(struct task *t)
+{
+	t->cancelled = true;
+	if (t->state == WAITING)
+		resume(t);
+}
+
+bool
+task_cancelled(void)
+{
+	return current->cancelled;
+}
+
+uv_loop_t *
+task_loop(void)
+{
+	return current->loop;
+}
+
+size_t
+task_count(void)
+{
+	return running;
+}
+
+/* ---- waiting for time and for work ---- */
+
+struct waiter {
+	struct task	*task;
+	bool		 done;
+};
+
+static void
+waiter_done(struct waiter *w)
+{
+	w->done = true;
+	task_wake(w->task);
+}
+
+static void
+on_time(uv_timer_t *timer)
+{
+	waiter_done(timer->data);
+}
+
+static void
+on_closed(uv_handle_t *handle)
+{
+	waiter_done(handle->data);
+}
+
+enum hl_err
+task_sleep(int64_t ms)
+{
+	struct waiter w = { .task = task_self() };
+	uv_timer_t timer;
+	enum hl_err err = HL_OK;
+
+	uv_timer_init(task_loop(), &timer);
+	timer.data = &w;
+	uv_update_time(task_loop());
+	uv_timer_start(&timer, on_time, ms > 0 ? (uint64_t)ms : 0, 0);
+	while (!w.done && err == HL_OK)
+		err = task_wait();
+	w.done = false;
+	uv_close((uv_handle_t *)&timer, on_closed);	/* the handle lies on this stack until then */
+	while (!w.done)
+		task_wait_always();
+	return err;
+}
+
+struct work {
+	struct waiter	 waiter;
+	uv_work_t	 request;
+	void		(*work)(void *);
+	void		*arg;
+};
+
+static void
+on_pool(uv_work_t *request)
+{
+	struct work *w = request->data;
+
+	w->work(w->arg);
+}
+
+static void
+on_work_done(uv_work_t *request, int status)
+{
+	struct work *w = request->data;
+
+	(void)status;
+	waiter_done(&w->waiter);
+}
+
+enum hl_err
+task_work(void (*work)(void *), void *arg)
+{
+	struct work w = { .waiter.task = task_self(), .work = work, .arg = arg };
+
+	w.request.data = &w;
+	if (uv_queue_work(task_loop(), &w.request, on_pool, on_work_done) != 0)
+		return HL_NO_MEMORY;
+	while (!w.waiter.done)
+		task_wait_always();
+	return HL_OK;
+}
