@@ -35,15 +35,18 @@ const char *fcgi_body(const struct fcgi_request *, size_t *len);	/* never NULL *
 bool	 fcgi_body_cut(const struct fcgi_request *);	/* shorter than CONTENT_LENGTH said: the client broke off */
 
 /*
- * Queues bytes of the answer, CGI headers first.  Suspends while more than FCGI_MAX_QUEUE bytes wait for a slow client.
- * HL_CANCELLED: the client has gone; nothing more can be sent.
+ * Queues bytes of the answer, CGI headers first; they go out when the handler returns, or with fcgi_flush(), which
+ * suspends while more than FCGI_MAX_QUEUE bytes wait for a slow client.  HL_CANCELLED: the client has gone; nothing
+ * more can be sent.
  */
 #define FCGI_MAX_QUEUE	(256u * 1024)
 enum hl_err fcgi_write(struct fcgi_request *, const void *, size_t) HL_MUST_CHECK;
+enum hl_err fcgi_flush(struct fcgi_request *) HL_MUST_CHECK;
+bool	 fcgi_gone(const struct fcgi_request *);	/* the client has gone away */
 
 /*
- * By default a task is cancelled when its client goes away.  A handler that must not be (an accepted turn runs
- * elsewhere, a held poll wants to know at once) may instead name what to call.
+ * By default a task is cancelled when its client goes away.  A handler may instead name what to call then (on the
+ * loop's stack), or NULL for nothing at all.
  */
 void	 fcgi_on_gone(struct fcgi_request *, void (*gone)(void *), void *arg);
 

@@ -1,0 +1,486 @@
+/*
+ * libfcgi is used as a parser only, in a way its manual does not describe: on an accepted descriptor set ipcFd,
+ * keepConnection, listen_sock = -1 and detached, and FCGX_Accept_r() reads one request from it.  Records of the answer
+ * are written here (FastCGI 1.0, sections 3.3, 5.3 and 5.5).  tests/unit/fcgi_test.c pins that behaviour.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <fastcgi.h>
+#include <fcgiapp.h>
+
+#include "base/buf.h"
+#include "loop/task.h"
+#include "services/fcgi.h"
+
+#define RECORD_MAX	32768u		/* bytes of content in one record */
+#define OUT_MAX		(8u * 1024 * 1024)
+#define ACCEPT_BURST	64
+#define ACCEPT_PAUSE_MS	100		/* when the process has no descriptor left */
+#define PARSE_TIMEOUT_S	5
+
+struct fcgi_server {
+	uv_loop_t	*loop;
+	uv_poll_t	 accepter;
+	uv_timer_t	 pause;
+	int		 listener;
+	fcgi_handler	 handler;
+	void		*arg;
+	FCGX_Request	 parser;
+	struct fcgi_request *connections;
+	bool		 draining;
+	void		(*drained)(void *);
+	void		*drained_arg;
+};
+
+/* A connection of nginx's and the one request it carries at a time. */
+struct fcgi_request {
+	struct fcgi_server *server;
+	struct fcgi_request *next, **link;
+	uv_poll_t	 poll;
+	int		 fd;
+	int		 events;	/* what poll waits for now */
+	int		 id;
+	bool		 keep;		/* nginx keeps the connection for another request */
+	bool		 busy;		/* from parsing until the last byte is sent */
+	bool		 running;	/* the handler has not returned */
+	bool		 gone;
+	bool		 cut;
+	bool		 cancel;	/* when the client goes away */
+	struct task	*task;
+	struct task	*flusher;	/* waits for room */
+	void		(*on_gone)(void *);
+	void		*on_gone_arg;
+	char		*params;	/* NAME=VALUE, each with its NUL; an empty one ends them */
+	char		*body;
+	size_t		 body_len;
+	struct buf	 out;
+	size_t		 sent;		/* of out */
+};
+
+static void on_event(uv_poll_t *, int status, int events);
+
+/* ---- a connection's life ---- */
+
+static void
+maybe_drained(struct fcgi_server *s)
+{
+	if (s->draining && s->connections == NULL && s->drained) {
+		void (*drained)(void *) = s->drained;
+
+		s->drained = NULL;
+		drained(s->drained_arg);
+	}
+}
+
+static void
+connection_closed(uv_handle_t *handle)
+{
+	struct fcgi_request *r = handle->data;
+	struct fcgi_server *s = r->server;
+
+	*r->link = r->next;
+	if (r->next)
+		r->next->link = r->link;
+	if (r->fd >= 0)
+		close(r->fd);
+	free(r->params);
+	free(r->body);
+	buf_free(&r->out);
+	free(r);
+	maybe_drained(s);
+}
+
+static void
+connection_close(struct fcgi_request *r)
+{
+	if (!uv_is_closing((uv_handle_t *)&r->poll))
+		uv_close((uv_handle_t *)&r->poll, connection_closed);
+}
+
+static void
+watch(struct fcgi_request *r, int events)
+{
+	if (r->events == events || uv_is_closing((uv_handle_t *)&r->poll))
+		return;
+	r->events = events;
+	if (events)
+		uv_poll_start(&r->poll, events, on_event);
+	else
+		uv_poll_stop(&r->poll);
+}
+
+static void
+connection_new(struct fcgi_server *s, int fd)
+{
+	struct timeval patience = { .tv_sec = PARSE_TIMEOUT_S };
+	struct fcgi_request *r = calloc(1, sizeof(*r));
+
+	if (r == NULL || uv_poll_init(s->loop, &r->poll, fd) != 0) {
+		free(r);
+		close(fd);
+		return;
+	}
+	/* libuv made it non-blocking; libfcgi reads blockingly, and writing says MSG_DONTWAIT. */
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	r->server = s;
+	r->fd = fd;
+	r->poll.data = r;
+	r->out = BUF_INIT(OUT_MAX);
+	r->next = s->connections;
+	r->link = &s->connections;
+	if (r->next)
+		r->next->link = &r->next;
+	s->connections = r;
+	watch(r, UV_READABLE | UV_DISCONNECT);
+}
+
+/* ---- parsing ---- */
+
+static enum hl_err
+copy_params(struct fcgi_request *r, char **envp)
+{
+	size_t size = 1;
+	char *p;
+
+	for (char **e = envp; *e; e++)
+		size += strlen(*e) + 1;
+	free(r->params);
+	r->params = p = malloc(size);
+	if (p == NULL)
+		return HL_NO_MEMORY;
+	for (char **e = envp; *e; e++)
+		p = stpcpy(p, *e) + 1;
+	*p = '\0';
+	return HL_OK;
+}
+
+static enum hl_err
+copy_body(struct fcgi_request *r, FCGX_Stream *in)
+{
+	const char *announced = fcgi_param(r, "CONTENT_LENGTH");
+	unsigned long len = announced ? strtoul(announced, NULL, 10) : 0;
+	int n;
+
+	free(r->body);
+	r->body = NULL;
+	r->body_len = 0;
+	r->cut = false;
+	if (len == 0)
+		return HL_OK;
+	if (len > FCGI_MAX_BODY)
+		return HL_TOO_LARGE;
+	r->body = malloc(len + 1);
+	if (r->body == NULL)
+		return HL_NO_MEMORY;
+	while (r->body_len < len && (n = FCGX_GetStr(r->body + r->body_len, (int)(len - r->body_len), in)) > 0)
+		r->body_len += (size_t)n;
+	r->body[r->body_len] = '\0';
+	r->cut = r->body_len < len;
+	return HL_OK;
+}
+
+/* Reads one request.  Any failure means that the connection is of no more use. */
+static enum hl_err
+parse(struct fcgi_request *r)
+{
+	FCGX_Request *parser = &r->server->parser;
+	enum hl_err err;
+
+	parser->ipcFd = r->fd;
+	parser->keepConnection = 1;	/* else FCGX_Accept_r() closes ipcFd first */
+	parser->listen_sock = -1;
+	parser->detached = 1;
+	if (FCGX_Accept_r(parser) < 0) {
+		parser->ipcFd = -1;
+		r->fd = -1;		/* libfcgi has closed it */
+		return HL_CANCELLED;
+	}
+	r->id = parser->requestId;
+	r->keep = parser->keepConnection != 0;
+	err = copy_params(r, parser->envp);
+	if (err == HL_OK)
+		err = copy_body(r, parser->in);
+	parser->keepConnection = 1;
+	FCGX_Free(parser, 0);
+	parser->ipcFd = -1;
+	return err;
+}
+
+const char *
+fcgi_param(const struct fcgi_request *r, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = r->params; *p; p += strlen(p) + 1)
+		if (strncmp(p, name, n) == 0 && p[n] == '=')
+			return p + n + 1;
+	return NULL;
+}
+
+const char *
+fcgi_body(const struct fcgi_request *r, size_t *len)
+{
+	*len = r->body_len;
+	return r->body ? r->body : "";
+}
+
+bool
+fcgi_body_cut(const struct fcgi_request *r)
+{
+	return r->cut;
+}
+
+bool
+fcgi_gone(const struct fcgi_request *r)
+{
+	return r->gone;
+}
+
+void
+fcgi_on_gone(struct fcgi_request *r, void (*gone)(void *), void *arg)
+{
+	r->cancel = false;
+	r->on_gone = gone;
+	r->on_gone_arg = arg;
+}
+
+/* ---- writing ---- */
+
+static void
+add_record(struct buf *out, int type, int id, const void *content, size_t len)
+{
+	FCGI_Header h = {
+		.version = FCGI_VERSION_1, .type = (unsigned char)type,
+		.requestIdB1 = (unsigned char)(id >> 8), .requestIdB0 = (unsigned char)id,
+		.contentLengthB1 = (unsigned char)(len >> 8), .contentLengthB0 = (unsigned char)len,
+	};
+
+	buf_add(out, &h, sizeof(h));
+	buf_add(out, content, len);
+}
+
+/* Sends what it can without blocking and watches for room if something is left. */
+static void
+send_some(struct fcgi_request *r)
+{
+	while (r->sent < r->out.len && !r->gone) {
+		ssize_t n = send(r->fd, r->out.data + r->sent, r->out.len - r->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n >= 0)
+			r->sent += (size_t)n;
+		else if (errno == EAGAIN)
+			break;
+		else if (errno != EINTR)
+			r->gone = true;
+	}
+	if (r->sent == r->out.len || r->gone) {
+		buf_reset(&r->out);
+		r->sent = 0;
+	}
+	watch(r, r->gone ? 0 : UV_READABLE | UV_DISCONNECT | (r->out.len ? UV_WRITABLE : 0));
+}
+
+enum hl_err
+fcgi_write(struct fcgi_request *r, const void *bytes, size_t len)
+{
+	const char *p = bytes;
+
+	if (r->gone)
+		return HL_CANCELLED;
+	while (len > 0) {
+		size_t n = len < RECORD_MAX ? len : RECORD_MAX;
+
+		add_record(&r->out, FCGI_STDOUT, r->id, p, n);
+		p += n;
+		len -= n;
+	}
+	return buf_err(&r->out);
+}
+
+enum hl_err
+fcgi_flush(struct fcgi_request *r)
+{
+	enum hl_err err = HL_OK;
+
+	send_some(r);
+	r->flusher = task_self();
+	while (err == HL_OK && !r->gone && r->out.len - r->sent > FCGI_MAX_QUEUE)
+		err = task_wait();
+	r->flusher = NULL;
+	return r->gone ? HL_CANCELLED : err;
+}
+
+/* ---- one request after the other ---- */
+
+static void
+request_over(struct fcgi_request *r)
+{
+	if (r->gone || !r->keep || r->server->draining) {
+		connection_close(r);
+		return;
+	}
+	r->busy = false;
+	if (r->out.cap > RECORD_MAX)
+		buf_free(&r->out);
+}
+
+static void
+run_request(void *arg)
+{
+	static const unsigned char complete[8];		/* FCGI_REQUEST_COMPLETE, application status 0 */
+	struct fcgi_request *r = arg;
+
+	r->task = task_self();
+	r->server->handler(r, r->server->arg);
+	r->running = false;
+	add_record(&r->out, FCGI_STDOUT, r->id, NULL, 0);
+	add_record(&r->out, FCGI_END_REQUEST, r->id, complete, sizeof(complete));
+	if (buf_err(&r->out))
+		r->gone = true;		/* a truncated answer must not look like a whole one */
+	send_some(r);
+	if (r->out.len == 0)
+		request_over(r);
+}
+
+static void
+start_request(struct fcgi_request *r)
+{
+	if (parse(r) != HL_OK) {
+		connection_close(r);
+		return;
+	}
+	r->busy = r->running = true;
+	r->cancel = true;
+	r->on_gone = NULL;
+	if (task_start(r->server->loop, run_request, r) != HL_OK)
+		connection_close(r);
+}
+
+static void
+client_gone(struct fcgi_request *r)
+{
+	r->gone = true;
+	watch(r, 0);
+	if (!r->running)
+		connection_close(r);
+	else if (r->flusher)
+		task_wake(r->flusher);
+	else if (r->on_gone)
+		r->on_gone(r->on_gone_arg);
+	else if (r->cancel)
+		task_cancel(r->task);
+}
+
+static void
+on_event(uv_poll_t *poll, int status, int events)
+{
+	struct fcgi_request *r = poll->data;
+
+	if (!r->busy) {
+		if (status == 0 && (events & UV_READABLE))
+			start_request(r);
+		else
+			connection_close(r);
+		return;
+	}
+	/* nginx sends nothing while it waits for an answer: readable means that it has hung up or wants to abort. */
+	if (status < 0 || (events & (UV_DISCONNECT | UV_READABLE))) {
+		client_gone(r);
+		return;
+	}
+	send_some(r);
+	if (r->running && r->flusher)
+		task_wake(r->flusher);
+	else if (!r->running && (r->out.len == 0 || r->gone))
+		request_over(r);
+}
+
+/* ---- the listener ---- */
+
+static void on_acceptable(uv_poll_t *, int status, int events);
+
+static void
+on_pause_over(uv_timer_t *timer)
+{
+	struct fcgi_server *s = timer->data;
+
+	if (!s->draining)
+		uv_poll_start(&s->accepter, UV_READABLE, on_acceptable);
+}
+
+static void
+on_acceptable(uv_poll_t *poll, int status, int events)
+{
+	struct fcgi_server *s = poll->data;
+
+	(void)status;
+	(void)events;
+	for (int i = 0; i < ACCEPT_BURST; i++) {
+		int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			connection_new(s, fd);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			uv_poll_stop(&s->accepter);
+			uv_timer_start(&s->pause, on_pause_over, ACCEPT_PAUSE_MS, 0);
+		}
+		return;
+	}
+}
+
+enum hl_err
+fcgi_serve(uv_loop_t *loop, int take_listener, fcgi_handler handler, void *arg, struct fcgi_server **ret_server)
+{
+	struct fcgi_server *s = calloc(1, sizeof(*s));
+	struct sigaction term;
+
+	*ret_server = NULL;
+	if (s == NULL)
+		return HL_NO_MEMORY;
+	s->loop = loop;
+	s->listener = take_listener;
+	s->handler = handler;
+	s->arg = arg;
+	/* FCGX_Init() installs handlers of its own for SIGTERM and SIGPIPE: back to what the program had. */
+	sigaction(SIGTERM, NULL, &term);
+	if (FCGX_Init() != 0 || FCGX_InitRequest(&s->parser, -1, 0) != 0 || uv_poll_init(loop, &s->accepter, take_listener) != 0) {
+		free(s);
+		return HL_INTERNAL;
+	}
+	uv_timer_init(loop, &s->pause);
+	sigaction(SIGTERM, &term, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	s->accepter.data = s->pause.data = s;
+	uv_poll_start(&s->accepter, UV_READABLE, on_acceptable);
+	*ret_server = s;
+	return HL_OK;
+}
+
+void
+fcgi_drain(struct fcgi_server *s, void (*done)(void *), void *arg)
+{
+	struct fcgi_request *r, *next;
+
+	s->draining = true;
+	s->drained = done;
+	s->drained_arg = arg;
+	uv_poll_stop(&s->accepter);
+	uv_timer_stop(&s->pause);
+	for (r = s->connections; r; r = next) {
+		next = r->next;
+		if (!r->busy)
+			connection_close(r);
+	}
+	maybe_drained(s);
+}
