@@ -1,6 +1,12 @@
 # Unit tests: one cmocka program a file.
 if HAVE_CMOCKA
-unit_tests =
+unit_tests = \
+	tests/unit/sse_test
 check_PROGRAMS += $(unit_tests)
 TESTS = $(unit_tests)
+unit_cppflags = $(AM_CPPFLAGS) -DSRCDIR=\"$(abs_top_srcdir)\" $(CMOCKA_CFLAGS)
+unit_libs = $(HELPLINE_LIBS) $(CMOCKA_LIBS)
+
+tests_unit_sse_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_sse_test_LDADD = $(unit_libs)
 endif
