@@ -7,7 +7,11 @@ libhelpline_a_SOURCES = \
 	lib/base/id.c lib/base/id.h \
 	lib/base/json.c lib/base/json.h \
 	lib/base/log.c lib/base/log.h \
+	lib/base/origin.c lib/base/origin.h \
 	lib/base/sse.c lib/base/sse.h \
 	lib/base/str.c lib/base/str.h \
-	lib/loop/task.c lib/loop/task.h
+	lib/loop/task.c lib/loop/task.h \
+	lib/services/crypto.c lib/services/crypto.h \
+	lib/services/fcgi.c lib/services/fcgi.h \
+	lib/services/redis.c lib/services/redis.h
 HELPLINE_LIBS = libhelpline.a $(FCGI_LIBS) $(DEPS_LIBS) -lm
