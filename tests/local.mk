@@ -1,6 +1,8 @@
 # Unit tests: one cmocka program a file.
 if HAVE_CMOCKA
 unit_tests = \
+	tests/unit/socketio_test \
+	tests/unit/engineio_test \
 	tests/unit/sse_test
 check_PROGRAMS += $(unit_tests)
 TESTS = $(unit_tests)
@@ -9,4 +11,8 @@ unit_libs = $(HELPLINE_LIBS) $(CMOCKA_LIBS)
 
 tests_unit_sse_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_sse_test_LDADD = $(unit_libs)
+tests_unit_engineio_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_engineio_test_LDADD = $(unit_libs)
+tests_unit_socketio_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_socketio_test_LDADD = $(unit_libs)
 endif
