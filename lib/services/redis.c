@@ -686,6 +686,7 @@ channel_settle(struct channel *c)
 	}
 	if (c->asked && r->subscriptions.up) {
 		c->leaving = true;
+		c->confirmed = false;
 		if (redisAsyncCommand(r->subscriptions.ac, NULL, NULL, "UNSUBSCRIBE %b", c->name, strlen(c->name)) == REDIS_OK)
 			return;
 	}
