@@ -1,0 +1,122 @@
+// The same message sent twice is one message with one answer; an id used for something else is refused.
+
+import { test, before, after, beforeEach } from "node:test";
+import assert from "node:assert/strict";
+import { startUpstream, reply } from "./upstream.mjs";
+import { startStack, assertProblem, unique } from "./harness.mjs";
+
+let upstream, stack;
+
+before(async () => {
+	upstream = await startUpstream();
+	stack = await startStack({ upstream });
+});
+after(async () => {
+	await stack?.stop();
+	await upstream.close();
+});
+beforeEach(() => {
+	upstream.reset();
+	upstream.otherwise = (request, n) => reply(`Answer number ${n}.`);
+});
+
+const users = async (id) => (await stack.history(id)).filter((m) => m.role === "user").length;
+
+test("a repeated clientMessageId gets the same answer", async () => {
+	const id = await stack.session();
+	const clientMessageId = unique();
+	const first = await stack.say(id, "once", { clientMessageId });
+	const second = await stack.say(id, "once", { clientMessageId });
+	assert.deepEqual(second, first);
+	assert.equal(upstream.chats.length, 1);
+	assert.equal(await users(id), 1);
+});
+
+test("twenty at once are one turn", async () => {
+	upstream.otherwise = reply("The one answer.", { delay: 200 });
+	const id = await stack.session();
+	const clientMessageId = unique();
+	const all = await Promise.all(Array.from({ length: 20 }, () => stack.say(id, "all at once", { clientMessageId })));
+	assert.equal(new Set(all.map((a) => JSON.stringify(a))).size, 1);
+	assert.equal(upstream.chats.length, 1);
+	assert.equal(await users(id), 1);
+});
+
+test("the same clientMessageId with another text is 422", async () => {
+	const id = await stack.session();
+	const clientMessageId = unique();
+	await stack.say(id, "once", { clientMessageId });
+	assertProblem(await stack.message(id, "something else", { clientMessageId }), 422);
+	assert.equal(upstream.chats.length, 1);
+	assert.equal(await users(id), 1);
+});
+
+test("the same clientMessageId in another session is another message", async () => {
+	const clientMessageId = unique();
+	const a = await stack.say(await stack.session(), "once", { clientMessageId });
+	const b = await stack.say(await stack.session(), "once", { clientMessageId });
+	assert.notEqual(a.messageId, b.messageId);
+});
+
+test("an Idempotency-Key counts within its session", async () => {
+	const id = await stack.session();
+	const key = { "idempotency-key": unique("key") };
+	const first = await stack.say(id, "with a key", {}, key);
+	assert.deepEqual(await stack.say(id, "with a key", {}, key), first);
+	assertProblem(await stack.message(id, "another body", {}, key), 422);
+	const other = await stack.session();
+	assert.notEqual((await stack.say(other, "with a key", {}, key)).messageId, first.messageId);
+	assert.equal(upstream.chats.length, 2);
+});
+
+test("without any id the same words are two messages", async () => {
+	const id = await stack.session();
+	const a = await stack.say(id, "yes");
+	const b = await stack.say(id, "yes");
+	assert.notEqual(a.messageId, b.messageId);
+	assert.equal(await users(id), 2);
+});
+
+test("over a socket, and across socket and REST", async () => {
+	const client = await stack.client({ transports: ["websocket"] });
+	const sessionId = await client.join();
+	const clientMessageId = unique();
+	const event = { sessionId, message: "over both", userId: "visitor-1", clientMessageId };
+	assert.equal((await client.ask("send-message", event)).ok, true);
+	assert.equal((await client.ask("send-message", event)).ok, true);
+	const got = await client.when("message-received", (m) => m.isBot);
+	const rest = await stack.say(sessionId, "over both", { clientMessageId });
+	assert.equal(rest.messageId, got.id);
+	assert.equal(upstream.chats.length, 1);
+	assert.equal(await users(sessionId), 1);
+	const before = client.all("error").length;
+	const ack = await client.ask("send-message", { ...event, message: "changed" });
+	assert.equal(ack.ok, false);
+	await client.when("error", () => client.all("error").length > before);
+	assert.equal(client.all("error").at(-1).clientMessageId, clientMessageId);
+});
+
+test("bad ids are refused: too long, control characters", async () => {
+	const id = await stack.session();
+	for (const clientMessageId of ["x".repeat(5000), "a\u0000b"])
+		assertProblem(await stack.message(id, "hi", { clientMessageId }), 400, /client ?message ?id/i);
+	assertProblem(await stack.message(id, "hi", {}, { "idempotency-key": "k".repeat(2000) }), [400, 413, 431]);
+	assert.equal(upstream.chats.length, 0);
+});
+
+test("messages that arrive while the model writes are one next turn, in order", async () => {
+	upstream.next(reply("First, slowly told indeed.", { tokenDelay: 60 }));
+	const id = await stack.session();
+	const first = stack.say(id, "m1");
+	await upstream.arrived(1);
+	await new Promise((resolve) => { setTimeout(resolve, 150); });
+	const [second, third] = [stack.say(id, "m2"), stack.say(id, "m3")];
+	const all = await Promise.all([first, second, third]);
+	assert.ok(all.every((a) => a.response));
+	const history = await stack.history(id);
+	assert.deepEqual(history.filter((m) => m.role === "user").map((m) => m.content).sort(), ["m1", "m2", "m3"]);
+	assert.equal(history.at(-1).role, "assistant");
+	assert.ok(upstream.chats.length <= 3);
+	const seqs = history.map((m) => m.seq);
+	assert.deepEqual(seqs, [...seqs].sort((a, b) => a - b));
+});

@@ -1,0 +1,82 @@
+// Everything that happens in a session reaches all of its sockets, the same and in the same order.
+
+import { test, before, after, beforeEach } from "node:test";
+import assert from "node:assert/strict";
+import { startUpstream, reply } from "./upstream.mjs";
+import { startStack, waitFor } from "./harness.mjs";
+
+let upstream, stack;
+
+before(async () => {
+	upstream = await startUpstream();
+	stack = await startStack({ upstream });
+});
+after(async () => {
+	await stack?.stop();
+	await upstream.close();
+});
+beforeEach(() => upstream.reset());
+
+test("both sockets see the answer, the deltas and the typing", async () => {
+	upstream.next(reply("one two three four", { tokenDelay: 10 }));
+	const a = await stack.client({ transports: ["websocket"] });
+	const b = await stack.client({ transports: ["polling"] });
+	const sessionId = await a.join();
+	assert.equal((await b.ask("join-chat", { userId: "visitor-1", sessionId })).ok, true);
+	a.emit("send-message", { sessionId, message: "count", userId: "visitor-1", clientMessageId: "k1" });
+	const [x, y] = await Promise.all([a, b].map((c) => c.when("message-received", (m) => m.isBot)));
+	assert.deepEqual(x, y);
+	assert.equal(x.message, "one two three four");
+	await Promise.all([a, b].map((c) => c.when("typing", (on) => on === false)));
+	assert.deepEqual(a.all("message-delta"), b.all("message-delta"));
+	assert.deepEqual(b.all("typing"), [true, false]);
+});
+
+test("the other socket learns what the customer wrote on this one", async () => {
+	const a = await stack.client();
+	const b = await stack.client();
+	const sessionId = await a.join();
+	await b.ask("join-chat", { userId: "visitor-1", sessionId });
+	a.emit("send-message", { sessionId, message: "written on a", userId: "visitor-1" });
+	const seen = await b.when("message-received", (m) => m.isBot === false);
+	assert.equal(seen.message, "written on a");
+	await Promise.all([a, b].map((c) => c.when("message-received", (m) => m.isBot)));
+	assert.equal(a.all("message-received").length, 1, "the writer's own socket, whose page shows it already, does not");
+	const seqs = b.all("message-received").map((m) => m.seq);
+	assert.deepEqual(seqs, [...seqs].sort((p, q) => p - q));
+});
+
+test("a socket that left hears nothing more, the other goes on", async () => {
+	const a = await stack.client();
+	const b = await stack.client();
+	const sessionId = await a.join();
+	await b.ask("join-chat", { userId: "visitor-1", sessionId });
+	b.close();
+	a.emit("send-message", { sessionId, message: "alone", userId: "visitor-1" });
+	await a.when("message-received", (m) => m.isBot);
+	assert.equal(b.all("message-received").length, 0);
+});
+
+test("messages of two sockets at once are all stored and all answered", async () => {
+	upstream.otherwise = reply("ok", { delay: 30 });
+	const clients = await Promise.all([0, 1, 2].map(() => stack.client({ transports: ["websocket"] })));
+	const sessionId = await clients[0].join();
+	for (const c of clients.slice(1))
+		await c.ask("join-chat", { userId: "visitor-1", sessionId });
+	const texts = clients.flatMap((_, i) => Array.from({ length: 4 }, (__, j) => `m-${i}-${j}`));
+	const acks = await Promise.all(texts.map((text, k) => clients[k % 3].ask("send-message",
+		{ sessionId, message: text, userId: "visitor-1", clientMessageId: text })));
+	assert.ok(acks.every((a) => a.ok), JSON.stringify(acks));
+	const history = await waitFor("an answer after the last message", async () => {
+		const now = await stack.history(sessionId);
+		return now.filter((m) => m.role === "user").length === 12 && now.at(-1).role === "assistant" && now;
+	});
+	const users = history.filter((m) => m.role === "user").map((m) => m.content);
+	assert.deepEqual([...users].sort(), [...texts].sort());
+	assert.deepEqual(history.map((m) => m.seq), [...history.map((m) => m.seq)].sort((p, q) => p - q));
+	for (const c of clients)
+		await c.when("message-received", (m) => m.seq === history.at(-1).seq);
+	for (const c of clients)
+		assert.deepEqual(c.all("message-received").filter((m) => m.isBot).map((m) => m.id),
+			history.filter((m) => m.role === "assistant").map((m) => m.id), "every answer once, in order");
+});
