@@ -1,13 +1,14 @@
 // RATE_LIMITS: by session, by visitor, by address; 429 with Retry-After, and nobody else pays for it.
 
-import { test, before, after, describe } from "node:test";
+import { test, before, after, beforeEach, describe } from "node:test";
 import assert from "node:assert/strict";
 import { startUpstream, reply } from "./upstream.mjs";
-import { startStack, assertProblem } from "./harness.mjs";
+import { startStack, assertProblem, pause } from "./harness.mjs";
 
 let upstream;
 before(async () => { upstream = await startUpstream({ otherwise: reply("ok") }); });
 after(() => upstream.close());
+beforeEach(() => { upstream.requests = []; });
 
 function assertLimited(res, most = 60) {
 	assertProblem(res, 429);
@@ -16,68 +17,79 @@ function assertLimited(res, most = 60) {
 	assert.ok(Number(wait) <= most, wait);
 }
 
+const LIMIT = 40;	// a minute; a share of it may come at once
+
+async function until429(ask) {
+	for (let taken = 0; taken <= LIMIT; taken++) {
+		const refused = await ask(taken);
+		if (refused.status === 429)
+			return { taken, refused };
+		assert.equal(refused.status, 200, refused.text);
+	}
+	return assert.fail(`${LIMIT + 1} were taken`);
+}
+
 describe("by session", () => {
 	let stack;
 	before(async () => {
-		stack = await startStack({ upstream, env: { RATE_LIMITS: "on", RATE_LIMIT_SESSION: "5", RATE_LIMIT_VISITOR: "1000", RATE_LIMIT_ADDRESS: "100000" } });
+		stack = await startStack({ upstream, env: { RATE_LIMITS: "on", RATE_LIMIT_SESSION: String(LIMIT), RATE_LIMIT_VISITOR: "1000", RATE_LIMIT_ADDRESS: "100000" } });
 	});
 	after(() => stack?.stop());
 
-	test("the sixth message in a minute is refused, another session is not", async () => {
+	test("more messages than the limit in one breath are refused, another session is not", async () => {
 		const id = await stack.session();
-		for (let i = 0; i < 5; i++)
-			await stack.say(id, `m ${i}`);
-		const count = upstream.chats.length;
-		assertLimited(await stack.message(id, "too much"));
-		assert.equal(upstream.chats.length, count);
-		assert.equal((await stack.history(id)).filter((m) => m.role === "user").length, 5, "what is refused is not stored");
+		const { taken, refused } = await until429(() => stack.message(id, "hello"));
+		assert.ok(taken >= LIMIT / 4 && taken <= LIMIT, `${taken} of ${LIMIT} a minute were taken at once`);
+		assertLimited(refused);
+		assert.equal(upstream.chats.length, taken);
+		assert.equal((await stack.history(id)).filter((m) => m.role === "user").length, taken, "what is refused is not stored");
 		await stack.say(await stack.session(), "hello");
+	});
+
+	test("who waits as long as Retry-After says is served again", async () => {
+		const id = await stack.session();
+		const { refused } = await until429(() => stack.message(id, "hello"));
+		await pause(Number(refused.headers["retry-after"]) * 1000 + 50);
+		await stack.say(id, "patience");
 	});
 
 	test("a socket gets an error event and lives on", async () => {
 		const client = await stack.client();
 		const sessionId = await client.join();
-		const acks = [];
-		for (let i = 0; i < 7; i++)
-			acks.push(await client.ask("send-message", { sessionId, message: `m ${i}`, userId: "visitor-1", clientMessageId: `k${i}` }));
-		assert.equal(acks.filter((a) => a.ok).length, 5);
+		let refused;
+		for (let i = 0; i <= LIMIT && !refused; i++) {
+			const ack = await client.ask("send-message", { sessionId, message: `m ${i}`, userId: "visitor-1", clientMessageId: `k${i}` });
+			refused = ack.ok ? undefined : { ack, id: `k${i}` };
+		}
+		assert.equal(refused.ack.ok, false);
 		const error = await client.when("error", (e) => e.code === "too_many_requests");
-		assert.ok(/^k\d$/.test(error.clientMessageId));
+		assert.equal(error.clientMessageId, refused.id);
 		assert.ok(error.message);
 		assert.equal(client.socket.connected, true);
 	});
 
-	test("a repeated message is not counted twice against its answer", async () => {
+	test("a repeated message gets its answer, limit or not", async () => {
 		const id = await stack.session();
-		for (let i = 0; i < 5; i++)
-			await stack.say(id, `m ${i}`, { clientMessageId: `c${i}` });
-		const again = await stack.message(id, "m 4", { clientMessageId: "c4" });
-		assert.ok([200, 429].includes(again.status));
+		let last = -1;
+		await until429((i) => stack.message(id, `m ${i}`, { clientMessageId: `c${i}` }).then((res) => {
+			last = res.status === 200 ? i : last;
+			return res;
+		}));
+		assert.equal((await stack.message(id, `m ${last}`, { clientMessageId: `c${last}` })).status, 200);
 	});
 });
 
 describe("by visitor", () => {
 	let stack;
 	before(async () => {
-		stack = await startStack({ upstream, env: { RATE_LIMITS: "on", RATE_LIMIT_SESSION: "1000", RATE_LIMIT_VISITOR: "6", RATE_LIMIT_ADDRESS: "100000" } });
+		stack = await startStack({ upstream, env: { RATE_LIMITS: "on", RATE_LIMIT_SESSION: "1000", RATE_LIMIT_VISITOR: String(LIMIT), RATE_LIMIT_ADDRESS: "100000" } });
 	});
 	after(() => stack?.stop());
 
 	test("several sessions of one userId share the limit, other visitors do not", async () => {
-		const statuses = [];
-		for (let i = 0; i < 9; i++) {
-			const res = await stack.post("/api/v1/chat/session", { userId: "greedy" });
-			if (res.status === 429) {
-				assertLimited(res);
-				break;
-			}
-			const said = await stack.message(res.json.sessionId, "hi", { userId: "greedy" });
-			statuses.push(said.status);
-			if (said.status === 429)
-				assertLimited(said);
-		}
-		assert.ok(statuses.filter((s) => s === 200).length <= 6);
-		assert.ok(statuses.includes(200));
+		const ids = await Promise.all([1, 2, 3].map(() => stack.session("greedy")));
+		const { refused } = await until429((i) => stack.message(ids[i % 3], "hi", { userId: "greedy" }));
+		assertLimited(refused);
 		await stack.say(await stack.session("modest"), "hi", { userId: "modest" });
 	});
 });
