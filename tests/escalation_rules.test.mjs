@@ -61,7 +61,7 @@ describe("with the default settings", () => {
 		test(`the customer asks for a person: ${text}`, async () => {
 			const body = await fresh(stack, text);
 			assert.equal(body.needsEscalation, true);
-			assert.equal(body.escalation.reason, "requested");
+			assert.equal(body.escalation.reason, "asked_for_person");
 			assert.ok(body.response.length > 0);
 		});
 
@@ -81,7 +81,7 @@ describe("with the default settings", () => {
 		const body = await fresh(stack, "je voudrais causer avec quelqu'un de chez vous");
 		assert.equal(upstream.chats.length, 1);
 		assert.equal(body.needsEscalation, true);
-		assert.equal(body.escalation.reason, "requested");
+		assert.equal(body.escalation.reason, "asked_for_person");
 	});
 
 	test("a second trigger joins the open escalation", async () => {

@@ -77,12 +77,12 @@ const others = ["how do I reset my password", "where's my parcel", "can I change
 test("asking for a person is heard, without a model", async () => {
 	const missed = [];
 	for (const text of asking)
-		if ((await ask(text)).escalation?.reason !== "requested")
+		if ((await ask(text)).escalation?.reason !== "asked_for_person")
 			missed.push(text);
 	assert.ok(missed.length <= 1, `missed: ${missed.join(" | ")}`);
 	const wrong = [];
 	for (const text of others)
-		if ((await ask(text)).escalation?.reason === "requested")
+		if ((await ask(text)).escalation?.reason === "asked_for_person")
 			wrong.push(text);
 	assert.ok(wrong.length <= 1, `false alarms: ${wrong.join(" | ")}`);
 });
