@@ -1,5 +1,10 @@
 noinst_LIBRARIES += libhelpline.a
 libhelpline_a_SOURCES = \
+	lib/api/call.h \
+	lib/api/program.c lib/api/program.h \
+	lib/api/reply.c lib/api/reply.h \
+	lib/api/request.c lib/api/request.h \
+	lib/api/route.c lib/api/route.h \
 	lib/base/buf.c lib/base/buf.h \
 	lib/base/clock.c lib/base/clock.h \
 	lib/base/conf.c lib/base/conf.h \
@@ -9,11 +14,24 @@ libhelpline_a_SOURCES = \
 	lib/base/json.c lib/base/json.h \
 	lib/base/log.c lib/base/log.h \
 	lib/base/origin.c lib/base/origin.h \
+	lib/base/sha1.c lib/base/sha1.h \
 	lib/base/socketio.c lib/base/socketio.h \
 	lib/base/sse.c lib/base/sse.h \
 	lib/base/str.c lib/base/str.h \
+	lib/engine/answer.c lib/engine/answer.h \
+	lib/engine/turn.c lib/engine/turn.h \
 	lib/loop/task.c lib/loop/task.h \
+	lib/records/conversation.c lib/records/conversation.h lib/records/scripts.h \
 	lib/services/crypto.c lib/services/crypto.h \
 	lib/services/fcgi.c lib/services/fcgi.h \
-	lib/services/redis.c lib/services/redis.h
+	lib/services/listen.c lib/services/listen.h \
+	lib/services/redis.c lib/services/redis.h \
+	lib/push/deadline.c lib/push/deadline.h \
+	lib/push/handshake.c lib/push/handshake.h \
+	lib/push/polling.c \
+	lib/push/message.c lib/push/message.h \
+	lib/push/request.c lib/push/request.h \
+	lib/push/session.c lib/push/session.h \
+	lib/push/transport.c lib/push/transport.h \
+	lib/push/websocket.c lib/push/websocket.h
 HELPLINE_LIBS = libhelpline.a $(FCGI_LIBS) $(DEPS_LIBS) -lm

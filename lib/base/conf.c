@@ -159,6 +159,12 @@ conf_free(struct conf *conf)
 	conf->storage = NULL;
 }
 
+bool
+conf_has_model(const struct conf *c)
+{
+	return *c->openai_key || *c->openai_url || *c->fallback_key || *c->fallback_url || *c->gemini_key;
+}
+
 /* ---- .env files ---- */
 
 static bool

@@ -69,7 +69,11 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	X(escalation_keep_ms,	"ESCALATION_KEEP",	CONF_INT,	"2592000000", 1000, 31536000000,	\
 	    "Milliseconds for which an open escalation keeps its conversation from being forgotten")		\
 	X(daily_spend_limit,	"DAILY_SPEND_LIMIT",	CONF_TEXT,	"",	0, 64,				\
-	    "Tokens a day (200000tokens) or money (5.00); at the limit the model is not asked")		\
+	    "Tokens (200000tokens) or money (5.00) a day, UTC; at the limit the model is not asked")		\
+	X(price_input,		"PRICE_INPUT",		CONF_REAL,	"0.15",	0, 100000,			\
+	    "Money for a million tokens sent to the model, for DAILY_SPEND_LIMIT")				\
+	X(price_output,		"PRICE_OUTPUT",		CONF_REAL,	"0.60",	0, 100000,			\
+	    "Money for a million tokens that it writes")							\
 	X(frontend_url,		"FRONTEND_URL",		CONF_TEXT,	"",	0, 8192,			\
 	    "Comma-separated origins of pages elsewhere that may call; * allows all")				\
 	X(rate_limits,		"RATE_LIMITS",		CONF_SWITCH,	"on",	0, 0,				\
@@ -117,6 +121,9 @@ struct conf {
 /* Reads the environment.  On failure *problem holds the sentence. */
 enum hl_err conf_load(struct conf *, struct buf *problem) HL_MUST_CHECK;
 void	 conf_free(struct conf *);
+
+/* Is any model server set?  If not, the offline responder answers. */
+bool	 conf_has_model(const struct conf *);
 
 /* What the table says, for people and for tests. */
 struct conf_entry {

@@ -229,6 +229,12 @@ task_cancelled(void)
 	return current->cancelled;
 }
 
+void
+task_uncancel(void)
+{
+	current->cancelled = false;
+}
+
 uv_loop_t *
 task_loop(void)
 {
@@ -268,7 +274,7 @@ on_closed(uv_handle_t *handle)
 }
 
 enum hl_err
-task_sleep(int64_t ms)
+task_wait_flag(const bool *flag, int64_t ms)
 {
 	struct waiter w = { .task = task_self() };
 	uv_timer_t timer;
@@ -278,13 +284,24 @@ task_sleep(int64_t ms)
 	timer.data = &w;
 	uv_update_time(task_loop());
 	uv_timer_start(&timer, on_time, ms > 0 ? (uint64_t)ms : 0, 0);
-	while (!w.done && err == HL_OK)
+	while (!*flag && !w.done && err == HL_OK)
 		err = task_wait();
+	if (err == HL_OK && !*flag)
+		err = HL_TIMEOUT;
 	w.done = false;
 	uv_close((uv_handle_t *)&timer, on_closed);	/* the handle lies on this stack until then */
 	while (!w.done)
 		task_wait_always();
 	return err;
+}
+
+enum hl_err
+task_sleep(int64_t ms)
+{
+	bool never = false;
+	enum hl_err err = task_wait_flag(&never, ms);
+
+	return err == HL_TIMEOUT ? HL_OK : err;
 }
 
 struct work {

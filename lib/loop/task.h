@@ -41,8 +41,12 @@ void	 task_wake(struct task *);
 /* Ends the current and every later task_wait() of that task with HL_CANCELLED. */
 void	 task_cancel(struct task *);
 bool	 task_cancelled(void);		/* of the running task */
+void	 task_uncancel(void);		/* the running task has been told something else than to end: it may wait again */
 
 enum hl_err task_sleep(int64_t ms) HL_MUST_CHECK;	/* suspends; HL_CANCELLED cuts it short */
+
+/* Suspends until somebody sets *flag and wakes the task: HL_TIMEOUT if that takes longer than ms. */
+enum hl_err task_wait_flag(const bool *flag, int64_t ms) HL_MUST_CHECK;
 
 /* Runs work(arg) on libuv's thread pool; suspends until it is done, whatever happens to the task. */
 enum hl_err task_work(void (*work)(void *), void *arg) HL_MUST_CHECK;

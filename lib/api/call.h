@@ -1,0 +1,56 @@
+/*
+ * call.h - one HTTP request as a handler sees it, and the program that it belongs to.
+ */
+#ifndef HL_CALL_H
+#define HL_CALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/origin.h"
+#include "engine/turn.h"
+#include "services/crypto.h"
+#include "services/fcgi.h"
+#include "services/redis.h"
+
+#define SEGMENT_MAX	256
+
+/* What handlers share; made once by program_main(). */
+struct app {
+	const char	*name;
+	uv_loop_t	*loop;
+	struct conf	 conf;
+	struct redis	*redis;		/* if the program asked for it … */
+	struct crypto	*crypto;
+	struct store	 store;
+	struct engine	*engine;	/* … likewise */
+	char		 probe_token[64];	/* "" if there is none */
+};
+
+struct call {
+	struct app	*app;
+	struct fcgi_request *fcgi;
+	const char	*method, *path;
+	const char	*address;	/* the client's, as nginx says */
+	const char	*request_id;	/* nginx's, unchanged when it retries */
+	enum origin_verdict origin;
+	char		 segment[SEGMENT_MAX];	/* what stands for ":name" in the route's path */
+	struct json	*body;
+	struct buf	 problem;	/* a sentence for the client; empty: the error's own */
+	const char	*allow;		/* methods, with HL_METHOD */
+	int64_t		 retry_ms;	/* with HL_TOO_MANY and 503 */
+	bool		 answered;	/* headers are out */
+};
+
+typedef enum hl_err (*call_handler)(struct call *);
+
+/* Sets the sentence and returns err. */
+enum hl_err call_fail(struct call *, enum hl_err, const char *, ...) __attribute__((format(printf, 3, 4))) HL_MUST_CHECK;
+
+#endif

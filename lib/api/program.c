@@ -1,0 +1,171 @@
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/program.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "services/listen.h"
+
+struct running {
+	const struct program *program;
+	struct app	 app;
+	struct fcgi_server *server;
+	uv_signal_t	 on_term, on_int;
+};
+
+static void
+handle(struct fcgi_request *request, void *arg)
+{
+	struct running *r = arg;
+
+	route_call(&r->app, r->program->routes, r->program->count, request);
+}
+
+/* ---- the end ---- */
+
+static void
+engine_drained(void *arg)
+{
+	struct running *r = arg;
+
+	redis_close(r->app.redis);
+	uv_stop(r->app.loop);
+}
+
+static void
+requests_drained(void *arg)
+{
+	struct running *r = arg;
+
+	if (r->app.engine)
+		engine_drain(r->app.engine, engine_drained, r);
+	else
+		engine_drained(r);
+}
+
+static void
+on_signal(uv_signal_t *signal, int number)
+{
+	struct running *r = signal->data;
+
+	(void)number;
+	uv_signal_stop(&r->on_term);
+	uv_signal_stop(&r->on_int);
+	fcgi_drain(r->server, requests_drained, r);
+}
+
+/* ---- the start ---- */
+
+static void
+read_probe_token(struct app *app)
+{
+	char path[4200];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/probe", app->conf.secrets_dir);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return;			/* an installation without it cannot be probed, that is all */
+	if (fgets(app->probe_token, sizeof(app->probe_token), file))
+		app->probe_token[strcspn(app->probe_token, "\r\n")] = '\0';
+	fclose(file);
+}
+
+static enum log_level
+log_level(const char *name)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+
+	for (unsigned i = 0; i < 4; i++)
+		if (strcmp(names[i], name) == 0)
+			return (enum log_level)i;
+	return LOG_LEVEL_INFO;
+}
+
+static enum hl_err
+open_services(struct running *r, struct buf *problem)
+{
+	const struct program *p = r->program;
+	struct app *app = &r->app;
+	enum hl_err err = HL_OK;
+
+	if (p->needs_store || p->needs_engine) {
+		err = crypto_open(app->conf.secrets_dir, &app->crypto, problem);
+		if (err)
+			return err;
+		err = redis_open(app->loop, &app->conf, &app->redis);
+		if (err) {
+			buf_puts(problem, "REDIS_URL must be redis://[user:password@]host[:port][/db] or unix:///path.");
+			return err;
+		}
+		app->store = (struct store){ .redis = app->redis, .crypto = app->crypto, .conf = &app->conf };
+		read_probe_token(app);
+	}
+	if (p->needs_engine)
+		err = engine_open(app->loop, &app->conf, app->redis, app->crypto, &app->engine, problem);
+	return err;
+}
+
+static enum hl_err
+start(struct running *r, struct buf *problem)
+{
+	enum hl_err err = conf_load(&r->app.conf, problem);
+	int listener;
+
+	if (err)
+		return err;
+	log_init(r->program->name, log_level(r->app.conf.log_level));
+	err = listen_take(1, &listener, problem);
+	if (err == HL_OK)
+		err = open_services(r, problem);
+	if (err == HL_OK)
+		err = fcgi_serve(r->app.loop, listener, handle, r, &r->server);
+	if (err)
+		return err;
+	uv_signal_init(r->app.loop, &r->on_term);
+	uv_signal_init(r->app.loop, &r->on_int);
+	r->on_term.data = r->on_int.data = r;
+	uv_signal_start(&r->on_term, on_signal, SIGTERM);
+	uv_signal_start(&r->on_int, on_signal, SIGINT);
+	return HL_OK;
+}
+
+static bool
+answer_option(const struct program *p, int argc, char **argv)
+{
+	if (argc < 2)
+		return false;
+	if (strcmp(argv[1], "--version") == 0)
+		printf("helpline-%s %s\n", p->name, PACKAGE_VERSION);
+	else
+		printf("usage: %s [--version | --help]\n%s\n"
+		    "A FastCGI program: it takes its listening socket from systemd, helpline supervise or spawn-fcgi, and its\n"
+		    "settings from the environment (helpline config explain lists them).\n", p->name, p->purpose);
+	return true;
+}
+
+int
+program_main(const struct program *p, int argc, char **argv)
+{
+	struct running r = { .program = p, .app = { .name = p->name, .loop = uv_default_loop() } };
+	struct buf problem = BUF_INIT(4096);
+	int status = 0;
+
+	if (answer_option(p, argc, argv))
+		return argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "--help") == 0) ? 0 : 2;
+	if (start(&r, &problem) != HL_OK) {
+		fprintf(stderr, "%s: %s\n", p->name, problem.len ? problem.data : "cannot start");
+		status = 2;
+		goto out;
+	}
+	log_line(LOG_LEVEL_INFO, "ready", "version", PACKAGE_VERSION, NULL);
+	uv_run(r.app.loop, UV_RUN_DEFAULT);
+	log_line(LOG_LEVEL_INFO, "stopped", NULL);
+out:
+	buf_free(&problem);
+	crypto_free(r.app.crypto);
+	conf_free(&r.app.conf);
+	return status;
+}

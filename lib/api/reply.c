@@ -1,0 +1,133 @@
+#include <string.h>
+
+#include "api/reply.h"
+#include "base/log.h"
+
+#define HEAD_MAX 4096u
+
+static const char *
+reason_phrase(int status)
+{
+	static const struct { int status; const char *phrase; } phrases[] = {
+		{ 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
+		{ 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 409, "Conflict" },
+		{ 413, "Content Too Large" }, { 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
+		{ 429, "Too Many Requests" }, { 499, "Client Closed Request" }, { 500, "Internal Server Error" },
+		{ 502, "Bad Gateway" }, { 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
+	};
+
+	for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
+		if (phrases[i].status == status)
+			return phrases[i].phrase;
+	return "Unknown";
+}
+
+/* What a page on another origin may read (Fetch standard, CORS protocol). */
+static void
+write_cors(struct call *call, struct buf *head)
+{
+	if (call->origin == ORIGIN_ANY)
+		buf_puts(head, "Access-Control-Allow-Origin: *\r\n");
+	else if (call->origin == ORIGIN_LISTED)
+		buf_printf(head, "Access-Control-Allow-Origin: %s\r\n", fcgi_param(call->fcgi, "HTTP_ORIGIN"));
+	else
+		return;
+	buf_puts(head, "Vary: Origin\r\nAccess-Control-Expose-Headers: ETag, Link, Retry-After, X-Request-Id\r\n");
+	if (strcmp(call->method, "OPTIONS") != 0)
+		return;
+	buf_puts(head, "Access-Control-Allow-Methods: GET, POST, PUT, DELETE\r\nAccess-Control-Max-Age: 7200\r\n"
+	    "Access-Control-Allow-Headers: content-type, authorization, idempotency-key, last-event-id, if-none-match, "
+	    "traceparent\r\n");
+}
+
+static enum hl_err
+send_head(struct call *call, int status, const char *type, const char *more)
+{
+	struct buf head = BUF_INIT(HEAD_MAX);
+	enum hl_err err;
+
+	buf_printf(&head, "Status: %d %s\r\n", status, reason_phrase(status));
+	if (type)
+		buf_printf(&head, "Content-Type: %s\r\n", type);
+	buf_puts(&head, "Cache-Control: no-store\r\n");
+	write_cors(call, &head);
+	buf_puts(&head, more);
+	buf_puts(&head, "\r\n");
+	err = buf_err(&head);
+	if (err == HL_OK)
+		err = fcgi_write(call->fcgi, head.data, head.len);
+	call->answered = true;
+	buf_free(&head);
+	return err;
+}
+
+enum hl_err
+reply_json(struct call *call, int status, const struct buf *body)
+{
+	enum hl_err err = buf_err(body);
+
+	if (err == HL_OK)
+		err = send_head(call, status, "application/json", "");
+	return err ? err : fcgi_write(call->fcgi, body->data, body->len);
+}
+
+enum hl_err
+reply_empty(struct call *call, int status)
+{
+	return send_head(call, status, NULL, "");
+}
+
+void
+reply_problem(struct call *call, enum hl_err err)
+{
+	const char *sentence = call->problem.len ? call->problem.data : err_text(err);
+	struct buf body = BUF_INIT(8192), more = BUF_INIT(512);
+	int status = err_status(err);
+
+	if (call->answered)
+		goto out;		/* a stream is under way: it ends, and the client asks again */
+	buf_printf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":",
+	    reason_phrase(status), status, err_code(err));
+	buf_json_str(&body, sentence);
+	buf_puts(&body, ",\"error\":");
+	buf_json_str(&body, sentence);
+	buf_puts(&body, ",\"message\":");
+	buf_json_str(&body, sentence);
+	buf_putc(&body, '}');
+	if (status == 429 || status == 503)
+		buf_printf(&more, "Retry-After: %lld\r\n", call->retry_ms > 0 ? (long long)(call->retry_ms + 999) / 1000 : 1LL);
+	if (err == HL_METHOD && call->allow)
+		buf_printf(&more, "Allow: %s\r\n", call->allow);
+	if (buf_err(&body) || buf_err(&more) ||
+	    send_head(call, status, "application/problem+json", more.data ? more.data : "") != HL_OK ||
+	    fcgi_write(call->fcgi, body.data, body.len) != HL_OK)
+		log_line(LOG_LEVEL_DEBUG, "unanswered", "code", err_code(err), NULL);
+out:
+	buf_free(&body);
+	buf_free(&more);
+}
+
+enum hl_err
+reply_stream(struct call *call)
+{
+	enum hl_err err = send_head(call, 200, "text/event-stream", "X-Accel-Buffering: no\r\n");
+
+	return err ? err : fcgi_flush(call->fcgi);
+}
+
+enum hl_err
+reply_event(struct call *call, const char *id, const char *name, const struct buf *data)
+{
+	struct buf event = BUF_INIT(data->max + HEAD_MAX);
+	enum hl_err err = buf_err(data);
+
+	buf_printf(&event, "id: %s\nevent: %s\ndata: ", id, name);
+	buf_add(&event, data->data, data->len);		/* JSON: no line ends in it */
+	buf_puts(&event, "\n\n");
+	if (err == HL_OK)
+		err = buf_err(&event);
+	if (err == HL_OK)
+		err = fcgi_write(call->fcgi, event.data, event.len);
+	buf_free(&event);
+	return err ? err : fcgi_flush(call->fcgi);
+}

@@ -1,0 +1,22 @@
+/*
+ * reply.h - answers: JSON, problem documents (RFC 9457), server-sent events.
+ */
+#ifndef HL_REPLY_H
+#define HL_REPLY_H
+
+#include "api/call.h"
+
+enum hl_err reply_json(struct call *, int status, const struct buf *body) HL_MUST_CHECK;
+enum hl_err reply_empty(struct call *, int status) HL_MUST_CHECK;
+
+/*
+ * The one place where an error becomes an answer: application/problem+json with type, title, status, detail and code, and
+ * the same sentence as "error" and "message" for the two old dialects.
+ */
+void	 reply_problem(struct call *, enum hl_err);
+
+/* A stream of events; each is flushed.  HL_CANCELLED: the client has gone. */
+enum hl_err reply_stream(struct call *) HL_MUST_CHECK;
+enum hl_err reply_event(struct call *, const char *id, const char *name, const struct buf *data) HL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,110 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/request.h"
+#include "base/str.h"
+
+#define BODY_MAX (256u * 1024)
+
+enum hl_err
+call_fail(struct call *call, enum hl_err err, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	buf_reset(&call->problem);
+	buf_puts(&call->problem, text);
+	return err;
+}
+
+/* A body without a type is taken for JSON; one that says it is something else is not. */
+static bool
+is_json(const char *type)
+{
+	size_t n;
+
+	if (type == NULL || *type == '\0')
+		return true;
+	n = strcspn(type, "; \t");
+	return (n == 16 && strncasecmp(type, "application/json", n) == 0) ||
+	    (n > 5 && strncasecmp(type + n - 5, "+json", 5) == 0);
+}
+
+enum hl_err
+request_json(struct call *call)
+{
+	size_t len;
+	const char *text = fcgi_body(call->fcgi, &len);
+
+	if (!is_json(fcgi_param(call->fcgi, "CONTENT_TYPE")))
+		return call_fail(call, HL_MEDIA_TYPE, "The body must be sent as application/json");
+	if (len > BODY_MAX)
+		return call_fail(call, HL_TOO_LARGE, "The body is larger than %u bytes", BODY_MAX);
+	if (fcgi_body_cut(call->fcgi))
+		return call_fail(call, HL_BAD_REQUEST, "The body is shorter than announced");
+	if (len == 0)
+		return call_fail(call, HL_BAD_JSON, "The body is empty; it must be a JSON object");
+	if (json_parse(text, len, &call->body) != HL_OK)
+		return call_fail(call, HL_BAD_JSON, "The body is not valid JSON: UTF-8, at most %d levels deep, no member "
+		    "twice, no \\u0000 and no half surrogate pairs", JSON_MAX_DEPTH);
+	if (json_kind(call->body) != JSON_OBJECT)
+		return call_fail(call, HL_BAD_REQUEST, "The body must be a JSON object");
+	return HL_OK;
+}
+
+static enum hl_err
+check_field(struct call *call, const struct json *object, const struct text_field *f, bool *missing)
+{
+	const struct json *v = json_get(object, f->name);
+	size_t len = 0;
+
+	*f->text = NULL;
+	if (f->len)
+		*f->len = 0;
+	if (json_kind(v) != JSON_NONE && json_kind(v) != JSON_NULL && json_kind(v) != JSON_STRING)
+		return call_fail(call, HL_BAD_REQUEST, "%s must be a string", f->name);
+	*f->text = json_string(v, &len);
+	if (*f->text && str_blank(*f->text, len))
+		*f->text = NULL;
+	if (*f->text == NULL) {
+		*missing = *missing || f->required;
+		return HL_OK;
+	}
+	if (len > f->max)
+		return call_fail(call, f->too_long, "%s is longer than %zu bytes", f->name, f->max);
+	if (f->len)
+		*f->len = len;
+	return HL_OK;
+}
+
+enum hl_err
+request_fields(struct call *call, const struct json *object, const struct text_field *fields, size_t count,
+    const char *sentence)
+{
+	bool missing = false;
+	enum hl_err err = HL_OK;
+
+	for (size_t i = 0; i < count && err == HL_OK; i++)
+		err = check_field(call, object, &fields[i], &missing);
+	if (err == HL_OK && missing)
+		err = call_fail(call, HL_BAD_REQUEST, "%s", sentence);
+	return err;
+}
+
+enum hl_err
+request_header(struct call *call, const char *param, const char *human, size_t max, const char **ret)
+{
+	const char *v = fcgi_param(call->fcgi, param);
+
+	*ret = v && *v ? v : NULL;
+	if (*ret == NULL)
+		return HL_OK;
+	if (strlen(v) > max || !utf8_valid(v, strlen(v)))
+		return call_fail(call, HL_BAD_REQUEST, "%s must be at most %zu bytes of text", human, max);
+	return HL_OK;
+}

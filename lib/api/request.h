@@ -1,0 +1,31 @@
+/*
+ * request.h - what a request must be before a handler sees it: JSON, fields of the right type and size.
+ */
+#ifndef HL_REQUEST_H
+#define HL_REQUEST_H
+
+#include "api/call.h"
+
+/* A text member of the body. */
+struct text_field {
+	const char	*name;
+	bool		 required;
+	size_t		 max;		/* bytes */
+	enum hl_err	 too_long;	/* what it is beyond that */
+	const char	**text;		/* out, borrowed from the body; NULL if absent */
+	size_t		*len;		/* out; may be NULL */
+};
+
+/*
+ * Reads the JSON body into call->body: HL_MEDIA_TYPE, HL_TOO_LARGE, HL_BAD_JSON, HL_BAD_REQUEST (no object).
+ */
+enum hl_err request_json(struct call *) HL_MUST_CHECK;
+
+/* Checks all fields, types first.  missing is the sentence when a required one is absent, null or blank. */
+enum hl_err request_fields(struct call *, const struct json *object, const struct text_field *, size_t count,
+	    const char *missing) HL_MUST_CHECK;
+
+/* A header (as FastCGI names it, "HTTP_IDEMPOTENCY_KEY") of at most max printable bytes; absent gives NULL. */
+enum hl_err request_header(struct call *, const char *param, const char *human, size_t max, const char **ret) HL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,98 @@
+#include <string.h>
+
+#include "api/reply.h"
+#include "api/request.h"
+#include "api/route.h"
+#include "base/log.h"
+
+/* Does the path match?  A segment is anything but a slash. */
+static bool
+path_matches(const struct route *r, const char *path, char segment[SEGMENT_MAX])
+{
+	const char *colon = strchr(r->path, ':');
+	size_t n, len;
+
+	segment[0] = '\0';
+	if (colon == NULL)
+		return strcmp(r->path, path) == 0;
+	n = (size_t)(colon - r->path);
+	if (strncmp(r->path, path, n) != 0)
+		return false;
+	len = strlen(path + n);
+	if (len == 0 || len >= SEGMENT_MAX || strchr(path + n, '/'))
+		return false;
+	memcpy(segment, path + n, len + 1);
+	return true;
+}
+
+static bool
+method_matches(const struct route *r, const char *method)
+{
+	return strcmp(r->method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(r->method, "GET") == 0);
+}
+
+static enum hl_err
+find(struct call *call, const struct route *routes, size_t count, const struct route **ret)
+{
+	bool path_known = false;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!path_matches(&routes[i], call->path, call->segment))
+			continue;
+		path_known = true;
+		call->allow = routes[i].method;
+		if (method_matches(&routes[i], call->method)) {
+			*ret = &routes[i];
+			return HL_OK;
+		}
+	}
+	if (!path_known)
+		return call_fail(call, HL_NOT_FOUND, "There is nothing at this address");
+	return HL_METHOD;
+}
+
+static enum hl_err
+run(struct call *call, const struct route *routes, size_t count)
+{
+	const struct route *route = NULL;
+	enum hl_err err;
+
+	if (call->origin == ORIGIN_REFUSED)
+		return call_fail(call, HL_FORBIDDEN, "Pages of this origin may not call; FRONTEND_URL lists those that may");
+	if (strcmp(call->method, "OPTIONS") == 0)
+		return reply_empty(call, 204);
+	err = find(call, routes, count, &route);
+	if (err == HL_OK && route->body == BODY_JSON)
+		err = request_json(call);
+	return err ? err : route->handler(call);
+}
+
+static const char *
+param(const struct fcgi_request *r, const char *name)
+{
+	const char *v = fcgi_param(r, name);
+
+	return v ? v : "";
+}
+
+void
+route_call(struct app *app, const struct route *routes, size_t count, struct fcgi_request *fcgi)
+{
+	struct call call = {
+		.app = app, .fcgi = fcgi,
+		.method = param(fcgi, "REQUEST_METHOD"), .path = param(fcgi, "DOCUMENT_URI"),
+		.address = param(fcgi, "REMOTE_ADDR"), .request_id = param(fcgi, "REQUEST_ID"),
+		.problem = BUF_INIT(1024),
+	};
+	enum hl_err err;
+
+	call.origin = origin_check(app->conf.frontend_url, fcgi_param(fcgi, "HTTP_ORIGIN"), fcgi_param(fcgi, "HTTP_HOST"));
+	err = run(&call, routes, count);
+	if (err)
+		reply_problem(&call, err);
+	if (err_status(err) >= 500)
+		log_line(LOG_LEVEL_WARN, "request_failed", "code", err_code(err), "request_id", call.request_id, "problem",
+		    err == HL_STORE && app->redis ? redis_problem(app->redis) : NULL, NULL);
+	json_free(call.body);
+	buf_free(&call.problem);
+}

@@ -1,0 +1,21 @@
+/*
+ * route.h - the table that says what a program answers, and to whom.
+ */
+#ifndef HL_ROUTE_H
+#define HL_ROUTE_H
+
+#include "api/call.h"
+
+enum route_body { BODY_NONE, BODY_JSON };
+
+struct route {
+	const char	*method;
+	const char	*path;		/* exact, or with one segment ":name" at its end */
+	enum route_body	 body;
+	call_handler	 handler;
+};
+
+/* Matches, guards (origin, preflight, body), runs the handler and turns its error into an answer.  Runs as a task. */
+void	 route_call(struct app *, const struct route *, size_t count, struct fcgi_request *);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * answer.h - from what a customer has written to what is said in return: knowledge, model or offline responder, and
+ * whether a person should take over.
+ */
+#ifndef HL_ANSWER_H
+#define HL_ANSWER_H
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/error.h"
+#include "engine/escalation.h"
+#include "engine/insight.h"
+#include "engine/knowledge.h"
+#include "engine/provider.h"
+#include "records/conversation.h"
+
+#define ANSWER_MAX	(256u * 1024)	/* bytes */
+
+struct thinker {
+	const struct conf	*conf;
+	struct store		*store;
+	struct providers	*providers;
+	struct knowledge	*knowledge;
+	struct keywords		*keywords;
+};
+
+/* What a turn came to. */
+struct verdict {
+	struct buf	 text;
+	double		 confidence;
+	const char	*provider;	/* "offline" and the like; static */
+	const char	*reason;	/* of an escalation: keyword, asked_for_person, low_confidence, ai_unavailable; or NULL */
+	const char	*keyword;	/* with the first of them */
+	struct passages	 passages;
+	enum sentiment	 sentiment;
+	unsigned	 intents;
+	unsigned	 requests;	/* sent upstream */
+	struct buf	 problem;	/* why the model could not answer, for the log */
+};
+
+void	 verdict_init(struct verdict *);
+void	 verdict_free(struct verdict *);
+
+/*
+ * Suspends.  delta as in struct question: what it is given, joined, is how the answer's text begins.  Only HL_CANCELLED,
+ * HL_NO_MEMORY and what delta returned are failures; a model that cannot be reached is an answer that says so and
+ * hands over.
+ */
+enum hl_err answer_think(const struct thinker *, const struct lease *, enum hl_err (*delta)(void *, const char *, size_t),
+	    void *arg, struct verdict *ret) HL_MUST_CHECK;
+
+/* Entry, events and escalation record of a verdict; out->id and out->escalation_id are set already. */
+enum hl_err answer_write(const struct lease *, const struct verdict *, int64_t at_ms, struct outgoing *out) HL_MUST_CHECK;
+void	 outgoing_free(struct outgoing *);
+
+#endif

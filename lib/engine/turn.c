@@ -1,0 +1,673 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "engine/answer.h"
+#include "engine/turn.h"
+#include "loop/task.h"
+
+#define BUCKETS		4096u
+#define TICK_MS		1000
+#define RENEW_TICKS	3		/* leases last ten */
+#define OVERDUE_AT_ONCE	32u
+#define RESTARTS_MAX	64		/* of one turn by messages that keep coming */
+#define COMMIT_TRIES	6
+#define RECHECK_MS	500		/* while another process answers */
+#define WAIT_SLACK_MS	(2 * LEASE_MS)
+
+struct waiter;
+
+/* A conversation whose turn this process runs. */
+struct runner {
+	struct engine	*engine;
+	struct runner	*next;		/* in its bucket */
+	struct lease	 lease;
+	struct task	*task;		/* while it thinks */
+	struct waiter	*waiters;
+	struct buf	 text;		/* what has been shown of the answer */
+	char		 answer_id[ID_LEN + 1];
+	unsigned	 index;		/* of the next delta on the channel */
+	bool		 thinking;
+	bool		 shown;		/* a delta is out: no starting again */
+	bool		 again;		/* new messages came before that */
+};
+
+struct engine {
+	uv_loop_t	*loop;
+	const struct conf *conf;
+	struct store	 store;
+	struct http	*http;
+	struct thinker	 thinker;
+	struct runner	*table[BUCKETS];
+	size_t		 running;
+	bool		 draining;
+	void		(*drained)(void *);
+	void		*drained_arg;
+	struct task	*maintenance;
+};
+
+/* Somebody who waits for the answer to one message; lies on his stack. */
+struct waiter {
+	struct waiter	*next;
+	struct task	*task;
+	struct runner	*runner;
+	int64_t		 seq;
+	const struct turn_deltas *deltas;
+	size_t		 told;		/* bytes of runner->text */
+	unsigned	 index;
+	bool		 done;		/* answered, or the runner has given up */
+	bool		 answered;
+	struct entry	 answer;	/* then */
+};
+
+struct turn {
+	struct engine	*engine;
+	struct acceptance accepted;
+	struct place	 place;
+	struct runner	*mine;		/* not run yet */
+};
+
+/* ---- the table of runners ---- */
+
+static struct runner **
+slot(struct engine *e, const struct place *p)
+{
+	uint32_t h = 2166136261u;
+	struct runner **at;
+
+	for (const char *c = p->h; *c; c++)
+		h = (h ^ (unsigned char)*c) * 16777619u;
+	for (at = &e->table[h % BUCKETS]; *at && strcmp((*at)->lease.place.h, p->h) != 0; at = &(*at)->next)
+		;
+	return at;
+}
+
+static struct runner *
+runner_new(struct engine *e, struct lease *take_lease)
+{
+	struct runner *r = calloc(1, sizeof(*r));
+	struct runner **at = slot(e, &take_lease->place);
+
+	if (r == NULL) {
+		lease_clear(take_lease);
+		return NULL;
+	}
+	r->engine = e;
+	r->lease = *take_lease;
+	r->text = BUF_INIT(ANSWER_MAX);
+	r->next = *at;			/* an older one for the same conversation is fenced by now; both may be listed */
+	*at = r;
+	e->running++;
+	return r;
+}
+
+static void
+maybe_drained(struct engine *e)
+{
+	void (*drained)(void *) = e->drained;
+
+	if (!e->draining || e->running || drained == NULL)
+		return;
+	e->drained = NULL;
+	task_cancel(e->maintenance);
+	drained(e->drained_arg);
+}
+
+static void
+runner_end(struct runner *r)
+{
+	struct engine *e = r->engine;
+	struct runner **at = slot(e, &r->lease.place);
+
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+	e->running--;
+	for (struct waiter *w = r->waiters, *next; w; w = next) {
+		next = w->next;
+		w->runner = NULL;
+		w->done = true;
+		task_wake(w->task);
+	}
+	lease_clear(&r->lease);
+	buf_free(&r->text);
+	free(r);
+	maybe_drained(e);
+}
+
+/* ---- telling ---- */
+
+/* What sockets of the conversation get, outside the log: nobody misses anything if it is lost. */
+static void
+tell_room(const struct runner *r, const struct buf *lines)
+{
+	struct buf payload = BUF_INIT(ANSWER_MAX);
+	char room[CONVERSATION_KEY_MAX];
+
+	conversation_room(&r->lease.place, room);
+	buf_printf(&payload, "0 %lld -\n", (long long)r->lease.epoch);
+	buf_add(&payload, lines->data, lines->len);
+	if (buf_err(&payload) == HL_OK) {
+		struct redis_arg args[] = { RA("PUBLISH"), RA(room), RAN(payload.data, payload.len) };
+
+		redis_send(r->engine->store.redis, args, 3);
+	}
+	buf_free(&payload);
+}
+
+static void
+tell_delta(struct runner *r, const char *text, size_t len)
+{
+	struct buf line = BUF_INIT(ANSWER_MAX);
+
+	buf_printf(&line, "[\"message-delta\",{\"id\":\"%s\",\"attempt\":%lld,\"index\":%u,\"text\":", r->answer_id,
+	    (long long)r->lease.fence, r->index++);
+	buf_json(&line, text, len);
+	buf_puts(&line, "}]");
+	if (buf_err(&line) == HL_OK)
+		tell_room(r, &line);
+	buf_free(&line);
+}
+
+static void
+waiter_catch_up(struct waiter *w, const struct runner *r)
+{
+	const struct turn_deltas *d = w->deltas;
+
+	if (d == NULL || w->seq > r->lease.covered || w->told >= r->text.len)
+		return;
+	if (d->delta(d->arg, r->lease.fence, w->index++, r->text.data + w->told, r->text.len - w->told) != HL_OK)
+		w->deltas = NULL;
+	w->told = r->text.len;
+}
+
+static bool
+anybody_listens(const struct runner *r)
+{
+	if (r->lease.listeners > 0)
+		return true;
+	for (const struct waiter *w = r->waiters; w; w = w->next)
+		if (w->deltas)
+			return true;
+	return false;
+}
+
+/* Before the first word is shown: is the turn still ours, and is the question still the whole question? */
+static enum hl_err
+check_before_showing(struct runner *r)
+{
+	bool changed;
+	enum hl_err err = conversation_peek(&r->engine->store, &r->lease, &changed);
+
+	if (err)
+		return err;
+	if (changed) {
+		r->again = true;
+		return HL_CANCELLED;
+	}
+	r->shown = true;
+	return HL_OK;
+}
+
+static enum hl_err
+on_delta(void *arg, const char *text, size_t len)
+{
+	struct runner *r = arg;
+	enum hl_err err;
+
+	if (!anybody_listens(r))
+		return HL_OK;
+	if (!r->shown && (err = check_before_showing(r)) != HL_OK)
+		return err;
+	buf_add(&r->text, text, len);
+	if (r->lease.listeners > 0)
+		tell_delta(r, text, len);
+	for (struct waiter *w = r->waiters, *next; w; w = next) {
+		next = w->next;
+		waiter_catch_up(w, r);
+	}
+	return HL_OK;
+}
+
+/* ---- one turn ---- */
+
+static enum hl_err
+think(struct runner *r, struct verdict *v)
+{
+	enum hl_err err = HL_OK;
+	bool changed;
+
+	for (int i = 0; i < RESTARTS_MAX; i++) {
+		verdict_free(v);
+		verdict_init(v);
+		r->again = false;
+		r->thinking = true;
+		err = answer_think(&r->engine->thinker, &r->lease, on_delta, r, v);
+		r->thinking = false;
+		if (!r->again)
+			return err;
+		task_uncancel();
+		err = conversation_peek(&r->engine->store, &r->lease, &changed);
+		if (err)
+			return err;
+	}
+	return HL_TIMEOUT;
+}
+
+static void
+log_turn(const struct verdict *v, const char *outcome, int64_t started_mono_ms)
+{
+	char ms[24], requests[12], confidence[16];
+
+	snprintf(ms, sizeof(ms), "%lld", (long long)(clock_mono_ms() - started_mono_ms));
+	snprintf(requests, sizeof(requests), "%u", v->requests);
+	snprintf(confidence, sizeof(confidence), "%.3g", v->confidence);
+	log_line(LOG_LEVEL_INFO, "turn", "outcome", outcome, "provider", v->provider, "ms", ms, "upstream_requests", requests,
+	    "confidence", confidence, "escalation", v->reason, "problem", v->problem.data, NULL);
+}
+
+/* The answer is stored: everyone whose message it covers goes on. */
+static void
+tell_answered(struct runner *r, int64_t covered, const struct outgoing *o, int64_t seq)
+{
+	struct waiter **at = &r->waiters, *w;
+
+	while ((w = *at) != NULL) {
+		if (w->seq > covered) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		w->runner = NULL;
+		w->done = true;
+		w->answered = entry_make(seq, o->id, &o->entry, &w->answer) == HL_OK;
+		task_wake(w->task);
+		at = &r->waiters;	/* the list may be another one now */
+	}
+}
+
+/* Tries as long as the lease is surely ours: the same commit twice is done once. */
+static enum hl_err
+commit(struct runner *r, struct outgoing *o, enum committed *how, int64_t *seq)
+{
+	int64_t pause = 50;
+	enum hl_err err = HL_STORE;
+
+	for (int i = 0; i < COMMIT_TRIES; i++, pause *= 3) {
+		err = conversation_commit(&r->engine->store, &r->lease, o, how, seq);
+		if (err != HL_STORE || task_sleep(pause) != HL_OK)
+			break;
+	}
+	return err;
+}
+
+static enum hl_err
+run_turn(struct runner *r, enum committed *how)
+{
+	int64_t started = clock_mono_ms(), covered, seq;
+	struct outgoing o = { 0 };
+	struct verdict v;
+	enum hl_err err;
+
+	verdict_init(&v);
+	id_new(o.id);
+	strcpy(r->answer_id, o.id);
+	buf_reset(&r->text);
+	r->index = 0;
+	r->shown = false;
+	err = think(r, &v);
+	if (err)
+		goto out;
+	if (*r->lease.escalation_id)
+		strcpy(o.escalation_id, r->lease.escalation_id);
+	else
+		id_new(o.escalation_id);
+	covered = r->lease.covered;
+	err = answer_write(&r->lease, &v, clock_wall_ms(), &o);
+	if (err == HL_OK)
+		err = commit(r, &o, how, &seq);
+	if (err == HL_OK && *how != COMMIT_FENCED) {
+		if (v.reason && *r->lease.escalation_id == '\0')
+			strcpy(r->lease.escalation_id, o.escalation_id);
+		tell_answered(r, covered, &o, seq);
+	}
+out:
+	log_turn(&v, err ? err_code(err) : *how == COMMIT_FENCED ? "fenced" : v.reason ? "escalated" : "answered", started);
+	outgoing_free(&o);
+	verdict_free(&v);
+	return err;
+}
+
+/* One turn after the other until nothing is owed.  only_one: returns true if something still is. */
+static bool
+runner_run(struct runner *r, bool only_one)
+{
+	enum committed how = COMMIT_FENCED;
+	bool changed;
+
+	r->task = task_self();
+	do {
+		if (run_turn(r, &how) != HL_OK || how != COMMITTED_MORE)
+			return false;
+		if (conversation_peek(&r->engine->store, &r->lease, &changed) != HL_OK || !changed)
+			return false;
+	} while (!only_one);
+	return true;
+}
+
+static void
+run_in_background(void *arg)
+{
+	struct runner *r = arg;
+
+	(void)runner_run(r, false);
+	runner_end(r);
+}
+
+static void
+runner_background(struct runner *r)
+{
+	if (task_start(r->engine->loop, run_in_background, r) != HL_OK)
+		runner_end(r);		/* its lease runs out, and it is taken over */
+}
+
+/* ---- the caller's side ---- */
+
+enum hl_err
+turn_accept(struct engine *e, const struct incoming *in, struct turn **ret, int64_t *retry_ms)
+{
+	struct turn *t = calloc(1, sizeof(*t));
+	struct runner *running;
+	enum hl_err err = HL_NO_MEMORY;
+
+	*ret = NULL;
+	*retry_ms = 0;
+	if (t == NULL)
+		return HL_NO_MEMORY;
+	t->engine = e;
+	if (e->running >= (size_t)e->conf->max_waiting) {
+		*retry_ms = 2000;
+		err = HL_BUSY;
+		goto fail;
+	}
+	err = conversation_accept(&e->store, in, &t->accepted);
+	*retry_ms = t->accepted.retry_ms;
+	if (err)
+		goto fail;
+	t->place = conversation_place(&e->store, in->id);
+	if (t->accepted.how == ACCEPTED_RUN) {
+		/* Without memory for it the lease runs out and somebody else answers: the message is stored. */
+		t->mine = runner_new(e, &t->accepted.lease);
+	} else if (t->accepted.how == ACCEPTED_QUEUED && (running = *slot(e, &t->place)) != NULL && running->thinking &&
+	    !running->shown) {
+		running->again = true;
+		task_cancel(running->task);
+	}
+	*ret = t;
+	return HL_OK;
+fail:
+	free(t);
+	return err;
+}
+
+int64_t
+turn_seq(const struct turn *t)
+{
+	return t->accepted.seq;
+}
+
+const char *
+turn_message_id(const struct turn *t)
+{
+	return t->accepted.message_id;
+}
+
+int64_t
+turn_time(const struct turn *t)
+{
+	return t->accepted.at_ms;
+}
+
+bool
+turn_repeated(const struct turn *t)
+{
+	return t->accepted.how == ACCEPTED_AGAIN;
+}
+
+void
+turn_leave(struct turn *t)
+{
+	if (t->mine)
+		runner_background(t->mine);
+	free(t);
+}
+
+static void
+waiter_add(struct waiter *w, struct runner *r)
+{
+	w->runner = r;
+	w->done = false;
+	w->told = 0;
+	w->next = r->waiters;
+	r->waiters = w;
+	if (r->shown)
+		waiter_catch_up(w, r);
+}
+
+/* Another task of this process runs the conversation. */
+static void
+wait_for_runner(struct waiter *w, struct runner *r)
+{
+	waiter_add(w, r);
+	while (!w->done)
+		task_wait_always();
+}
+
+/* The turn is ours: run it here, and leave what comes after it to a task of its own. */
+static void
+run_own(struct waiter *w, struct runner *r)
+{
+	waiter_add(w, r);
+	if (runner_run(r, true))
+		runner_background(r);
+	else
+		runner_end(r);
+}
+
+struct remote { struct task *task; bool heard; };
+
+static void
+on_room_message(void *arg, const char *payload, size_t len)
+{
+	struct remote *m = arg;
+
+	if (len > 2 && payload[0] == '0' && payload[1] == ' ')
+		return;			/* typing and deltas; the answer has a seq */
+	m->heard = true;
+	task_wake(m->task);
+}
+
+/* Another process runs it, or will when its lease has run out: its answer is heard of, and looked for now and then. */
+static enum hl_err
+wait_for_others(struct turn *t, struct waiter *w, struct entry *ret)
+{
+	static const struct redis_sub_calls calls = { .message = on_room_message };
+	int64_t until = clock_mono_ms() + t->engine->conf->turn_timeout_ms + WAIT_SLACK_MS;
+	struct remote m = { .task = task_self() };
+	struct redis_sub *sub = NULL;
+	char room[CONVERSATION_KEY_MAX];
+	enum hl_err err;
+
+	conversation_room(&t->place, room);
+	err = redis_subscribe(t->engine->store.redis, room, &calls, &m, &sub);
+	while (err == HL_OK) {
+		struct runner *r = *slot(t->engine, &t->place);
+
+		if (r)			/* taken over by this process in the meantime */
+			wait_for_runner(w, r);
+		if (w->answered) {
+			*ret = w->answer;
+			break;
+		}
+		m.heard = false;
+		err = conversation_answer(&t->engine->store, &t->place, t->accepted.seq, ret);
+		if (err != HL_NOT_FOUND)
+			break;
+		err = clock_mono_ms() >= until ? HL_TIMEOUT : task_wait_flag(&m.heard, RECHECK_MS);
+		if (err == HL_TIMEOUT && clock_mono_ms() < until)
+			err = HL_OK;
+	}
+	redis_unsubscribe(sub);
+	return err;
+}
+
+/* A caller who comes when all is said is told it in one piece. */
+static void
+tell_rest(struct waiter *w, const struct entry *answer)
+{
+	size_t len;
+	const char *text = entry_content(answer, &len);
+
+	if (w->deltas && w->told < len)
+		(void)!w->deltas->delta(w->deltas->arg, 1, w->index, text + w->told, len - w->told);
+}
+
+enum hl_err
+turn_wait(struct turn *t, const struct turn_deltas *deltas, struct entry *ret)
+{
+	struct waiter w = { .task = task_self(), .seq = t->accepted.seq, .deltas = deltas };
+	struct runner *r = *slot(t->engine, &t->place);
+	bool fresh = t->accepted.how == ACCEPTED_RUN;
+	enum hl_err err;
+
+	*ret = (struct entry){ 0 };
+	if (t->mine)
+		run_own(&w, t->mine);
+	else if (r && !(t->accepted.how == ACCEPTED_AGAIN && t->accepted.answered))
+		wait_for_runner(&w, r);
+	if (w.answered) {
+		*ret = w.answer;
+		err = HL_OK;
+	} else if (t->accepted.answered)
+		err = conversation_answer(&t->engine->store, &t->place, t->accepted.seq, ret);
+	else
+		err = wait_for_others(t, &w, ret);
+	if (err == HL_OK && !fresh)
+		tell_rest(&w, ret);
+	free(t);
+	return err;
+}
+
+/* ---- keeping and taking over ---- */
+
+static void
+renew_all(struct engine *e)
+{
+	struct place *places = calloc(e->running + 1, sizeof(*places));
+	size_t n = 0;
+
+	if (places == NULL)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct runner *r = e->table[i]; r && n < e->running; r = r->next)
+			places[n++] = r->lease.place;
+	if (conversation_renew(&e->store, places, n) != HL_OK)
+		log_line(LOG_LEVEL_WARN, "renew", "problem", redis_problem(e->store.redis), NULL);
+	free(places);
+}
+
+static void
+take_over(struct engine *e)
+{
+	struct place overdue[OVERDUE_AT_ONCE];
+	struct runner *r;
+	struct lease lease;
+	size_t n;
+
+	if (conversation_overdue(&e->store, overdue, OVERDUE_AT_ONCE, &n) != HL_OK)
+		return;			/* the store is away; the next tick tries again */
+	for (size_t i = 0; i < n && e->running < (size_t)e->conf->max_waiting; i++) {
+		if (*slot(e, &overdue[i]) || conversation_claim(&e->store, &overdue[i], &lease) != HL_OK)
+			continue;
+		log_line(LOG_LEVEL_INFO, "turn_taken_over", NULL);
+		if ((r = runner_new(e, &lease)) != NULL)
+			runner_background(r);
+	}
+}
+
+static void
+maintain(void *arg)
+{
+	struct engine *e = arg;
+
+	e->maintenance = task_self();
+	for (unsigned tick = 1; task_sleep(TICK_MS) == HL_OK; tick++) {
+		if (tick % RENEW_TICKS == 0 && e->running)
+			renew_all(e);
+		if (!e->draining)
+			take_over(e);
+	}
+}
+
+/* ---- opening ---- */
+
+enum hl_err
+engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const struct crypto *crypto, struct engine **ret,
+    struct buf *problem)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+	enum hl_err err = HL_NO_MEMORY;
+
+	*ret = NULL;
+	if (e == NULL)
+		return HL_NO_MEMORY;
+	e->loop = loop;
+	e->conf = conf;
+	e->store = (struct store){ .redis = redis, .crypto = crypto, .conf = conf };
+	e->thinker = (struct thinker){ .conf = conf, .store = &e->store };
+	err = http_new(loop, &e->http);
+	if (err == HL_OK)
+		err = providers_new(conf, e->http, &e->thinker.providers);
+	if (err == HL_OK)
+		err = keywords_new(conf->escalation_keywords, &e->thinker.keywords);
+	if (err == HL_OK)
+		err = knowledge_open(conf, &e->thinker.knowledge, problem);
+	if (err == HL_OK)
+		err = task_start(loop, maintain, e);
+	if (err == HL_OK) {
+		*ret = e;
+		return HL_OK;
+	}
+	if (problem->len == 0)
+		buf_printf(problem, "The engine cannot start: %s.", err_text(err));
+	knowledge_free(e->thinker.knowledge);
+	keywords_free(e->thinker.keywords);
+	providers_free(e->thinker.providers);
+	http_free(e->http);
+	free(e);
+	return err;
+}
+
+struct store *
+engine_store(struct engine *e)
+{
+	return &e->store;
+}
+
+size_t
+engine_running(const struct engine *e)
+{
+	return e->running;
+}
+
+void
+engine_drain(struct engine *e, void (*done)(void *), void *arg)
+{
+	e->draining = true;
+	e->drained = done;
+	e->drained_arg = arg;
+	maybe_drained(e);
+}

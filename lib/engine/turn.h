@@ -1,0 +1,62 @@
+/*
+ * turn.h - the life of a message: accepted once, answered once, or handed over (design: data.md).
+ *
+ * A conversation has at most one runner at a time, in one process: whoever accepted the message that found nobody
+ * running.  It holds the lease, renews it, asks, tells those who listen, and commits under its fencing number.  When it
+ * dies, another process takes the conversation over once the lease has run out.
+ */
+#ifndef HL_TURN_H
+#define HL_TURN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/error.h"
+#include "records/conversation.h"
+#include "services/crypto.h"
+#include "services/redis.h"
+
+struct engine;
+struct turn;		/* one accepted message, as its caller sees it */
+
+/* redis and crypto are borrowed.  On failure *problem has the sentence. */
+enum hl_err engine_open(uv_loop_t *, const struct conf *, struct redis *, const struct crypto *, struct engine **ret,
+	    struct buf *problem) HL_MUST_CHECK;
+struct store *engine_store(struct engine *);
+size_t	 engine_running(const struct engine *);
+
+/* Takes no more conversations over and calls done(arg) when those that run are finished. */
+void	 engine_drain(struct engine *, void (*done)(void *), void *arg);
+
+/*
+ * Stores the message (or finds that it is stored).  From HL_OK on it is answered whatever happens to the caller, as long
+ * as he ends with turn_wait() or turn_leave().  Errors as conversation_accept(), and HL_BUSY when too many turns wait.
+ * Suspends.
+ */
+enum hl_err turn_accept(struct engine *, const struct incoming *, struct turn **ret, int64_t *retry_ms) HL_MUST_CHECK;
+
+int64_t	 turn_seq(const struct turn *);
+const char *turn_message_id(const struct turn *);
+int64_t	 turn_time(const struct turn *);	/* when it was accepted, ms */
+bool	 turn_repeated(const struct turn *);	/* had been accepted before */
+
+/*
+ * Suspends until the message is answered; may do the work itself.  deltas: told what the model writes, from the start of
+ * the text, also if it has begun already; NULL if nobody wants to know.  An error that deltas returns only ends its
+ * being told.  HL_TIMEOUT: not answered in time (it will be); HL_STORE.  ret is the stored answer, entry_clear() it.
+ * Not cancellable.
+ */
+struct turn_deltas {
+	enum hl_err	(*delta)(void *arg, int64_t attempt, unsigned index, const char *text, size_t len);
+	void		*arg;
+};
+enum hl_err turn_wait(struct turn *take, const struct turn_deltas *deltas, struct entry *ret) HL_MUST_CHECK;
+
+/* Does not wait: the work goes on in a task of its own. */
+void	 turn_leave(struct turn *take);
+
+#endif

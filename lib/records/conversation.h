@@ -1,0 +1,184 @@
+/*
+ * conversation.h - what is stored of a conversation, and the scripts that change it.
+ *
+ * A chat session and a desk conversation are the same record.  Each function below is one Redis script, atomic, and
+ * suspends.  Keys (S is the shard, H the keyed name of the id; the id itself is in no key):
+ *
+ *   c:{S}:H       hash   clear: ow owner (ai, human, closed), seq, us last customer seq, dn covered seq, fn fencing
+ *                        number, ep epoch, cr created, up updated (ms), ttl (ms), uh keyed name of the user, pr probe,
+ *                        esc open escalation; sealed: d = {"id","userId","metadata"}
+ *   c:{S}:H:log   list   one entry a message: its id (22 bytes), then sealed JSON; the index is seq - 1
+ *   c:{S}:H:seen  hash   keyed name of a client's message id or idempotency key -> "seq bodyhash"
+ *   e:{S}:ID      hash   an escalation: c (H), at, reason, st; sealed: d = {"sessionId","userId","message"}
+ *   due:{S}       zset   conversations that owe an answer, by the end of their lease
+ *   active:{S}    zset   sessions by expiry: their number is a ZCOUNT
+ *   open:{S}      zset   open escalations by time
+ *   rl:{S}:…      string rate limits (GCRA: the theoretical arrival time)
+ *   spend:{S}:DAY hash   tokens and money (millionths) spent on a day, UTC
+ *   room:H        channel what sockets of the conversation get (lib/push/rooms.h tells the form)
+ *
+ * An owed answer or an open escalation suspends expiry (the latter for ESCALATION_KEEP at most).
+ */
+#ifndef HL_CONVERSATION_H
+#define HL_CONVERSATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/error.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "services/crypto.h"
+#include "services/redis.h"
+
+#define LEASE_MS		10000	/* a killed program costs the customer this much */
+#define CONVERSATION_KEY_MAX	64
+
+struct store {
+	struct redis		*redis;
+	const struct crypto	*crypto;
+	const struct conf	*conf;
+};
+
+/* The name of a conversation in keys and channels. */
+struct place { char h[CRYPTO_NAME_LEN + 1]; };
+struct place	 conversation_place(const struct store *, const char *id);
+void		 conversation_room(const struct place *, char out[CONVERSATION_KEY_MAX]);
+
+/* ---- messages ---- */
+
+struct entry {
+	int64_t		 seq;
+	char		 id[ID_LEN + 1];
+	struct buf	 text;		/* the JSON of the message, opened */
+	struct json	*json;		/* parsed; members: role, content, ts and what the role adds */
+};
+
+struct entries { struct entry *list; size_t count; };
+void	 entries_free(struct entries *);
+enum hl_err entry_make(int64_t seq, const char *id, const struct buf *json, struct entry *ret) HL_MUST_CHECK;
+void	 entry_clear(struct entry *);
+bool	 entry_is_user(const struct entry *);
+const char *entry_content(const struct entry *, size_t *len);
+
+/* {"id","seq","role","content","timestamp", and of an answer "confidence","provider","needsEscalation","escalation","sources"} */
+void	 entry_write(struct buf *, const struct entry *);
+
+/* ---- sessions ---- */
+
+struct limits { const char *address, *visitor, *session; };	/* what to count under; NULL: not counted */
+
+struct conversation {
+	char		 id[ID_LEN + 1];
+	struct place	 place;
+	int64_t		 created_ms, updated_ms, seq;
+	struct json	*data;		/* id, userId, metadata */
+	bool		 probe;		/* made by `helpline probe`: answered offline, deleted afterwards */
+};
+void	 conversation_clear(struct conversation *);
+
+/* metadata may be NULL.  HL_TOO_MANY: *retry_ms says when to try again. */
+enum hl_err conversation_create(struct store *, const char *user_id, const struct json *metadata, bool probe,
+	    const struct limits *, struct conversation *ret, int64_t *retry_ms) HL_MUST_CHECK;
+
+/*
+ * Reads it with the messages after a seq.  HL_NOT_FOUND: unknown or expired.  HL_FORBIDDEN: user_id is given and is not
+ * the session's.  touch: counts as activity.
+ */
+enum hl_err conversation_read(struct store *, const char *id, const char *user_id, int64_t after, bool touch,
+	    struct conversation *ret, struct entries *messages) HL_MUST_CHECK;
+enum hl_err conversation_delete(struct store *, const char *id) HL_MUST_CHECK;
+enum hl_err conversation_count_active(struct store *, int64_t *ret) HL_MUST_CHECK;
+
+/* The messages after a seq by the place alone: for a replay to sockets that had joined. */
+enum hl_err conversation_replay(struct store *, const struct place *, int64_t after, struct entries *) HL_MUST_CHECK;
+
+/* ---- accept, commit, recover (design: data.md) ---- */
+
+struct incoming {
+	const char	*id;			/* the session's */
+	const char	*user_id;
+	const char	*text;
+	size_t		 text_len;
+	const char	*client_id;		/* the client's message id, or nginx's request id */
+	bool		 client_named;		/* the first of the two */
+	const char	*idempotency_key;	/* or NULL */
+	const char	*except;		/* the socket it came by, or NULL */
+	struct limits	 limits;
+};
+
+enum accepted {
+	ACCEPTED_RUN,		/* stored, and the caller holds the lease: it runs the turn */
+	ACCEPTED_QUEUED,	/* stored; a turn is under way and will be told */
+	ACCEPTED_AGAIN		/* was stored before */
+};
+
+/* What a turn is run with: the lease and what the model is told. */
+struct lease {
+	struct place	 place;
+	int64_t		 fence, epoch, covered, before;	/* covers (before, covered] */
+	bool		 owner_ai, probe;
+	char		 escalation_id[ID_LEN + 1];	/* of the one that is open; "" if none is */
+	int64_t		 listeners;		/* sockets that heard of it: 0 makes deltas pointless */
+	struct json	*data;
+	struct entries	 context;		/* the last messages, oldest first */
+};
+void	 lease_clear(struct lease *);
+
+struct acceptance {
+	enum accepted	 how;
+	int64_t		 seq;
+	char		 message_id[ID_LEN + 1];
+	int64_t		 at_ms;
+	bool		 answered;		/* AGAIN: its answer is stored */
+	bool		 owner_ai;		/* false: a person answers, no turn will */
+	int64_t		 retry_ms;		/* with HL_TOO_MANY */
+	struct lease	 lease;			/* RUN only */
+};
+
+/* HL_NOT_FOUND, HL_FORBIDDEN, HL_TOO_MANY, HL_UNPROCESSABLE (same key, other message), HL_STORE. */
+enum hl_err conversation_accept(struct store *, const struct incoming *, struct acceptance *ret) HL_MUST_CHECK;
+
+struct outgoing {
+	char		 id[ID_LEN + 1];
+	struct buf	 entry;			/* JSON of the message */
+	struct buf	 event_head, event_tail;	/* what sockets get: head, seq, tail */
+	const char	*reason;		/* opens or joins an escalation; NULL: none */
+	struct buf	 escalation;		/* its sealed part, JSON */
+	char		 escalation_id[ID_LEN + 1];	/* the lease's, or a fresh one */
+};
+
+enum committed { COMMITTED, COMMITTED_MORE, COMMIT_FENCED };
+
+/*
+ * Appends the answer unless somebody else holds the turn by now.  COMMITTED_MORE: messages came meanwhile and the lease
+ * goes on for them (conversation_peek() reads them).  The same commit sent twice is done once.
+ */
+enum hl_err conversation_commit(struct store *, struct lease *, struct outgoing *, enum committed *ret, int64_t *ret_seq)
+	    HL_MUST_CHECK;
+
+/* Has anything changed since the lease began?  Reads the context again if there are new messages.  HL_CONFLICT: fenced. */
+enum hl_err conversation_peek(struct store *, struct lease *, bool *ret_changed) HL_MUST_CHECK;
+
+/* Keeps leases from running out. */
+enum hl_err conversation_renew(struct store *, const struct place *, size_t count) HL_MUST_CHECK;
+
+/* Conversations whose lease has run out, at most max. */
+enum hl_err conversation_overdue(struct store *, struct place *ret, size_t max, size_t *count) HL_MUST_CHECK;
+
+/* Takes an overdue one over.  HL_CONFLICT: somebody was faster, or it is settled. */
+enum hl_err conversation_claim(struct store *, const struct place *, struct lease *ret) HL_MUST_CHECK;
+
+/* The stored answer to the message with that seq.  HL_NOT_FOUND: none yet. */
+enum hl_err conversation_answer(struct store *, const struct place *, int64_t seq, struct entry *ret) HL_MUST_CHECK;
+
+/* ---- spend ---- */
+
+/* Adds to today's counters (UTC). */
+enum hl_err spend_add(struct store *, int64_t tokens, int64_t micro_money) HL_MUST_CHECK;
+enum hl_err spend_today(struct store *, int64_t *tokens, int64_t *micro_money) HL_MUST_CHECK;
+
+#endif

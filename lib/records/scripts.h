@@ -1,0 +1,192 @@
+/*
+ * scripts.h - the Redis scripts of conversation.c.  Included there and nowhere else.
+ *
+ * Time is the server's own (TIME), so that leases of programs on several hosts agree.
+ */
+#ifndef HL_SCRIPTS_H
+#define HL_SCRIPTS_H
+
+#include "services/redis.h"
+
+#define LUA_NOW "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
+
+/*
+ * Rate limits by GCRA: KEYS[first…] are counted, ARGV[at…] the milliseconds between two requests of each.  A quarter of
+ * a minute's worth may come at once.  All are checked before any is counted.
+ */
+#define LUA_LIMITS(first, at)									\
+	"local tats = {} "									\
+	"for i = " #first ", #KEYS do "								\
+	"  local tat = math.max(tonumber(redis.call('GET', KEYS[i]) or 0), now) "		\
+	"  if tat - now > 15000 then return {'limited', math.ceil(tat - now - 15000)} end "	\
+	"  tats[i] = tat + tonumber(ARGV[" #at " + i - " #first "]) "				\
+	"end "											\
+	"for i, tat in pairs(tats) do "								\
+	"  redis.call('SET', KEYS[i], string.format('%.3f', tat), 'PX', math.ceil(tat - now) + 1) " \
+	"end "
+
+/* How long the keys live after the conversation has settled. */
+#define LUA_EXPIRE										\
+	"local function expire(ttl, keep) "							\
+	"  local ms = tonumber(ttl) "								\
+	"  if keep then ms = math.max(ms, tonumber(keep)) end "					\
+	"  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ms) end "				\
+	"end "
+
+/* The last messages, at least all that wait for an answer. */
+#define LUA_CONTEXT										\
+	"local function context(seq, dn, most) "						\
+	"  local from = math.max(0, math.min(seq - most, dn)) "					\
+	"  return redis.call('LRANGE', KEYS[2], from, seq - 1) "				\
+	"end "
+
+/* KEYS c active rl…  ARGV H uh ttl d pr intervals… */
+static struct redis_script create_script = { .text =
+	LUA_NOW
+	LUA_LIMITS(3, 6)
+	"redis.call('HSET', KEYS[1], 'ow', 'ai', 'seq', 0, 'us', 0, 'dn', 0, 'fn', 0, 'ep', 0, 'cr', now, 'up', now, "
+	"  'ttl', ARGV[3], 'uh', ARGV[2], 'd', ARGV[4], 'pr', ARGV[5]) "
+	"redis.call('PEXPIRE', KEYS[1], ARGV[3]) "
+	"redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now) "
+	"redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1]) "
+	"return {'ok', now} "
+};
+
+/* KEYS c log seen active  ARGV H uh after touch keep */
+static struct redis_script read_script = { .text =
+	LUA_NOW LUA_EXPIRE
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'cr', 'up', 'seq', 'd', 'pr', 'ttl', 'us', 'dn', 'ow', 'esc') "
+	"if not s[1] then return {'gone'} end "
+	"if ARGV[2] ~= '' and ARGV[2] ~= s[1] then return {'forbidden'} end "
+	"if ARGV[4] == '1' then "
+	"  redis.call('ZADD', KEYS[4], now + s[7], ARGV[1]) "
+	"  if tonumber(s[8]) <= tonumber(s[9]) or s[10] ~= 'ai' then expire(s[7], s[11] and ARGV[5]) end "
+	"end "
+	"return {'ok', tonumber(s[2]), tonumber(s[3]), tonumber(s[4]), s[5], s[6], "
+	"  redis.call('LRANGE', KEYS[2], ARGV[3], -1)} "
+};
+
+/* KEYS c log seen active due  ARGV H */
+static struct redis_script delete_script = { .text =
+	"redis.call('DEL', KEYS[1], KEYS[2], KEYS[3]) "
+	"redis.call('ZREM', KEYS[4], ARGV[1]) "
+	"redis.call('ZREM', KEYS[5], ARGV[1]) "
+	"return {'ok'} "
+};
+
+/* KEYS active */
+static struct redis_script count_script = { .text =
+	LUA_NOW
+	"return redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf') "
+};
+
+/*
+ * KEYS c log seen active due rl…
+ * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep intervals…
+ */
+static struct redis_script accept_script = { .text =
+	LUA_NOW LUA_EXPIRE LUA_CONTEXT
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr') "
+	"if not s[1] then return {'gone'} end "
+	"if s[1] ~= ARGV[2] then return {'forbidden'} end "
+	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
+	"  local v = field ~= '' and redis.call('HGET', KEYS[3], field) "
+	"  if v then "
+	"    local seq, hash = string.match(v, '^(%d+) (.*)$') "
+	"    if hash ~= ARGV[4] then return {'conflict'} end "
+	"    seq = tonumber(seq) "
+	"    return {'again', seq, seq <= tonumber(s[4]) and 1 or 0, s[2], redis.call('LINDEX', KEYS[2], seq - 1)} "
+	"  end "
+	"end "
+	LUA_LIMITS(6, 14)
+	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
+	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
+	"  if field ~= '' then redis.call('HSET', KEYS[3], field, seq .. ' ' .. ARGV[4]) end "
+	"end "
+	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now) "
+	"redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) "
+	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. s[5] .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10]) "
+	"if s[2] ~= 'ai' then "
+	"  expire(s[3], s[6] and ARGV[13]) "
+	"  return {'person', seq} "
+	"end "
+	"for i = 1, 3 do redis.call('PERSIST', KEYS[i]) end "
+	"local lease = redis.call('ZSCORE', KEYS[5], ARGV[1]) "
+	"if lease and tonumber(lease) > now then return {'queued', seq} end "
+	"redis.call('ZADD', KEYS[5], now + ARGV[11], ARGV[1]) "
+	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. s[5] .. ' -\\n[\"typing\",true]') end "
+	"return {'run', seq, redis.call('HINCRBY', KEYS[1], 'fn', 1), tonumber(s[5]), tonumber(s[4]), s[6] or '', s[7], s[8], "
+	"  heard, context(seq, tonumber(s[4]), tonumber(ARGV[12]))} "
+};
+
+/*
+ * KEYS c log seen active due open e
+ * ARGV H fence epoch covered entry room head tail lease id escalation reason sealed keep
+ */
+static struct redis_script commit_script = { .text =
+	LUA_NOW LUA_EXPIRE
+	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las') "
+	"if not s[1] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
+	"local more = tonumber(s[4]) > tonumber(ARGV[4]) "
+	"if s[7] == ARGV[10] then return {more and 'more' or 'ok', tonumber(s[8])} end "
+	"if s[1] ~= ARGV[2] then return {'fenced'} end "
+	"if s[2] ~= 'ai' or s[3] ~= ARGV[3] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
+	"local seq = redis.call('RPUSH', KEYS[2], ARGV[5]) "
+	"redis.call('HSET', KEYS[1], 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq) "
+	"local open = s[6] "
+	"if ARGV[11] ~= '' and not open then "
+	"  open = ARGV[11] "
+	"  redis.call('HSET', KEYS[1], 'esc', open) "
+	"  redis.call('HSET', KEYS[7], 'c', ARGV[1], 'at', now, 'reason', ARGV[12], 'st', 'open', 'd', ARGV[13]) "
+	"  redis.call('PEXPIRE', KEYS[7], ARGV[14]) "
+	"  redis.call('ZADD', KEYS[6], now, open) "
+	"end "
+	"redis.call('PUBLISH', ARGV[6], seq .. ' ' .. s[3] .. ' -\\n' .. ARGV[7] .. seq .. ARGV[8]) "
+	"redis.call('ZADD', KEYS[4], now + s[5], ARGV[1]) "
+	"if more then "
+	"  redis.call('ZADD', KEYS[5], now + ARGV[9], ARGV[1]) "
+	"  return {'more', seq} "
+	"end "
+	"redis.call('ZREM', KEYS[5], ARGV[1]) "
+	"expire(s[5], open and ARGV[14]) "
+	"return {'ok', seq} "
+};
+
+/* KEYS c log due  ARGV H fence epoch covered lease history */
+static struct redis_script peek_script = { .text =
+	LUA_NOW LUA_CONTEXT
+	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'dn', 'esc') "
+	"if s[1] ~= ARGV[2] or s[2] ~= 'ai' or s[3] ~= ARGV[3] then return {'fenced'} end "
+	"redis.call('ZADD', KEYS[3], 'XX', now + ARGV[5], ARGV[1]) "
+	"local us, dn = tonumber(s[4]), tonumber(s[5]) "
+	"if us <= tonumber(ARGV[4]) then return {'same'} end "
+	"return {'more', us, dn, s[6] or '', context(us, dn, tonumber(ARGV[6]))} "
+};
+
+/* KEYS due  ARGV lease H… */
+static struct redis_script renew_script = { .text =
+	LUA_NOW
+	"for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'XX', now + ARGV[1], ARGV[i]) end "
+	"return {'ok'} "
+};
+
+/* KEYS due  ARGV most */
+static struct redis_script overdue_script = { .text =
+	LUA_NOW
+	"return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1]) "
+};
+
+/* KEYS c log due  ARGV H lease history */
+static struct redis_script claim_script = { .text =
+	LUA_NOW LUA_CONTEXT
+	"local lease = redis.call('ZSCORE', KEYS[3], ARGV[1]) "
+	"if not lease or tonumber(lease) > now then return {'settled'} end "
+	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr') "
+	"local us, dn = tonumber(s[2]), tonumber(s[3]) "
+	"if s[1] ~= 'ai' or us <= dn then redis.call('ZREM', KEYS[3], ARGV[1]) return {'settled'} end "
+	"redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[1]) "
+	"return {'run', us, redis.call('HINCRBY', KEYS[1], 'fn', 1), tonumber(s[4]), dn, s[5] or '', s[6], s[7], 1, "
+	"  context(us, dn, tonumber(ARGV[3]))} "
+};
+
+#endif
