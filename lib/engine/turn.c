@@ -164,7 +164,7 @@ tell_delta(struct runner *r, const char *text, size_t len)
 	struct buf line = BUF_INIT(ANSWER_MAX);
 
 	buf_printf(&line, "[\"message-delta\",{\"id\":\"%s\",\"attempt\":%lld,\"index\":%u,\"text\":", r->answer_id,
-	    (long long)r->lease.fence, r->index++);
+	    (long long)r->lease.attempt, r->index++);
 	buf_json(&line, text, len);
 	buf_puts(&line, "}]");
 	if (buf_err(&line) == HL_OK)
@@ -179,7 +179,7 @@ waiter_catch_up(struct waiter *w, const struct runner *r)
 
 	if (d == NULL || w->seq > r->lease.covered || w->told >= r->text.len)
 		return;
-	if (d->delta(d->arg, r->lease.fence, w->index++, r->text.data + w->told, r->text.len - w->told) != HL_OK)
+	if (d->delta(d->arg, r->lease.attempt, w->index++, r->text.data + w->told, r->text.len - w->told) != HL_OK)
 		w->deltas = NULL;
 	w->told = r->text.len;
 }

@@ -460,7 +460,7 @@ take_escalation(struct lease *l, const struct redis_reply *reply)
 	snprintf(l->escalation_id, sizeof(l->escalation_id), "%s", id ? id : "");
 }
 
-/* {'run', seq, fence, epoch, dn, esc, d, pr, heard, context} */
+/* {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs} */
 static enum hl_err
 lease_take(const struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
     struct lease *l)
@@ -475,6 +475,7 @@ lease_take(const struct store *s, const struct keys *k, const struct place *p, c
 	take_escalation(l, redis_at(reply, 5));
 	l->probe = redis_int(redis_at(reply, 7)) == 1;
 	l->listeners = redis_int(redis_at(reply, 8));
+	l->attempt = l->fence - redis_int(redis_at(reply, 10));
 	err = open_data(s, k, redis_at(reply, 6), &l->data);
 	if (err == HL_OK)
 		err = entries_open(s, k, redis_at(reply, 9), l->covered, &l->context);
@@ -631,8 +632,10 @@ conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum c
 		goto out;
 	*ret_seq = redis_int(redis_at(reply, 1));
 	*ret = said(reply, "ok") ? COMMITTED : said(reply, "more") ? COMMITTED_MORE : COMMIT_FENCED;
-	if (*ret == COMMITTED_MORE)
+	if (*ret == COMMITTED_MORE) {
 		l->before = l->covered;
+		l->attempt = 1;
+	}
 out:
 	buf_free(&sealed);
 	buf_free(&escalation);

@@ -5,7 +5,7 @@
  * suspends.  Keys (S is the shard, H the keyed name of the id; the id itself is in no key):
  *
  *   c:{S}:H       hash   clear: ow owner (ai, human, closed), seq, us last customer seq, dn covered seq, fn fencing
- *                        number, ep epoch, cr created, up updated (ms), ttl (ms), uh keyed name of the user, pr probe,
+ *                        number, fs where attempts are counted from, ep epoch, cr created, up updated (ms), ttl (ms), uh keyed name of the user, pr probe,
  *                        esc open escalation; sealed: d = {"id","userId","metadata"}
  *   c:{S}:H:log   list   one entry a message: its id (22 bytes), then sealed JSON; the index is seq - 1
  *   c:{S}:H:seen  hash   keyed name of a client's message id or idempotency key -> "seq bodyhash"
@@ -120,6 +120,7 @@ enum accepted {
 struct lease {
 	struct place	 place;
 	int64_t		 fence, epoch, covered, before;	/* covers (before, covered] */
+	int64_t		 attempt;		/* 1, and one more each time somebody else had begun */
 	bool		 owner_ai, probe;
 	char		 escalation_id[ID_LEN + 1];	/* of the one that is open; "" if none is */
 	int64_t		 listeners;		/* sockets that heard of it: 0 makes deltas pointless */

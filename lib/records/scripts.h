@@ -44,7 +44,7 @@
 static struct redis_script create_script = { .text =
 	LUA_NOW
 	LUA_LIMITS(3, 6)
-	"redis.call('HSET', KEYS[1], 'ow', 'ai', 'seq', 0, 'us', 0, 'dn', 0, 'fn', 0, 'ep', 0, 'cr', now, 'up', now, "
+	"redis.call('HSET', KEYS[1], 'ow', 'ai', 'seq', 0, 'us', 0, 'dn', 0, 'fn', 0, 'fs', 0, 'ep', 0, 'cr', now, 'up', now, "
 	"  'ttl', ARGV[3], 'uh', ARGV[2], 'd', ARGV[4], 'pr', ARGV[5]) "
 	"redis.call('PEXPIRE', KEYS[1], ARGV[3]) "
 	"redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now) "
@@ -86,7 +86,7 @@ static struct redis_script count_script = { .text =
  */
 static struct redis_script accept_script = { .text =
 	LUA_NOW LUA_EXPIRE LUA_CONTEXT
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr') "
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs') "
 	"if not s[1] then return {'gone'} end "
 	"if s[1] ~= ARGV[2] then return {'forbidden'} end "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
@@ -116,7 +116,7 @@ static struct redis_script accept_script = { .text =
 	"redis.call('ZADD', KEYS[5], now + ARGV[11], ARGV[1]) "
 	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. s[5] .. ' -\\n[\"typing\",true]') end "
 	"return {'run', seq, redis.call('HINCRBY', KEYS[1], 'fn', 1), tonumber(s[5]), tonumber(s[4]), s[6] or '', s[7], s[8], "
-	"  heard, context(seq, tonumber(s[4]), tonumber(ARGV[12]))} "
+	"  heard, context(seq, tonumber(s[4]), tonumber(ARGV[12])), tonumber(s[9])} "
 };
 
 /*
@@ -132,7 +132,8 @@ static struct redis_script commit_script = { .text =
 	"if s[1] ~= ARGV[2] then return {'fenced'} end "
 	"if s[2] ~= 'ai' or s[3] ~= ARGV[3] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[5]) "
-	"redis.call('HSET', KEYS[1], 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq) "
+	"redis.call('HSET', KEYS[1], 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq, "
+	"  'fs', more and s[1] - 1 or s[1]) "
 	"local open = s[6] "
 	"if ARGV[11] ~= '' and not open then "
 	"  open = ARGV[11] "
@@ -181,12 +182,12 @@ static struct redis_script claim_script = { .text =
 	LUA_NOW LUA_CONTEXT
 	"local lease = redis.call('ZSCORE', KEYS[3], ARGV[1]) "
 	"if not lease or tonumber(lease) > now then return {'settled'} end "
-	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr') "
+	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr', 'fs') "
 	"local us, dn = tonumber(s[2]), tonumber(s[3]) "
 	"if s[1] ~= 'ai' or us <= dn then redis.call('ZREM', KEYS[3], ARGV[1]) return {'settled'} end "
 	"redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[1]) "
 	"return {'run', us, redis.call('HINCRBY', KEYS[1], 'fn', 1), tonumber(s[4]), dn, s[5] or '', s[6], s[7], 1, "
-	"  context(us, dn, tonumber(ARGV[3]))} "
+	"  context(us, dn, tonumber(ARGV[3])), tonumber(s[8])} "
 };
 
 #endif
