@@ -25,6 +25,7 @@ libhelpline_a_SOURCES = \
 	lib/services/crypto.c lib/services/crypto.h \
 	lib/services/fcgi.c lib/services/fcgi.h \
 	lib/services/listen.c lib/services/listen.h \
+	lib/services/http.c lib/services/http.h \
 	lib/services/redis.c lib/services/redis.h \
 	lib/push/deadline.c lib/push/deadline.h \
 	lib/push/handshake.c lib/push/handshake.h \

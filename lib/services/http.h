@@ -20,15 +20,16 @@ struct http_request {
 	const char	*url;		/* http or https; redirects are not followed */
 	const char	*unix_socket;	/* or NULL */
 	const char	*const *headers;	/* "Name: value" lines, ended by NULL; or NULL */
-	const void	*body;		/* borrowed until http_open() returns */
+	const void	*body;		/* borrowed until http_open() returns; NULL: none */
 	size_t		 body_len;
 	int64_t		 connect_ms;	/* until connected; 0: 10 s */
 	int64_t		 total_ms;	/* whole exchange; 0: no limit */
 	int64_t		 idle_ms;	/* longest silence while waiting or reading; 0: no limit */
-	size_t		 max_body;	/* bytes of the answer; beyond it HL_TOO_LARGE */
+	size_t		 max_body;	/* bytes of the answer; beyond it HL_TOO_LARGE; 0: 1 MiB */
 };
 
 enum hl_err http_new(uv_loop_t *, struct http **ret) HL_MUST_CHECK;
+/* No task may be in an exchange.  The loop must run once more to close what it holds. */
 void	 http_free(struct http *);
 
 /*
@@ -45,9 +46,19 @@ const char *http_problem(const struct http *);			/* libcurl's sentence for the l
 /*
  * The next piece of the body, borrowed until the next call; suspends while there is none.  *len == 0: the end.  A body
  * cut short of its Content-Length or last chunk is HL_UPSTREAM; one that simply ends with the connection is not an
- * error that HTTP/1.1 can tell, so a reader of streams judges by what it has read.
+ * error that HTTP/1.1 can tell, so a reader of streams judges by what it has read.  A slow reader stops the sender: at
+ * most 64 KiB wait here.
  */
 enum hl_err http_read(struct http_stream *, const char **ret_data, size_t *ret_len) HL_MUST_CHECK;
+/* The idle_ms from now on: a reader that has what it came for waits less for the rest. */
+void	 http_patience(struct http_stream *, int64_t idle_ms);
 void	 http_close(struct http_stream *);	/* NULL is allowed; ends an exchange that is still under way */
+
+/*
+ * As http_close(), for a reader that has read all that matters (a stream's last event, say) while the end of the
+ * body is still to come: it is awaited for a second in the background and dropped, so that the connection can be used
+ * again.  Closing it would cost the next exchange a new connection.
+ */
+void	 http_finish(struct http_stream *);
 
 #endif
