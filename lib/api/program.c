@@ -30,7 +30,6 @@ engine_drained(void *arg)
 {
 	struct running *r = arg;
 
-	redis_close(r->app.redis);
 	uv_stop(r->app.loop);
 }
 
@@ -54,6 +53,20 @@ on_signal(uv_signal_t *signal, int number)
 	uv_signal_stop(&r->on_term);
 	uv_signal_stop(&r->on_int);
 	fcgi_drain(r->server, requests_drained, r);
+}
+
+static void
+close_all(struct running *r)
+{
+	uv_close((uv_handle_t *)&r->on_term, NULL);
+	uv_close((uv_handle_t *)&r->on_int, NULL);
+	fcgi_free(r->server);
+	engine_free(r->app.engine);
+	redis_close(r->app.redis);
+	uv_run(r->app.loop, UV_RUN_DEFAULT);	/* until every handle is closed */
+	uv_loop_close(r->app.loop);
+	crypto_free(r->app.crypto);
+	conf_free(&r->app.conf);
 }
 
 /* ---- the start ---- */
@@ -151,21 +164,18 @@ program_main(const struct program *p, int argc, char **argv)
 {
 	struct running r = { .program = p, .app = { .name = p->name, .loop = uv_default_loop() } };
 	struct buf problem = BUF_INIT(4096);
-	int status = 0;
 
 	if (answer_option(p, argc, argv))
 		return argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "--help") == 0) ? 0 : 2;
 	if (start(&r, &problem) != HL_OK) {
 		fprintf(stderr, "%s: %s\n", p->name, problem.len ? problem.data : "cannot start");
-		status = 2;
-		goto out;
+		buf_free(&problem);
+		return 2;
 	}
 	log_line(LOG_LEVEL_INFO, "ready", "version", PACKAGE_VERSION, NULL);
 	uv_run(r.app.loop, UV_RUN_DEFAULT);
 	log_line(LOG_LEVEL_INFO, "stopped", NULL);
-out:
 	buf_free(&problem);
-	crypto_free(r.app.crypto);
-	conf_free(&r.app.conf);
-	return status;
+	close_all(&r);
+	return 0;
 }

@@ -19,8 +19,8 @@ digit_value(char c)
 }
 
 /* Padding may be missing: clients differ, Node takes both. */
-static enum hl_err
-decode_base64(const char *text, size_t len, struct buf *out)
+enum hl_err
+eio_base64(const char *text, size_t len, struct buf *out)
 {
 	unsigned bits = 0, have = 0;
 	size_t n = 0;
@@ -54,7 +54,7 @@ eio_decode(const char *text, size_t len, struct buf *scratch, struct eio_packet 
 	enum hl_err err;
 
 	if (len > 0 && text[0] == 'b') {
-		err = decode_base64(text + 1, len - 1, scratch);
+		err = eio_base64(text + 1, len - 1, scratch);
 		*ret = (struct eio_packet){ EIO_MESSAGE, true, scratch->data, scratch->len };
 		return err;
 	}

@@ -36,6 +36,9 @@ enum hl_err eio_decode(const char *text, size_t len, struct buf *scratch, struct
  */
 enum hl_err eio_payload_next(const char **at, const char *end, struct buf *scratch, struct eio_packet *ret) HL_MUST_CHECK;
 
+/* Base64 in either alphabet, with or without padding, into *out (emptied before).  HL_BAD_REQUEST: not base64. */
+enum hl_err eio_base64(const char *text, size_t len, struct buf *out) HL_MUST_CHECK;
+
 /* Appends a packet in WebSocket form; the frame is binary if the packet is. */
 void	 eio_encode(struct buf *, const struct eio_packet *);
 

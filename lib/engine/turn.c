@@ -104,16 +104,12 @@ runner_new(struct engine *e, struct lease *take_lease)
 	return r;
 }
 
+/* Leases are renewed as long as anything runs; maintain() reports the end. */
 static void
 maybe_drained(struct engine *e)
 {
-	void (*drained)(void *) = e->drained;
-
-	if (!e->draining || e->running || drained == NULL)
-		return;
-	e->drained = NULL;
-	task_cancel(e->maintenance);
-	drained(e->drained_arg);
+	if (e->draining && e->running == 0 && e->maintenance)
+		task_cancel(e->maintenance);
 }
 
 static void
@@ -610,6 +606,9 @@ maintain(void *arg)
 		if (!e->draining)
 			take_over(e);
 	}
+	e->maintenance = NULL;
+	if (e->drained)
+		e->drained(e->drained_arg);
 }
 
 /* ---- opening ---- */
@@ -643,12 +642,20 @@ engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const
 	}
 	if (problem->len == 0)
 		buf_printf(problem, "The engine cannot start: %s.", err_text(err));
+	engine_free(e);
+	return err;
+}
+
+void
+engine_free(struct engine *e)
+{
+	if (e == NULL)
+		return;
 	knowledge_free(e->thinker.knowledge);
 	keywords_free(e->thinker.keywords);
 	providers_free(e->thinker.providers);
 	http_free(e->http);
 	free(e);
-	return err;
 }
 
 struct store *

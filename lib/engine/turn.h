@@ -31,6 +31,7 @@ size_t	 engine_running(const struct engine *);
 
 /* Takes no more conversations over and calls done(arg) when those that run are finished. */
 void	 engine_drain(struct engine *, void (*done)(void *), void *arg);
+void	 engine_free(struct engine *);		/* one that is drained, or NULL */
 
 /*
  * Stores the message (or finds that it is stored).  From HL_OK on it is answered whatever happens to the caller, as long

@@ -484,3 +484,27 @@ fcgi_drain(struct fcgi_server *s, void (*done)(void *), void *arg)
 	}
 	maybe_drained(s);
 }
+
+static void
+pause_closed(uv_handle_t *handle)
+{
+	struct fcgi_server *s = handle->data;
+
+	close(s->listener);
+	free(s);
+}
+
+static void
+accepter_closed(uv_handle_t *handle)
+{
+	struct fcgi_server *s = handle->data;
+
+	uv_close((uv_handle_t *)&s->pause, pause_closed);
+}
+
+void
+fcgi_free(struct fcgi_server *s)
+{
+	if (s)
+		uv_close((uv_handle_t *)&s->accepter, accepter_closed);
+}

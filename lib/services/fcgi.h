@@ -28,6 +28,7 @@ enum hl_err fcgi_serve(uv_loop_t *, int take_listener, fcgi_handler, void *arg, 
 
 /* Stops accepting and ends kept connections as they fall idle; then calls done(arg). */
 void	 fcgi_drain(struct fcgi_server *, void (*done)(void *), void *arg);
+void	 fcgi_free(struct fcgi_server *);	/* one that is drained, or NULL; the loop must run once more */
 
 /* A FastCGI parameter ("REQUEST_METHOD", "HTTP_ORIGIN", …) or NULL; lives as long as the request. */
 const char *fcgi_param(const struct fcgi_request *, const char *name);

@@ -467,8 +467,10 @@ redis_script(struct redis *r, struct redis_script *script, const struct redis_ar
 		return HL_INTERNAL;
 	snprintf(count, sizeof(count), "%u", (unsigned)nkeys);
 	all[2] = RA(count);
-	memcpy(all + 3, keys, nkeys * sizeof(*keys));
-	memcpy(all + 3 + nkeys, args, nargs * sizeof(*args));
+	for (size_t i = 0; i < nkeys; i++)
+		all[3 + i] = keys[i];
+	for (size_t i = 0; i < nargs; i++)
+		all[3 + nkeys + i] = args[i];
 	for (int attempt = 0; attempt < 2; attempt++) {
 		if (script->sha[0] == '\0')
 			err = load_script(r, script);
