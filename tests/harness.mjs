@@ -388,8 +388,7 @@ export class Stack {
 
 	async start() {
 		running.add(this);
-		const port = await freePort();
-		const out = await runScript(["--state-dir", this.dir, "--port", String(port), "--detach"], { env: this.env });
+		const out = await runScript(["--state-dir", this.dir, "--port", "0", "--detach"], { env: this.env });
 		this.printed = out.stdout + out.stderr;
 		if (out.status !== 0)
 			throw new Error(`./run --detach gave ${out.status}\n${this.printed}\n${this.log().slice(-4000)}`);
