@@ -18,6 +18,7 @@ libhelpline_a_SOURCES = \
 	lib/base/socketio.c lib/base/socketio.h \
 	lib/base/sse.c lib/base/sse.h \
 	lib/base/str.c lib/base/str.h \
+	lib/engine/knowledge.c lib/engine/knowledge.h \
 	lib/engine/answer.c lib/engine/answer.h \
 	lib/engine/turn.c lib/engine/turn.h \
 	lib/loop/task.c lib/loop/task.h \
@@ -27,6 +28,12 @@ libhelpline_a_SOURCES = \
 	lib/services/listen.c lib/services/listen.h \
 	lib/services/http.c lib/services/http.h \
 	lib/services/redis.c lib/services/redis.h \
+	lib/services/search.c lib/services/search.h \
+	lib/services/search_cut.c lib/services/search_cut.h \
+	lib/services/search_folder.c lib/services/search_folder.h \
+	lib/services/search_index.c lib/services/search_index.h \
+	lib/services/search_vocab.c lib/services/search_vocab.h \
+	lib/services/search_words.c lib/services/search_words.h \
 	lib/push/deadline.c lib/push/deadline.h \
 	lib/push/handshake.c lib/push/handshake.h \
 	lib/push/polling.c \
@@ -36,3 +43,19 @@ libhelpline_a_SOURCES = \
 	lib/push/transport.c lib/push/transport.h \
 	lib/push/websocket.c lib/push/websocket.h
 HELPLINE_LIBS = libhelpline.a $(FCGI_LIBS) $(DEPS_LIBS) -lm
+AM_CPPFLAGS += -DHELPLINE_DATADIR=\"$(pkgdatadir)\"
+
+# The sample knowledge, which answers until the company has written down its own.
+knowledgedir = $(pkgdatadir)/knowledge
+dist_knowledge_DATA = \
+	lib/engine/knowledge-sample/about.md \
+	lib/engine/knowledge-sample/account.md \
+	lib/engine/knowledge-sample/contact.md \
+	lib/engine/knowledge-sample/delivery.md \
+	lib/engine/knowledge-sample/gift-cards.md \
+	lib/engine/knowledge-sample/lamps.md \
+	lib/engine/knowledge-sample/orders.md \
+	lib/engine/knowledge-sample/payment.md \
+	lib/engine/knowledge-sample/returns.md \
+	lib/engine/knowledge-sample/tea.md \
+	lib/engine/knowledge-sample/warranty.md

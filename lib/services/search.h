@@ -7,11 +7,11 @@
 #ifndef HL_SEARCH_H
 #define HL_SEARCH_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "services/search_words.h"
 
 struct search;
 
@@ -53,7 +53,7 @@ struct search_counts {
 };
 void	 search_counts(struct search *, struct search_counts *ret);
 
-/* Whether a message is nothing but a greeting or thanks ("hello", "guten Tag", "thank you!"). */
-bool	 search_small_talk(const struct search *, const char *, size_t len);
+/* See search_words.h; quick, does not block. */
+enum small_talk search_small_talk(const struct search *, const char *, size_t len);
 
 #endif
