@@ -1,1 +1,12 @@
-# The nginx configuration.
+# The nginx configuration: snippets for an existing server, a whole site, and what ./run uses.
+nginxdir = $(pkgdatadir)/nginx
+dist_nginx_DATA = \
+	nginx/helpline.conf \
+	nginx/helpline-fastcgi.conf \
+	nginx/helpline-front.conf \
+	nginx/helpline-headers.conf \
+	nginx/helpline-http.conf \
+	nginx/helpline-locations.conf \
+	nginx/helpline-problems.conf \
+	nginx/helpline-upstreams.conf \
+	nginx/run.conf.in

@@ -1,0 +1,70 @@
+/*
+ * helpline - the administrator's command, and what ./run starts: a table of subcommands.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "helpline/command.h"
+
+static const struct command {
+	const char	*name;
+	int		(*run)(int, char **);
+	const char	*usage;
+	const char	*meaning;
+} commands[] = {
+	{ "supervise", cmd_supervise, "--state-dir DIR [--app DIR] [--env-file FILE] [--port N] [--detach]",
+	    "run the whole system below one folder: Redis, the programs, nginx" },
+	{ "status", cmd_status, "--state-dir DIR [--json]", "what runs there" },
+	{ "stop", cmd_stop, "--state-dir DIR", "end what runs there" },
+	{ "check", cmd_check, "[--state-dir DIR] [--env-file FILE] [--provider]",
+	    "look for what is wrong; --provider asks the model one small question" },
+	{ "config", cmd_config, "dump|explain|env [--env-file FILE] [-0]",
+	    "the settings: as they are, as they are documented, for another program" },
+	{ "keys", cmd_keys, "init --dir DIR", "make the secrets that are missing" },
+	{ "probe", cmd_probe, "--address URL --secrets DIR [--timeout MS]",
+	    "wait until the front door answers a question" },
+	{ "detect", cmd_detect, "", "look for an OpenAI-compatible server on this computer" },
+};
+
+int
+complain(int status, const char *command, const char *format, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "helpline %s: ", command);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return status;
+}
+
+static void
+print_usage(FILE *out)
+{
+	fprintf(out, "usage: helpline COMMAND …\n\n");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(out, "  helpline %s %s\n      %s\n", commands[i].name, commands[i].usage, commands[i].meaning);
+	fprintf(out, "  helpline --version | --help\n");
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	if (strcmp(name, "--version") == 0) {
+		puts("helpline " PACKAGE_VERSION);
+		return 0;
+	}
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+		print_usage(stdout);
+		return 0;
+	}
+	print_usage(stderr);
+	return 2;
+}

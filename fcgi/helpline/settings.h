@@ -1,0 +1,33 @@
+/*
+ * settings.h - the settings of a ./run system: from the environment and .env to what the programs see.
+ */
+#ifndef HL_SETTINGS_H
+#define HL_SETTINGS_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/error.h"
+
+/* Reads env_file (NULL: none) and the environment. */
+enum hl_err settings_load(const char *env_file, struct conf *ret, struct buf *problem) HL_MUST_CHECK;
+
+/* Was a port asked for by PORT?  *port gets it; 0, which ./run allows beyond the table, is any free one. */
+bool	 settings_port(int *port);
+
+/* No Redis of somebody else was named (localhost:6379 is what everybody's .env says, and counts as none). */
+bool	 settings_own_redis(const struct conf *);
+
+/* Some model server was named. */
+bool	 settings_model(const struct conf *);
+
+/*
+ * The environment for the programs: the settings and a few names that libraries read.  What else the person's shell
+ * had is nobody's business there.  The second one is for Redis and nginx, which get no settings at all.
+ * Both live until the process ends.
+ */
+char	**settings_environment(void);
+char	**settings_bare_environment(void);
+
+#endif

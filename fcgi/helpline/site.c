@@ -1,0 +1,149 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "site.h"
+
+#define SHIPPED		"app/share/helpline/nginx"
+#define FILE_MAX	65536u
+
+/* What is written for a word of the shipped files. */
+struct word { const char *word, *text; };
+
+struct words {
+	struct word	list[8];
+	char		listen[256];
+	char		connections[16];
+	char		payload[32];
+};
+
+static enum hl_err
+failed(struct buf *problem, const char *name)
+{
+	buf_printf(problem, "nginx's configuration: %s: %s", name, strerror(errno));
+	return HL_INTERNAL;
+}
+
+static void
+fill_words(struct words *w, const struct front *front, unsigned connections, const struct conf *conf)
+{
+	int n = snprintf(w->listen, sizeof(w->listen), "listen 127.0.0.1:%d backlog=4096;", front->port);
+
+	if (front->count > 1)
+		snprintf(w->listen + n, sizeof(w->listen) - (size_t)n, "\n\t\tlisten [::1]:%d backlog=4096;", front->port);
+	snprintf(w->connections, sizeof(w->connections), "%u", connections);
+	snprintf(w->payload, sizeof(w->payload), "%" PRId64, conf->socket_max_payload + 100000);
+	const struct word list[] = {
+		{ "@LISTEN@", w->listen },
+		{ "@CONNECTIONS@", w->connections },
+		{ "@RATE_LIMITS@", conf->rate_limits ? "on" : "off" },
+		{ "1100000", w->payload },
+		{ "/etc/nginx/helpline/", "nginx/" },		/* below the configuration's own folder */
+		{ "/run/helpline/", "run/" },
+		{ "/usr/share/helpline/", "app/share/helpline/" },
+		{ NULL, NULL }
+	};
+	memcpy(w->list, list, sizeof(list));
+}
+
+static enum hl_err
+read_text(const char *path, struct buf *out)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = -1;
+	char *p;
+
+	if (fd < 0)
+		return HL_INTERNAL;
+	while ((p = buf_reserve(out, 4096)) != NULL && (n = read(fd, p, 4096)) > 0)
+		buf_grow(out, (size_t)n);
+	close(fd);
+	return p == NULL || n < 0 ? HL_INTERNAL : HL_OK;
+}
+
+static enum hl_err
+write_text(const char *path, const struct buf *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	ssize_t n;
+
+	if (fd < 0)
+		return HL_INTERNAL;
+	n = write(fd, text->data, text->len);
+	close(fd);
+	return n == (ssize_t)text->len ? HL_OK : HL_INTERNAL;
+}
+
+static void
+replace(const struct word *words, const char *p, struct buf *out)
+{
+	while (*p) {
+		const struct word *w = words;
+
+		while (w->word && strncmp(p, w->word, strlen(w->word)) != 0)
+			w++;
+		if (w->word) {
+			buf_puts(out, w->text);
+			p += strlen(w->word);
+		} else
+			buf_putc(out, *p++);
+	}
+}
+
+static enum hl_err
+write_file(const struct words *w, const char *from, const char *to, struct buf *problem)
+{
+	struct buf text = BUF_INIT(FILE_MAX), done = BUF_INIT(FILE_MAX);
+	enum hl_err err = read_text(from, &text);
+
+	if (err == HL_OK && text.data) {
+		replace(w->list, text.data, &done);
+		err = buf_err(&done);
+	}
+	if (err == HL_OK)
+		err = write_text(to, &done);
+	if (err)
+		err = failed(problem, to);
+	buf_free(&text);
+	buf_free(&done);
+	return err;
+}
+
+static enum hl_err
+write_snippets(const struct words *w, struct buf *problem)
+{
+	DIR *list = opendir(SHIPPED);
+	struct dirent *e;
+	char from[512], to[512];
+	enum hl_err err = HL_OK;
+
+	if (list == NULL)
+		return failed(problem, SHIPPED);
+	while (err == HL_OK && (e = readdir(list)) != NULL) {
+		if (strncmp(e->d_name, "helpline-", 9) != 0)
+			continue;
+		snprintf(from, sizeof(from), SHIPPED "/%s", e->d_name);
+		snprintf(to, sizeof(to), "run/nginx/%s", e->d_name);
+		err = write_file(w, from, to, problem);
+	}
+	closedir(list);
+	return err;
+}
+
+enum hl_err
+site_write(const struct front *front, unsigned connections, const struct conf *conf, struct buf *problem)
+{
+	struct words w;
+	enum hl_err err;
+
+	fill_words(&w, front, connections, conf);
+	if (mkdir("run/nginx", 0700) != 0 && errno != EEXIST)
+		return failed(problem, "run/nginx");
+	err = write_snippets(&w, problem);
+	return err ? err : write_file(&w, SHIPPED "/run.conf.in", "run/nginx.conf", problem);
+}
