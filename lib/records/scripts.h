@@ -8,6 +8,8 @@
 
 #include "services/redis.h"
 
+/* A field that is not there is 0: a session that nobody has written in is a small one. */
+#define LUA_N "local function n(v) return tonumber(v or 0) end "
 #define LUA_NOW "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
 
 /*
@@ -44,25 +46,25 @@
 static struct redis_script create_script = { .text =
 	LUA_NOW
 	LUA_LIMITS(3, 6)
-	"redis.call('HSET', KEYS[1], 'ow', 'ai', 'seq', 0, 'us', 0, 'dn', 0, 'fn', 0, 'fs', 0, 'ep', 0, 'cr', now, 'up', now, "
-	"  'ttl', ARGV[3], 'uh', ARGV[2], 'd', ARGV[4], 'pr', ARGV[5]) "
+	"redis.call('HSET', KEYS[1], 'uh', ARGV[2], 'cr', now, 'ttl', ARGV[3], 'd', ARGV[4]) "
+	"if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'pr', ARGV[5]) end "
 	"redis.call('PEXPIRE', KEYS[1], ARGV[3]) "
-	"redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now) "
+	"if now % 32 == 0 then redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now) end "
 	"redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[1]) "
 	"return {'ok', now} "
 };
 
 /* KEYS c log seen active  ARGV H uh after touch keep */
 static struct redis_script read_script = { .text =
-	LUA_NOW LUA_EXPIRE
+	LUA_N LUA_NOW LUA_EXPIRE
 	"local s = redis.call('HMGET', KEYS[1], 'uh', 'cr', 'up', 'seq', 'd', 'pr', 'ttl', 'us', 'dn', 'ow', 'esc') "
 	"if not s[1] then return {'gone'} end "
 	"if ARGV[2] ~= '' and ARGV[2] ~= s[1] then return {'forbidden'} end "
 	"if ARGV[4] == '1' then "
 	"  redis.call('ZADD', KEYS[4], now + s[7], ARGV[1]) "
-	"  if tonumber(s[8]) <= tonumber(s[9]) or s[10] ~= 'ai' then expire(s[7], s[11] and ARGV[5]) end "
+	"  if n(s[8]) <= n(s[9]) or (s[10] or 'ai') ~= 'ai' then expire(s[7], s[11] and ARGV[5]) end "
 	"end "
-	"return {'ok', tonumber(s[2]), tonumber(s[3]), tonumber(s[4]), s[5], s[6], "
+	"return {'ok', n(s[2]), n(s[3] or s[2]), n(s[4]), s[5], s[6], "
 	"  redis.call('LRANGE', KEYS[2], ARGV[3], -1)} "
 };
 
@@ -85,8 +87,9 @@ static struct redis_script count_script = { .text =
  * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep intervals…
  */
 static struct redis_script accept_script = { .text =
-	LUA_NOW LUA_EXPIRE LUA_CONTEXT
+	LUA_N LUA_NOW LUA_EXPIRE LUA_CONTEXT
 	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs') "
+	"local owner, dn, epoch = s[2] or 'ai', n(s[4]), n(s[5]) "
 	"if not s[1] then return {'gone'} end "
 	"if s[1] ~= ARGV[2] then return {'forbidden'} end "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
@@ -95,7 +98,7 @@ static struct redis_script accept_script = { .text =
 	"    local seq, hash = string.match(v, '^(%d+) (.*)$') "
 	"    if hash ~= ARGV[4] then return {'conflict'} end "
 	"    seq = tonumber(seq) "
-	"    return {'again', seq, seq <= tonumber(s[4]) and 1 or 0, s[2], redis.call('LINDEX', KEYS[2], seq - 1)} "
+	"    return {'again', seq, seq <= dn and 1 or 0, owner, redis.call('LINDEX', KEYS[2], seq - 1)} "
 	"  end "
 	"end "
 	LUA_LIMITS(6, 14)
@@ -105,8 +108,8 @@ static struct redis_script accept_script = { .text =
 	"end "
 	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now) "
 	"redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) "
-	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. s[5] .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10]) "
-	"if s[2] ~= 'ai' then "
+	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. epoch .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10]) "
+	"if owner ~= 'ai' then "
 	"  expire(s[3], s[6] and ARGV[13]) "
 	"  return {'person', seq} "
 	"end "
@@ -114,9 +117,9 @@ static struct redis_script accept_script = { .text =
 	"local lease = redis.call('ZSCORE', KEYS[5], ARGV[1]) "
 	"if lease and tonumber(lease) > now then return {'queued', seq} end "
 	"redis.call('ZADD', KEYS[5], now + ARGV[11], ARGV[1]) "
-	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. s[5] .. ' -\\n[\"typing\",true]') end "
-	"return {'run', seq, redis.call('HINCRBY', KEYS[1], 'fn', 1), tonumber(s[5]), tonumber(s[4]), s[6] or '', s[7], s[8], "
-	"  heard, context(seq, tonumber(s[4]), tonumber(ARGV[12])), tonumber(s[9])} "
+	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. epoch .. ' -\\n[\"typing\",true]') end "
+	"return {'run', seq, redis.call('HINCRBY', KEYS[1], 'fn', 1), epoch, dn, s[6] or '', s[7], s[8], "
+	"  heard, context(seq, dn, tonumber(ARGV[12])), n(s[9])} "
 };
 
 /*
@@ -124,13 +127,13 @@ static struct redis_script accept_script = { .text =
  * ARGV H fence epoch covered entry room head tail lease id escalation reason sealed keep
  */
 static struct redis_script commit_script = { .text =
-	LUA_NOW LUA_EXPIRE
+	LUA_N LUA_NOW LUA_EXPIRE
 	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las') "
 	"if not s[1] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
-	"local more = tonumber(s[4]) > tonumber(ARGV[4]) "
+	"local more = n(s[4]) > tonumber(ARGV[4]) "
 	"if s[7] == ARGV[10] then return {more and 'more' or 'ok', tonumber(s[8])} end "
 	"if s[1] ~= ARGV[2] then return {'fenced'} end "
-	"if s[2] ~= 'ai' or s[3] ~= ARGV[3] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
+	"if (s[2] or 'ai') ~= 'ai' or n(s[3]) ~= tonumber(ARGV[3]) then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[5]) "
 	"redis.call('HSET', KEYS[1], 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq, "
 	"  'fs', more and s[1] - 1 or s[1]) "
@@ -142,7 +145,7 @@ static struct redis_script commit_script = { .text =
 	"  redis.call('PEXPIRE', KEYS[7], ARGV[14]) "
 	"  redis.call('ZADD', KEYS[6], now, open) "
 	"end "
-	"redis.call('PUBLISH', ARGV[6], seq .. ' ' .. s[3] .. ' -\\n' .. ARGV[7] .. seq .. ARGV[8]) "
+	"redis.call('PUBLISH', ARGV[6], seq .. ' ' .. ARGV[3] .. ' -\\n' .. ARGV[7] .. seq .. ARGV[8]) "
 	"redis.call('ZADD', KEYS[4], now + s[5], ARGV[1]) "
 	"if more then "
 	"  redis.call('ZADD', KEYS[5], now + ARGV[9], ARGV[1]) "
@@ -155,11 +158,11 @@ static struct redis_script commit_script = { .text =
 
 /* KEYS c log due  ARGV H fence epoch covered lease history */
 static struct redis_script peek_script = { .text =
-	LUA_NOW LUA_CONTEXT
+	LUA_N LUA_NOW LUA_CONTEXT
 	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'dn', 'esc') "
-	"if s[1] ~= ARGV[2] or s[2] ~= 'ai' or s[3] ~= ARGV[3] then return {'fenced'} end "
+	"if s[1] ~= ARGV[2] or (s[2] or 'ai') ~= 'ai' or n(s[3]) ~= tonumber(ARGV[3]) then return {'fenced'} end "
 	"redis.call('ZADD', KEYS[3], 'XX', now + ARGV[5], ARGV[1]) "
-	"local us, dn = tonumber(s[4]), tonumber(s[5]) "
+	"local us, dn = n(s[4]), n(s[5]) "
 	"if us <= tonumber(ARGV[4]) then return {'same'} end "
 	"return {'more', us, dn, s[6] or '', context(us, dn, tonumber(ARGV[6]))} "
 };
@@ -179,15 +182,15 @@ static struct redis_script overdue_script = { .text =
 
 /* KEYS c log due  ARGV H lease history */
 static struct redis_script claim_script = { .text =
-	LUA_NOW LUA_CONTEXT
+	LUA_N LUA_NOW LUA_CONTEXT
 	"local lease = redis.call('ZSCORE', KEYS[3], ARGV[1]) "
 	"if not lease or tonumber(lease) > now then return {'settled'} end "
 	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr', 'fs') "
-	"local us, dn = tonumber(s[2]), tonumber(s[3]) "
-	"if s[1] ~= 'ai' or us <= dn then redis.call('ZREM', KEYS[3], ARGV[1]) return {'settled'} end "
+	"local us, dn = n(s[2]), n(s[3]) "
+	"if not s[6] or (s[1] or 'ai') ~= 'ai' or us <= dn then redis.call('ZREM', KEYS[3], ARGV[1]) return {'settled'} end "
 	"redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[1]) "
-	"return {'run', us, redis.call('HINCRBY', KEYS[1], 'fn', 1), tonumber(s[4]), dn, s[5] or '', s[6], s[7], 1, "
-	"  context(us, dn, tonumber(ARGV[3])), tonumber(s[8])} "
+	"return {'run', us, redis.call('HINCRBY', KEYS[1], 'fn', 1), n(s[4]), dn, s[5] or '', s[6], s[7], 1, "
+	"  context(us, dn, tonumber(ARGV[3])), n(s[8])} "
 };
 
 #endif
