@@ -1,0 +1,168 @@
+/*
+ * conf_test - settings: defaults, refusals that name the setting, .env files, and the three places that list them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <unistd.h>
+
+#include "base/conf.h"
+
+static struct buf problem = { .max = 4096 };
+
+static int
+clean(void **state)
+{
+	size_t n;
+	const struct conf_entry *e = conf_entries(&n);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++)
+		unsetenv(e[i].name);
+	unsetenv("NODE_ENV");
+	buf_free(&problem);
+	return 0;
+}
+
+static void
+defaults_are_valid(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	assert_int_equal(conf_load(&c, &problem), HL_OK);
+	assert_int_equal(c.port, 3000);
+	assert_int_equal(c.session_timeout_ms, 1800000);
+	assert_true(c.rate_limits);
+	assert_string_equal(c.environment, "development");
+	assert_false(conf_has_model(&c));
+	conf_free(&c);
+}
+
+static void
+old_names_and_empty_values_are_understood(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	setenv("NODE_ENV", "production", 1);
+	setenv("MAX_CONVERSATION_HISTORY", "", 1);
+	assert_int_equal(conf_load(&c, &problem), HL_OK);
+	assert_string_equal(c.environment, "production");
+	assert_int_equal(c.history, 10);
+	conf_free(&c);
+}
+
+static void
+wrong_values_are_refused_by_name(void **state)
+{
+	static const char *const wrong[][2] = { { "PORT", "0" }, { "PORT", "70000" }, { "PORT", "3000x" }, { "PORT", "-1" }, { "PORT", "1e3" },
+		{ "PORT", " 80" }, { "ESCALATION_CONFIDENCE", "1.5" }, { "ESCALATION_CONFIDENCE", "nan" }, { "RATE_LIMITS", "maybe" },
+		{ "OPENAI_BASE_URL", "localhost:8080" }, { "SYSTEM_PROMPT", "\xff" }, { "SESSION_TIMEOUT", "999999999999999999999" } };
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct conf c;
+
+		setenv(wrong[i][0], wrong[i][1], 1);
+		if (conf_load(&c, &problem) == HL_OK)
+			fail_msg("%s=%s was taken", wrong[i][0], wrong[i][1]);
+		assert_non_null(strstr(problem.data, wrong[i][0]));
+		clean(state);
+	}
+}
+
+static void
+secrets_are_not_repeated(void **state)
+{
+	struct conf c;
+	char *long_key = calloc(1, 6000);
+
+	(void)state;
+	memset(long_key, 'k', 5999);
+	setenv("OPENAI_API_KEY", long_key, 1);
+	assert_int_not_equal(conf_load(&c, &problem), HL_OK);
+	assert_null(strstr(problem.data, "kkk"));
+	free(long_key);
+}
+
+static void
+write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void
+env_files_are_read_as_people_write_them(void **state)
+{
+	char path[] = "/tmp/conf_testXXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	setenv("OPENAI_MODEL", "from-environment", 1);
+	write_file(path, "# comment\r\n\r\nexport PORT = 4000\r\nOPENAI_API_KEY='a b#c'\nSYSTEM_PROMPT=\"x = y\"\n"
+	    "OPENAI_MODEL=from-file\nFRONTEND_URL=https://a.example # ours\nMONGODB_URI=mongodb://x\n");
+	assert_int_equal(conf_load_file(path, &problem), HL_OK);
+	assert_string_equal(getenv("PORT"), "4000");
+	assert_string_equal(getenv("OPENAI_API_KEY"), "a b#c");
+	assert_string_equal(getenv("SYSTEM_PROMPT"), "x = y");
+	assert_string_equal(getenv("OPENAI_MODEL"), "from-environment");
+	assert_string_equal(getenv("FRONTEND_URL"), "https://a.example");
+	write_file(path, "PORT=1\nthis is not a line\n");
+	assert_int_not_equal(conf_load_file(path, &problem), HL_OK);
+	assert_non_null(strstr(problem.data, "line 2"));
+	unlink(path);
+	buf_reset(&problem);
+	assert_int_not_equal(conf_load_file(path, &problem), HL_OK);
+}
+
+/* README and .env.example name every setting. */
+static void
+every_setting_is_documented(void **state)
+{
+	static const char *const files[] = { SRCDIR "/README.md", SRCDIR "/.env.example" };
+	size_t n;
+	const struct conf_entry *e = conf_entries(&n);
+
+	(void)state;
+	for (size_t f = 0; f < 2; f++) {
+		char *text = calloc(1, 1 << 18);
+		FILE *file = fopen(files[f], "r");
+
+		if (file == NULL || text == NULL)
+			fail_msg("%s cannot be read", files[f]);
+		assert_true(fread(text, 1, (1 << 18) - 1, file) > 0);
+		fclose(file);
+		for (size_t i = 0; i < n; i++)
+			if (strstr(text, e[i].name) == NULL)
+				fail_msg("%s does not name %s", files[f], e[i].name);
+		free(text);
+	}
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(defaults_are_valid, clean, clean),
+		cmocka_unit_test_setup_teardown(old_names_and_empty_values_are_understood, clean, clean),
+		cmocka_unit_test_setup_teardown(wrong_values_are_refused_by_name, clean, clean),
+		cmocka_unit_test_setup_teardown(secrets_are_not_repeated, clean, clean),
+		cmocka_unit_test_setup_teardown(env_files_are_read_as_people_write_them, clean, clean),
+		cmocka_unit_test_setup_teardown(every_setting_is_documented, clean, clean),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

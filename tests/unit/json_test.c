@@ -1,0 +1,167 @@
+/*
+ * json_test - what is JSON, what is not, and that nothing is lost between reading and writing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "base/str.h"
+
+static enum hl_err
+parse(const char *text, struct json **doc)
+{
+	return json_parse(text, strlen(text), doc);
+}
+
+static void
+good_documents_come_back_as_they_were(void **state)
+{
+	static const char *const same[] = { "{\"a\":1,\"b\":[null,true,false,\"x\"]}", "12", "null", "[]", "{}", "\"\"", "[1.5,-0.25]",
+		"{\"é\":\"😀\"}", "[[[[[]]]]]" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		struct buf out = BUF_INIT(1000);
+		struct json *doc;
+
+		assert_int_equal(parse(same[i], &doc), HL_OK);
+		json_write(&out, doc);
+		assert_string_equal(out.data, same[i]);
+		json_free(doc);
+		buf_free(&out);
+	}
+}
+
+static void
+bad_documents_are_refused(void **state)
+{
+	static const char *const bad[] = { "", " ", "{", "[1,]", "{\"a\":1,}", "{a:1}", "'a'", "[01]", "[1.]", "[.5]", "[1e]", "[+1]", "[NaN]",
+		"nul", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\\u0000\"", "\"\n\"", "[1] 2",
+		"{\"a\":1,\"a\":2}", "[{\"x\":{\"b\":1,\"b\":1}}]", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "\"\xff\"", "\"\xf4\x90\x80\x80\"" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct json *doc;
+
+		if (parse(bad[i], &doc) != HL_BAD_JSON)
+			fail_msg("taken for JSON: %s", bad[i]);
+		assert_null(doc);
+	}
+}
+
+static void
+what_javascript_takes_is_passed_on(void **state)
+{
+	static const char *const odd[] = { "\"\\ud800\"", "\"\\u0000\"", "{\"a\":1,\"a\":2}" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+		assert_int_equal(json_check(odd[i], strlen(odd[i]), JSON_JS), HL_OK);
+}
+
+static void
+depth_and_number_of_values_are_bounded(void **state)
+{
+	struct buf b = BUF_INIT(1 << 20);
+	struct json *doc;
+
+	(void)state;
+	for (int i = 0; i < JSON_MAX_DEPTH; i++)
+		buf_putc(&b, '[');
+	for (int i = 0; i < JSON_MAX_DEPTH; i++)
+		buf_putc(&b, ']');
+	assert_int_equal(json_parse(b.data, b.len, &doc), HL_OK);
+	json_free(doc);
+	buf_reset(&b);
+	for (int i = 0; i < 100000; i++)
+		buf_putc(&b, '[');
+	assert_int_equal(json_parse(b.data, b.len, &doc), HL_BAD_JSON);
+	buf_reset(&b);
+	buf_putc(&b, '[');
+	for (int i = 0; i < JSON_MAX_NODES; i++)
+		buf_puts(&b, "0,");
+	buf_puts(&b, "0]");
+	assert_int_equal(json_parse(b.data, b.len, &doc), HL_BAD_JSON);
+	buf_free(&b);
+}
+
+static void
+members_are_found_by_type(void **state)
+{
+	struct json *doc;
+	int64_t i;
+	double d;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(parse("{\"s\":\"a\",\"n\":null,\"i\":7,\"f\":1.5,\"b\":true,\"big\":1e400,\"l\":[1,null]}", &doc), HL_OK);
+	assert_string_equal(json_string(json_get(doc, "s"), &len), "a");
+	assert_int_equal(len, 1);
+	assert_null(json_get(doc, "none"));
+	assert_int_equal(json_kind(json_get(doc, "n")), JSON_NULL);
+	assert_true(json_integer(json_get(doc, "i"), &i) && i == 7);
+	assert_false(json_integer(json_get(doc, "f"), &i));
+	assert_true(json_number(json_get(doc, "f"), &d) && d > 1.4);
+	assert_false(json_number(json_get(doc, "big"), &d));
+	assert_true(json_true(json_get(doc, "b")));
+	assert_int_equal(json_length(json_get(doc, "l")), 2);
+	assert_int_equal(json_kind(json_at(json_get(doc, "l"), 1)), JSON_NULL);
+	assert_null(json_string(json_get(doc, "i"), NULL));
+	json_free(doc);
+}
+
+static void
+text_is_written_so_that_it_reads_back(void **state)
+{
+	struct buf b = BUF_INIT(1000);
+	struct json *doc;
+	size_t len;
+
+	(void)state;
+	buf_json(&b, "a\"\\\n\t\x01é\x7f", 9);
+	assert_int_equal(json_parse(b.data, b.len, &doc), HL_OK);
+	assert_memory_equal(json_string(doc, &len), "a\"\\\n\t\x01é\x7f", 9);
+	assert_int_equal(len, 9);
+	json_free(doc);
+	buf_free(&b);
+}
+
+static void
+folding_and_words_know_scripts(void **state)
+{
+	struct buf b = BUF_INIT(1000);
+
+	(void)state;
+	str_fold(&b, "ÄÖÜ ΣΑΣ Ж", strlen("ÄÖÜ ΣΑΣ Ж"));
+	assert_string_equal(b.data, "äöü σασ ж");
+	buf_free(&b);
+	assert_true(uni_is_letter_or_digit(0x4e2d));
+	assert_true(uni_is_letter_or_digit(0x93e));		/* a Devanagari vowel sign */
+	assert_false(uni_is_letter_or_digit(0x2014));
+	assert_true(str_blank(" \t\n\xc2\xa0\xe2\x80\x8b", 8));
+	assert_false(str_blank(" x ", 3));
+	assert_int_equal(utf8_cut("aé", 3, 2), 1);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_documents_come_back_as_they_were),
+		cmocka_unit_test(bad_documents_are_refused),
+		cmocka_unit_test(what_javascript_takes_is_passed_on),
+		cmocka_unit_test(depth_and_number_of_values_are_bounded),
+		cmocka_unit_test(members_are_found_by_type),
+		cmocka_unit_test(text_is_written_so_that_it_reads_back),
+		cmocka_unit_test(folding_and_words_know_scripts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
