@@ -34,4 +34,31 @@ tests_unit_engineio_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_engineio_test_LDADD = $(unit_libs)
 tests_unit_socketio_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_socketio_test_LDADD = $(unit_libs)
+
+# The fuzzers' corpus runs with every test; tests/fuzz/run.sh goes on from it with libFuzzer.
+fuzz_tests = \
+	tests/fuzz/engineio_replay \
+	tests/fuzz/handshake_replay \
+	tests/fuzz/json_replay \
+	tests/fuzz/socketio_replay \
+	tests/fuzz/sse_replay
+check_PROGRAMS += $(fuzz_tests)
+TESTS += $(fuzz_tests)
+fuzz_cppflags = $(AM_CPPFLAGS) -DCORPUS=\"$(abs_top_srcdir)/tests/fuzz/corpus
+tests_fuzz_engineio_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/engineio_fuzz.c
+tests_fuzz_engineio_replay_CPPFLAGS = $(fuzz_cppflags)/engineio\"
+tests_fuzz_engineio_replay_LDADD = $(HELPLINE_LIBS)
+tests_fuzz_handshake_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/handshake_fuzz.c
+tests_fuzz_handshake_replay_CPPFLAGS = $(fuzz_cppflags)/handshake\"
+tests_fuzz_handshake_replay_LDADD = $(HELPLINE_LIBS)
+tests_fuzz_json_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/json_fuzz.c
+tests_fuzz_json_replay_CPPFLAGS = $(fuzz_cppflags)/json\"
+tests_fuzz_json_replay_LDADD = $(HELPLINE_LIBS)
+tests_fuzz_socketio_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/socketio_fuzz.c
+tests_fuzz_socketio_replay_CPPFLAGS = $(fuzz_cppflags)/socketio\"
+tests_fuzz_socketio_replay_LDADD = $(HELPLINE_LIBS)
+tests_fuzz_sse_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/sse_fuzz.c
+tests_fuzz_sse_replay_CPPFLAGS = $(fuzz_cppflags)/sse\"
+tests_fuzz_sse_replay_LDADD = $(HELPLINE_LIBS)
 endif
+EXTRA_DIST += tests/fuzz/run.sh
