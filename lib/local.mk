@@ -20,6 +20,15 @@ libhelpline_a_SOURCES = \
 	lib/base/str.c lib/base/str.h \
 	lib/engine/knowledge.c lib/engine/knowledge.h \
 	lib/engine/answer.c lib/engine/answer.h \
+	lib/engine/completion.c lib/engine/completion.h \
+	lib/engine/escalation.c lib/engine/escalation.h \
+	lib/engine/form.c lib/engine/form.h \
+	lib/engine/insight.c lib/engine/insight.h \
+	lib/engine/keywords.c \
+	lib/engine/peel.c lib/engine/peel.h \
+	lib/engine/provider.c lib/engine/provider.h \
+	lib/engine/retry.c lib/engine/retry.h \
+	lib/engine/words.c lib/engine/words.h \
 	lib/engine/turn.c lib/engine/turn.h \
 	lib/loop/task.c lib/loop/task.h \
 	lib/records/conversation.c lib/records/conversation.h lib/records/scripts.h \
@@ -34,6 +43,12 @@ libhelpline_a_SOURCES = \
 	lib/services/search_index.c lib/services/search_index.h \
 	lib/services/search_vocab.c lib/services/search_vocab.h \
 	lib/services/search_words.c lib/services/search_words.h \
+	lib/push/answer.c lib/push/answer.h \
+	lib/push/push.c lib/push/push.h \
+	lib/push/relay.c lib/push/relay.h \
+	lib/push/room.c lib/push/room.h \
+	lib/push/socket.c lib/push/socket.h \
+	lib/push/workers.c lib/push/workers.h \
 	lib/push/deadline.c lib/push/deadline.h \
 	lib/push/handshake.c lib/push/handshake.h \
 	lib/push/polling.c \

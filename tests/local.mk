@@ -1,6 +1,7 @@
 # Unit tests: one cmocka program a file.
 if HAVE_CMOCKA
 unit_tests = \
+	tests/unit/completion_test \
 	tests/unit/conf_test \
 	tests/unit/crypto_test \
 	tests/unit/fcgi_test \
@@ -15,6 +16,8 @@ TESTS = $(unit_tests)
 unit_cppflags = $(AM_CPPFLAGS) -DSRCDIR=\"$(abs_top_srcdir)\" $(CMOCKA_CFLAGS)
 unit_libs = $(HELPLINE_LIBS) $(CMOCKA_LIBS)
 
+tests_unit_completion_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_completion_test_LDADD = $(unit_libs)
 tests_unit_http_test_SOURCES = tests/unit/http_test.c tests/unit/server.c tests/unit/server.h
 tests_unit_http_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_http_test_LDADD = $(unit_libs)

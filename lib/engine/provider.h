@@ -22,6 +22,7 @@
 
 struct providers;	/* the configured servers, what is known of each */
 
+/* Both must outlive it. */
 enum hl_err providers_new(const struct conf *, struct http *, struct providers **ret) HL_MUST_CHECK;
 void	 providers_free(struct providers *);
 bool	 providers_configured(const struct providers *);	/* false: only the offline responder is there */

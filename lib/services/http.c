@@ -18,7 +18,7 @@
 #define MULTIS_MAX	128u
 #define MULTI_IDLE_MS	60000u		/* then its kept connections are given up */
 #define POOL_MAX	256u		/* easy handles kept for later, about 6 KB each */
-#define RECEIVE_SIZE	4096L		/* libcurl's buffer, one for each call under way */
+#define RECEIVE_SIZE	2048L		/* libcurl's buffer, one for each call under way */
 #define BUFFERED_MAX	65536u		/* body bytes that wait for a slow reader */
 #define HEADERS_MAX	65536u
 #define BODY_DEFAULT	(1u << 20)

@@ -1,0 +1,307 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "engine/completion.h"
+
+#define CONTENT_MAX		(512u * 1024)
+#define DOUBTFUL		0.2	/* the confidence of a refusal and of a filtered answer */
+
+void
+completion_init(struct completion *c, bool structured, struct buf *text)
+{
+	*c = (struct completion){
+		.structured = structured, .text = text,
+		.content = BUF_INIT(CONTENT_MAX), .error = BUF_INIT(ERROR_BODY_MAX)
+	};
+	peel_init(&c->peel, structured);
+}
+
+void
+completion_free(struct completion *c)
+{
+	buf_free(&c->content);
+	buf_free(&c->error);
+}
+
+/* ---- JSON from afar ---- */
+
+/* The escapes of a text that was cut in the middle of a surrogate pair, as characters; others stay. */
+static void
+mend(struct buf *out, const char *s, size_t len)
+{
+	const char *end = s + len, *escape;
+	size_t used = 0;
+	uint32_t c;
+
+	while ((escape = memchr(s, '\\', (size_t)(end - s))) != NULL && end - escape > 1) {
+		buf_add(out, s, (size_t)(escape - s));
+		c = escape[1] == 'u' ? peel_escape(escape, (size_t)(end - escape), &used) : 0;
+		if (c >= 0x80 && used)
+			utf8_put(out, c);
+		else {
+			buf_add(out, escape, 2);
+			used = 2;
+		}
+		s = escape + used;
+	}
+	buf_add(out, s, (size_t)(end - s));
+}
+
+/*
+ * As json_parse(), but lone surrogates and \u0000 are forgiven: servers that cut UTF-16 into tokens send them.
+ */
+static enum hl_err
+parse(const char *text, size_t len, struct json **ret_doc)
+{
+	struct buf mended = BUF_INIT(2 * CONTENT_MAX);
+	enum hl_err err = json_parse(text, len, ret_doc);
+
+	if (err != HL_BAD_JSON || memmem(text, len, "\\u", 2) == NULL)
+		return err;
+	mend(&mended, text, len);
+	err = buf_err(&mended);
+	if (err == HL_OK)
+		err = json_parse(mended.data, mended.len, ret_doc);
+	buf_free(&mended);
+	return err;
+}
+
+/* Letters, digits, _ . - of a word; it may go to the log. */
+static void
+copy_word(char *out, size_t size, const char *word)
+{
+	size_t n = 0;
+
+	for (; word && *word && n + 1 < size; word++)
+		if ((*word >= '0' && *word <= '9') || ((*word | 32) >= 'a' && (*word | 32) <= 'z') || strchr("_.-", *word))
+			out[n++] = *word;
+	out[n] = '\0';
+}
+
+/* ---- errors ---- */
+
+static const struct json *
+error_of(const struct json *doc)
+{
+	const struct json *error, *root = json_kind(doc) == JSON_ARRAY ? json_at(doc, 0) : doc;
+	const char *object = json_get_string(root, "object");
+
+	error = json_get(root, "error");
+	if (json_kind(error) == JSON_OBJECT || (json_kind(error) == JSON_STRING && *json_string(error, NULL)))
+		return error;
+	return object && strcmp(object, "error") == 0 ? root : NULL;	/* old vLLM */
+}
+
+static const char *
+error_word(const struct json *error)
+{
+	static const char *const names[] = { "code", "type", "status" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const char *word = json_get_string(error, names[i]);
+
+		if (word && *word)
+			return word;
+	}
+	return "";
+}
+
+void
+upstream_error_read(struct upstream_error *e, const char *body, size_t len)
+{
+	const struct json *error;
+	struct json *doc = NULL;
+	int64_t code;
+
+	*e = (struct upstream_error){ 0 };
+	if (parse(body, len, &doc) != HL_OK)
+		return;
+	error = error_of(doc);
+	copy_word(e->code, sizeof(e->code), error_word(error));
+	copy_word(e->param, sizeof(e->param), json_get_string(error, "param"));
+	e->param[strcspn(e->param, ".[")] = '\0';
+	if (json_integer(json_get(error, "code"), &code) && code >= 400 && code < 600)
+		e->status = (int)code;
+	json_free(doc);
+}
+
+/* ---- one event ---- */
+
+static void
+add_content(struct completion *c, const char *text, size_t len)
+{
+	buf_add(&c->content, text, len);
+	peel_more(&c->peel, &c->content, c->text);
+}
+
+/* A string, or an array of parts with texts. */
+static void
+take_content(struct completion *c, const struct json *content)
+{
+	const char *text;
+	size_t len;
+
+	text = json_string(content, &len);
+	if (text)
+		add_content(c, text, len);
+	for (size_t i = 0; i < json_length(content); i++) {
+		text = json_string(json_get(json_at(content, i), "text"), &len);
+		if (text)
+			add_content(c, text, len);
+	}
+}
+
+static void
+take_choice(struct completion *c, const struct json *choice)
+{
+	const struct json *piece = json_get(choice, "delta");
+	const char *text, *finish = json_get_string(choice, "finish_reason");
+	int64_t index = 0;
+	size_t len;
+
+	if (json_integer(json_get(choice, "index"), &index) && index != 0)
+		return;
+	if (json_kind(piece) != JSON_OBJECT)
+		piece = json_get(choice, "message");
+	take_content(c, json_get(piece, "content"));
+	text = json_string(json_get(piece, "refusal"), &len);
+	if (text && len) {
+		buf_add(c->text, text, len);
+		c->refusal = true;
+	}
+	if (json_length(json_get(piece, "tool_calls")) || json_kind(json_get(piece, "function_call")) == JSON_OBJECT)
+		c->tool_calls = true;
+	if (finish && *finish)
+		copy_word(c->finish, sizeof(c->finish), finish);
+}
+
+static void
+take_count(const struct json *usage, const char *name, int64_t *count)
+{
+	int64_t n;
+
+	if (json_integer(json_get(usage, name), &n) && n >= 0)
+		*count = n;
+}
+
+static enum hl_err
+take(struct completion *c, const struct json *doc, const char *data, size_t len)
+{
+	const struct json *choices = json_get(doc, "choices"), *usage = json_get(doc, "usage");
+
+	if (error_of(doc)) {
+		buf_reset(&c->error);
+		buf_add(&c->error, data, len);
+		return HL_UPSTREAM;
+	}
+	take_count(usage, "prompt_tokens", &c->prompt_tokens);
+	take_count(usage, "completion_tokens", &c->completion_tokens);
+	for (size_t i = 0; i < json_length(choices); i++)
+		take_choice(c, json_at(choices, i));
+	return buf_err(&c->content) ? buf_err(&c->content) : buf_err(c->text);
+}
+
+enum hl_err
+completion_event(struct completion *c, const char *data, size_t len)
+{
+	struct json *doc = NULL;
+	enum hl_err err;
+
+	if (json_space(data, data + len) == data + len)
+		return HL_OK;
+	if (len >= 6 && memcmp(data, "[DONE]", 6) == 0) {
+		c->over = true;
+		return HL_OK;
+	}
+	err = parse(data, len, &doc);
+	if (err == HL_OK)
+		err = take(c, doc, data, len);
+	json_free(doc);
+	return err;
+}
+
+/* ---- the end ---- */
+
+static void
+copy_said(char out[16], const struct json *said)
+{
+	size_t len = 0;
+	const char *text = json_string(said, &len);
+
+	snprintf(out, 16, "%.*s", text ? (int)utf8_cut(text, len, 15) : 0, text ? text : "");
+}
+
+/* What is not in its range was not said; the rules of insight.h stand in. */
+static void
+take_members(struct model_answer *a, const struct json *doc)
+{
+	const struct json *intents = json_get(doc, "intents");
+	double confidence;
+
+	a->structured = true;
+	a->has_confidence = json_number(json_get(doc, "confidence"), &confidence) && confidence >= 0 && confidence <= 1;
+	if (a->has_confidence)
+		a->confidence = confidence;
+	a->wants_person = json_true(json_get(doc, "wants_person"));
+	copy_said(a->sentiment, json_get(doc, "sentiment"));
+	for (size_t i = 0; i < json_length(intents) && a->intent_count < 4; i++)
+		if (json_kind(json_at(intents, i)) == JSON_STRING)
+			copy_said(a->intents[a->intent_count++], json_at(intents, i));
+}
+
+/*
+ * The object is judged now that it is whole.  Cut before the end of its text, it stands only if the model ran into the
+ * length limit; one without "response" is the text itself.
+ */
+static enum hl_err
+take_object(struct completion *c, struct model_answer *a)
+{
+	const char *from = c->content.data + c->peel.object, *end = c->content.data + c->content.len;
+	const char *stop = json_skip(from, end, JSON_JS);
+	struct json *doc = NULL;
+
+	if (stop && parse(from, (size_t)(stop - from), &doc) == HL_OK && json_get_string(doc, "response"))
+		take_members(a, doc);
+	json_free(doc);
+	if (peel_complete(&c->peel))
+		return HL_OK;
+	if (stop && c->text->len == 0)
+		buf_add(c->text, from, (size_t)(end - from));
+	return stop || strcmp(c->finish, "length") == 0 ? HL_OK : HL_BAD_JSON;
+}
+
+static const char *
+why_empty(const struct completion *c, bool *again)
+{
+	bool filtered = strcmp(c->finish, "content_filter") == 0;
+
+	*again = !filtered && !c->tool_calls;
+	return filtered ? "filtered" : c->tool_calls ? "a tool call instead of an answer" : "an empty answer";
+}
+
+enum hl_err
+completion_end(struct completion *c, struct model_answer *a, const char **why, bool *again)
+{
+	bool filtered = strcmp(c->finish, "content_filter") == 0;
+
+	*again = true;
+	a->prompt_tokens = c->prompt_tokens;
+	a->completion_tokens = c->completion_tokens;
+	memcpy(a->finish, c->finish, sizeof(a->finish));
+	*why = c->finish[0] ? "the model's server gave up" : "cut off, no finish_reason";
+	if (c->finish[0] == '\0' || strcmp(c->finish, "error") == 0)
+		return HL_UPSTREAM;
+	peel_end(&c->peel, &c->content, c->text);
+	*why = "broken JSON";
+	if (!c->refusal && peel_is_json(&c->peel) && take_object(c, a) != HL_OK)
+		return HL_UPSTREAM;
+	*why = why_empty(c, again);
+	if (str_blank(c->text->data, c->text->len))
+		return HL_UPSTREAM;
+	if (c->refusal || filtered) {
+		a->has_confidence = true;
+		a->confidence = DOUBTFUL;
+	}
+	return buf_err(c->text);
+}

@@ -1,0 +1,494 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/sse.h"
+#include "base/str.h"
+#include "engine/completion.h"
+#include "engine/form.h"
+#include "engine/provider.h"
+#include "engine/retry.h"
+#include "loop/task.h"
+
+#define SERVERS_MAX	2
+#define REQUEST_MAX	(4u << 20)
+#define STREAM_MAX	(16u << 20)	/* some 200 bytes of JSON come with each token */
+#define SILENCE_MAX	30000		/* ms without a byte: failed */
+#define TAIL_PATIENCE	2000		/* ms for usage and [DONE] once finish_reason has come */
+
+struct server {
+	const char	*name;
+	const char	*model;
+	char		*url;
+	char		*authorization;		/* header lines, or NULL */
+	char		*api_key;
+	unsigned	 without;		/* what it has refused, and accepted without: see form.h */
+};
+
+struct providers {
+	struct http	*http;
+	int64_t		 max_tokens;
+	struct server	 servers[SERVERS_MAX];
+	size_t		 count;
+};
+
+/* One question under way. */
+struct ask {
+	struct providers	*p;
+	const struct question	*q;
+	struct model_answer	*a;
+	size_t			 given;		/* bytes of a->text that delta has had */
+	bool			 shown;		/* it has had some */
+};
+
+/* How one request went. */
+struct outcome {
+	enum hl_err	 err;
+	bool		 final;		/* err is to be returned, whatever else could be tried */
+	bool		 again;		/* the same server may be asked again */
+	bool		 silent;
+	unsigned	 refused;	/* parameters to leave out */
+	int64_t		 wait_ms;	/* what the server asks for; -1: nothing */
+	char		 why[160];
+};
+
+/* ---- the configured servers ---- */
+
+static bool
+is_white(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* base + /chat/completions, before the query string if the base has one (Azure). */
+static char *
+join_url(const char *base)
+{
+	static const char path[] = "/chat/completions";
+	size_t n = strcspn(base, "?#"), query = strcspn(base, "#");
+	char *url;
+
+	while (n && (base[n - 1] == '/' || is_white(base[n - 1])))
+		n--;
+	if (n >= sizeof(path) - 1 && memcmp(base + n - (sizeof(path) - 1), path, sizeof(path) - 1) == 0)
+		n -= sizeof(path) - 1;
+	if (asprintf(&url, "%.*s%s%.*s", (int)n, base, path, (int)(query - strcspn(base, "?#")),
+	    base + strcspn(base, "?#")) < 0)
+		return NULL;
+	return url;
+}
+
+/* A pasted key often has white space around it, which would break the header. */
+static bool
+key_header(char **ret, const char *name, const char *key)
+{
+	size_t n;
+
+	while (is_white(*key))
+		key++;
+	for (n = strlen(key); n && is_white(key[n - 1]); n--)
+		;
+	*ret = NULL;
+	return n == 0 || asprintf(ret, "%s%.*s", name, (int)n, key) >= 0;
+}
+
+static enum hl_err
+add_server(struct providers *p, const char *name, const char *key, const char *url, const char *model)
+{
+	struct server *s = &p->servers[p->count++];
+	bool azure = strstr(url, ".openai.azure.com") != NULL;
+
+	s->name = name;
+	s->model = model;
+	s->url = join_url(url);
+	if (strstr(url, "generativelanguage.googleapis.com"))
+		s->without = WITHOUT_CLOSED_SCHEMA;
+	if (s->url == NULL || !key_header(&s->authorization, "Authorization: Bearer ", key) ||
+	    !key_header(&s->api_key, "api-key: ", azure ? key : ""))
+		return HL_NO_MEMORY;
+	return HL_OK;
+}
+
+enum hl_err
+providers_new(const struct conf *c, struct http *http, struct providers **ret)
+{
+	static const char openai[] = "https://api.openai.com/v1";
+	static const char gemini[] = "https://generativelanguage.googleapis.com/v1beta/openai/";
+	struct providers *p = calloc(1, sizeof(*p));
+	enum hl_err err = HL_OK;
+
+	*ret = NULL;
+	if (p == NULL)
+		return HL_NO_MEMORY;
+	p->http = http;
+	p->max_tokens = c->max_tokens;
+	if (*c->openai_key || *c->openai_url)
+		err = add_server(p, "openai", c->openai_key, *c->openai_url ? c->openai_url : openai, c->openai_model);
+	if (err == HL_OK && (*c->fallback_key || *c->fallback_url))
+		err = add_server(p, "fallback", c->fallback_key, *c->fallback_url ? c->fallback_url : openai,
+		    c->fallback_model);
+	else if (err == HL_OK && *c->gemini_key)
+		err = add_server(p, "gemini", c->gemini_key, gemini, c->gemini_model);
+	if (err) {
+		providers_free(p);
+		return err;
+	}
+	*ret = p;
+	return HL_OK;
+}
+
+void
+providers_free(struct providers *p)
+{
+	if (p == NULL)
+		return;
+	for (size_t i = 0; i < p->count; i++) {
+		free(p->servers[i].url);
+		free(p->servers[i].authorization);
+		free(p->servers[i].api_key);
+	}
+	free(p);
+}
+
+bool
+providers_configured(const struct providers *p)
+{
+	return p->count != 0;
+}
+
+/* ---- the answer ---- */
+
+void
+model_answer_init(struct model_answer *a)
+{
+	*a = (struct model_answer){ .text = BUF_INIT(ANSWER_TEXT_MAX), .provider = "" };
+}
+
+void
+model_answer_free(struct model_answer *a)
+{
+	buf_free(&a->text);
+}
+
+/* Empty again for the next request; what it counts stays. */
+static void
+answer_reset(struct model_answer *a)
+{
+	struct buf text = a->text;
+	unsigned requests = a->requests;
+
+	model_answer_init(a);
+	buf_reset(&text);
+	a->text = text;
+	a->requests = requests;
+}
+
+/* Hands delta what has become visible.  What it returns is not the server's failure and ends the question. */
+static enum hl_err
+show(struct ask *k, struct outcome *o)
+{
+	size_t from = k->given, n = k->a->text.len - from;
+	enum hl_err err;
+
+	if (k->q->delta == NULL || n == 0)
+		return HL_OK;
+	k->given = k->a->text.len;
+	k->shown = true;
+	err = k->q->delta(k->q->arg, k->a->text.data + from, n);
+	o->final = err != HL_OK;
+	return err;
+}
+
+/* ---- how it failed ---- */
+
+static void
+why(struct outcome *o, const char *text)
+{
+	snprintf(o->why, sizeof(o->why), "%s", text);
+}
+
+/* The exchange itself failed. */
+static void
+broke(const struct ask *k, struct outcome *o, enum hl_err err)
+{
+	o->err = err;
+	o->silent = err == HL_TIMEOUT;
+	o->again = err == HL_UPSTREAM || err == HL_TIMEOUT;
+	o->final = err == HL_CANCELLED || err == HL_NO_MEMORY;
+	why(o, http_problem(k->p->http));
+}
+
+/* The server says that it failed: by a status, or within an answer 200. */
+static void
+refused(struct outcome *o, struct http_stream *s, int status, const char *body, size_t len, unsigned without)
+{
+	struct upstream_error e;
+
+	upstream_error_read(&e, body, len);
+	if (status < 400)
+		status = e.status ? e.status : status < 300 ? 500 : status;
+	o->err = HL_UPSTREAM;
+	if (status == 400 || status == 422)
+		o->refused = form_refused(without, &e, body, len);
+	o->again = retry_helps(status, e.code, http_header(s, "x-should-retry"));
+	o->wait_ms = retry_after(http_header(s, "retry-after-ms"), http_header(s, "retry-after"), clock_wall_ms());
+	snprintf(o->why, sizeof(o->why), "status %d%s%s", status, e.code[0] ? " " : "", e.code);
+}
+
+static void
+read_refusal(struct outcome *o, struct http_stream *s, unsigned without)
+{
+	struct buf body = BUF_INIT(ERROR_BODY_MAX);
+	const char *data;
+	size_t len;
+
+	http_patience(s, TAIL_PATIENCE);
+	while (http_read(s, &data, &len) == HL_OK && len && !buf_err(&body))
+		buf_add(&body, data, len);
+	refused(o, s, http_status(s), body.len ? body.data : "", body.len, without);
+	o->final = task_cancelled();
+	if (o->final)
+		o->err = HL_CANCELLED;
+	buf_free(&body);
+}
+
+/* ---- how it answered ---- */
+
+static enum hl_err
+on_event(void *arg, const char *name, const char *data, size_t len)
+{
+	(void)name;
+	return completion_event(arg, data, len);
+}
+
+static bool
+says_json(const char *type)
+{
+	size_t n = strlen(type);
+
+	return strcmp(type, "application/json") == 0 || (n > 5 && strcmp(type + n - 5, "+json") == 0);
+}
+
+/* A server that does not say what it sends: an event does not start like JSON. */
+static bool
+looks_like_json(const char *type, const char *data, size_t len)
+{
+	const char *p = json_space(data, data + len);
+
+	return strcmp(type, "text/event-stream") != 0 && p < data + len && (*p == '{' || *p == '[');
+}
+
+/*
+ * Reads to the end, showing what comes.  Returns what ended it; after finish_reason nothing but a cancellation is a
+ * failure, for all that matters is there.
+ */
+static enum hl_err
+read_pieces(struct ask *k, struct http_stream *s, struct completion *c, struct outcome *o)
+{
+	struct buf body = BUF_INIT(STREAM_MAX);
+	enum hl_err err = HL_OK;
+	bool whole = says_json(http_content_type(s)), first = true;
+	const char *data;
+	struct sse sse;
+	size_t len;
+
+	sse_init(&sse);
+	while (!c->over) {
+		err = http_read(s, &data, &len);
+		if (err)
+			broke(k, o, err);
+		if (err || len == 0)
+			break;
+		whole = whole || (first && looks_like_json(http_content_type(s), data, len));
+		first = false;
+		if (whole) {
+			buf_add(&body, data, len);
+			continue;
+		}
+		err = sse_feed(&sse, data, len, on_event, c);
+		if (err == HL_OK)
+			err = show(k, o);
+		if (err)
+			break;
+		if (c->finish[0])
+			http_patience(s, TAIL_PATIENCE);
+	}
+	if (err == HL_OK && whole)
+		err = buf_err(&body) ? buf_err(&body) : completion_event(c, body.len ? body.data : "", body.len);
+	sse_free(&sse);
+	buf_free(&body);
+	return c->finish[0] && !c->error.len && !o->final ? HL_OK : err;
+}
+
+static void
+read_answer(struct ask *k, struct http_stream *s, unsigned without, struct outcome *o)
+{
+	struct completion c;
+	const char *wrong = "";
+	enum hl_err err;
+
+	completion_init(&c, !(without & WITHOUT_FORMAT), &k->a->text);
+	err = read_pieces(k, s, &c, o);
+	if (c.error.len)
+		refused(o, s, http_status(s), c.error.data, c.error.len, without);
+	else if (err && o->err == HL_OK) {
+		o->err = err;
+		o->again = err == HL_BAD_JSON;
+		why(o, o->final ? "ended here" : err == HL_BAD_JSON ? "not JSON" : "too long");
+	} else if (err == HL_OK) {
+		o->err = completion_end(&c, k->a, &wrong, &o->again);
+		why(o, o->err ? wrong : "");
+		if (o->err == HL_OK)
+			o->err = show(k, o);
+	}
+	if (o->err == HL_OK || c.over)
+		http_finish(s);
+	else
+		http_close(s);
+	completion_free(&c);
+}
+
+/* ---- one request ---- */
+
+static bool
+is_traceparent(const char *text)
+{
+	return text && strlen(text) <= 64 && text[strspn(text, "0123456789abcdef-")] == '\0';
+}
+
+static int64_t
+time_left(const struct ask *k)
+{
+	return k->q->deadline_mono_ms - clock_mono_ms();
+}
+
+/* Sends and waits for the status.  The body is given back as soon as that has come: thousands wait here. */
+static enum hl_err
+send_question(struct ask *k, const struct server *s, unsigned without, int64_t silence, struct http_stream **ret)
+{
+	struct form form = { .model = s->model, .max_tokens = k->p->max_tokens, .without = without };
+	struct buf body = BUF_INIT(REQUEST_MAX);
+	char trace[80];
+	const char *headers[6] = { "Content-Type: application/json", "Accept: application/json, text/event-stream" };
+	size_t n = 2;
+	enum hl_err err;
+
+	if (s->authorization)
+		headers[n++] = s->authorization;
+	if (s->api_key)
+		headers[n++] = s->api_key;
+	if (is_traceparent(k->q->traceparent)) {
+		snprintf(trace, sizeof(trace), "traceparent: %s", k->q->traceparent);
+		headers[n++] = trace;
+	}
+	form_write(&body, &form, k->q);
+	err = buf_err(&body);
+	if (err == HL_OK) {
+		struct http_request r = {
+			.method = "POST", .url = s->url, .headers = headers, .body = body.data, .body_len = body.len,
+			.total_ms = time_left(k), .idle_ms = silence, .max_body = STREAM_MAX
+		};
+
+		k->a->requests++;
+		err = http_open(k->p->http, &r, ret);
+	}
+	buf_free(&body);
+	return err;
+}
+
+static void
+attempt(struct ask *k, const struct server *s, unsigned without, int64_t silence, struct outcome *o)
+{
+	struct http_stream *stream = NULL;
+	enum hl_err err;
+
+	*o = (struct outcome){ .wait_ms = -1 };
+	answer_reset(k->a);
+	k->given = 0;
+	k->a->provider = s->name;
+	err = send_question(k, s, without, silence, &stream);
+	if (err)
+		broke(k, o, err);
+	else if (http_status(stream) >= 200 && http_status(stream) < 300) {
+		read_answer(k, stream, without, o);
+		return;
+	} else
+		read_refusal(o, stream, without);
+	http_finish(stream);
+}
+
+/* ---- one server, and all of them ---- */
+
+/*
+ * With another server behind this one, it may keep silent for half of the time that is left, and is not asked again
+ * after that: a server that hangs would cost the turn.
+ */
+static int64_t
+patience(const struct ask *k, bool last)
+{
+	int64_t left = time_left(k), share = last ? left : left / 2;
+
+	return share < SILENCE_MAX ? share : SILENCE_MAX;
+}
+
+/* Waits before the next request to the same server.  False: it is not to be asked again. */
+static bool
+wait_for_retry(const struct ask *k, struct outcome *o, unsigned failures, bool last)
+{
+	int64_t wait = o->wait_ms >= 0 ? o->wait_ms : retry_backoff(failures);
+
+	if (!o->again || failures >= RETRY_MOST || (o->silent && !last))
+		return false;
+	if (wait > RETRY_WAIT_MAX || wait >= time_left(k))
+		return false;
+	if (task_sleep(wait) != HL_OK) {
+		o->err = HL_CANCELLED;
+		o->final = true;
+		return false;
+	}
+	return true;
+}
+
+/* What a server refuses is left out at once, which is no failure; and for good, if it does accept the rest. */
+static void
+ask_server(struct ask *k, struct server *s, bool last, struct outcome *o)
+{
+	unsigned without = s->without, failures = 0;
+
+	for (;;) {
+		int64_t silence = patience(k, last);
+
+		if (silence <= 0) {
+			o->err = HL_TIMEOUT;
+			why(o, "no time left");
+			return;
+		}
+		attempt(k, s, without, silence, o);
+		if (o->err == HL_OK)
+			s->without |= without;
+		if (o->err == HL_OK || o->final || k->shown)
+			return;
+		if (o->refused & ~without)
+			without |= o->refused;
+		else if (!wait_for_retry(k, o, failures++, last))
+			return;
+	}
+}
+
+enum hl_err
+provider_ask(struct providers *p, const struct question *q, struct model_answer *ret, struct buf *problem)
+{
+	struct ask k = { .p = p, .q = q, .a = ret };
+	struct outcome o = { .err = HL_UPSTREAM };
+
+	for (size_t i = 0; i < p->count; i++) {
+		ask_server(&k, &p->servers[i], i + 1 == p->count, &o);
+		if (o.err == HL_OK || o.final)
+			return o.err;
+		buf_printf(problem, "%s%s: %s", problem->len ? "; " : "", p->servers[i].name, o.why);
+		if (k.shown)
+			break;
+	}
+	return time_left(&k) <= 0 ? HL_TIMEOUT : HL_UPSTREAM;
+}
