@@ -1,1 +1,44 @@
 # The programs.
+bin_PROGRAMS += helpline
+pkglibexec_PROGRAMS += chat events health pushd
+
+chat_SOURCES = fcgi/chat.c
+chat_LDADD = $(HELPLINE_LIBS)
+events_SOURCES = fcgi/events.c
+events_LDADD = $(HELPLINE_LIBS)
+health_SOURCES = fcgi/health.c
+health_LDADD = $(HELPLINE_LIBS)
+pushd_SOURCES = fcgi/pushd.c
+pushd_LDADD = $(HELPLINE_LIBS)
+
+helpline_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
+helpline_SOURCES = fcgi/helpline.c \
+	fcgi/helpline/check.c \
+	fcgi/helpline/child.c \
+	fcgi/helpline/child.h \
+	fcgi/helpline/client.c \
+	fcgi/helpline/client.h \
+	fcgi/helpline/command.h \
+	fcgi/helpline/detect.c \
+	fcgi/helpline/detect.h \
+	fcgi/helpline/keys.c \
+	fcgi/helpline/keys.h \
+	fcgi/helpline/logs.c \
+	fcgi/helpline/logs.h \
+	fcgi/helpline/probe.c \
+	fcgi/helpline/settings.c \
+	fcgi/helpline/settings.h \
+	fcgi/helpline/site.c \
+	fcgi/helpline/site.h \
+	fcgi/helpline/sockets.c \
+	fcgi/helpline/sockets.h \
+	fcgi/helpline/stack.c \
+	fcgi/helpline/stack.h \
+	fcgi/helpline/state.c \
+	fcgi/helpline/state.h \
+	fcgi/helpline/status.c \
+	fcgi/helpline/status.h \
+	fcgi/helpline/supervise.c \
+	fcgi/helpline/tree.c \
+	fcgi/helpline/tree.h
+helpline_LDADD = $(HELPLINE_LIBS)

@@ -57,7 +57,7 @@ libhelpline_a_SOURCES = \
 	lib/push/session.c lib/push/session.h \
 	lib/push/transport.c lib/push/transport.h \
 	lib/push/websocket.c lib/push/websocket.h
-HELPLINE_LIBS = libhelpline.a $(FCGI_LIBS) $(DEPS_LIBS) -lm
+HELPLINE_LIBS = libhelpline.a $(FCGI_LIBS) $(WSLAY_LIBS) $(DEPS_LIBS) -lm
 AM_CPPFLAGS += -DHELPLINE_DATADIR=\"$(pkgdatadir)\"
 
 # The sample knowledge, which answers until the company has written down its own.
