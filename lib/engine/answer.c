@@ -21,7 +21,8 @@ static const char asked_text[] =
     "Of course. I have asked a person from our team to join this conversation. They will see everything written here, "
     "and you can add anything that helps.";
 static const char handover_text[] =
-    "I have also asked a person from our team to look at this. They will answer here.";
+    "I have asked a person from our team to look at this. They will answer here.";
+static const char offer_text[] = "\n\nWould you like a person to help? Just say so.";
 static const char already_text[] = "A person from our team has already been asked to join and will answer here.";
 
 void
@@ -226,6 +227,8 @@ think_offline(const struct thinker *t, const struct buf *question, struct verdic
 	v->intents = intents_of(question->data, question->len);
 	if (v->reason == NULL && v->confidence < t->conf->escalation_confidence)
 		v->reason = "low_confidence";
+	if (v->reason == NULL && v->confidence <= 0)
+		buf_puts(&v->text, offer_text);
 }
 
 /* A person was asked for: that is the answer, and no model need be asked. */

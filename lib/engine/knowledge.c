@@ -188,7 +188,7 @@ offline_answer(const struct passages *p, struct buf *text, double *ret_confidenc
 		*ret_confidence = best->score;
 	} else {
 		buf_puts(text, "I don't know: I could not find that in what the company has written down. I am the offline "
-		    "responder; no AI model is connected. Would you like a person to help? Just say so.");
+		    "responder; no AI model is connected.");
 		*ret_confidence = 0;
 	}
 }
