@@ -130,6 +130,31 @@ unlock_file(int fd)
 		close(fd);
 }
 
+/*
+ * SQLite's own file layer makes every path absolute, which fails below a folder that this user may not enter, though the
+ * working directory itself is ours: a relative path stays one.
+ */
+static int
+keep_path(sqlite3_vfs *vfs, const char *name, int size, char *out)
+{
+	(void)vfs;
+	return sqlite3_snprintf(size, out, "%s", name) && (int)strlen(name) < size ? SQLITE_OK : SQLITE_CANTOPEN;
+}
+
+static const char *
+relative_vfs(void)
+{
+	static sqlite3_vfs relative;
+
+	if (relative.zName == NULL) {
+		relative = *sqlite3_vfs_find(NULL);
+		relative.zName = "relative";
+		relative.xFullPathname = keep_path;
+		sqlite3_vfs_register(&relative, 0);
+	}
+	return relative.zName;
+}
+
 enum hl_err
 index_open(const char *file, sqlite3 **ret, struct buf *problem)
 {
@@ -139,7 +164,7 @@ index_open(const char *file, sqlite3 **ret, struct buf *problem)
 
 	*ret = NULL;
 	err = index_err(sqlite3_open_v2(file ? file : ":memory:", &db,
-	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, relative_vfs()));
 	if (err)
 		goto out;
 	sqlite3_busy_timeout(db, BUSY_MS);
