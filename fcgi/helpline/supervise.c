@@ -320,12 +320,15 @@ cmd_supervise(int argc, char **argv)
 {
 	struct launch l = { .tell = -1, .state = { .lock = -1 } };
 	int ret = parse_options(argc, argv, &l);
+	char *app = NULL;
 
 	if (ret)
 		return ret;
-	if (l.app && (l.app = realpath(l.app, NULL)) == NULL)
+	if (l.app && (l.app = app = realpath(l.app, NULL)) == NULL)
 		return complain(1, argv[0], "--app: %s", strerror(errno));
 	signal(SIGPIPE, SIG_IGN);
 	log_init("supervisor", LOG_LEVEL_INFO);
-	return l.detach ? detach(&l) : launch(&l);
+	ret = l.detach ? detach(&l) : launch(&l);
+	free(app);
+	return ret;
 }
