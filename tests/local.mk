@@ -65,3 +65,12 @@ tests_fuzz_sse_replay_CPPFLAGS = $(fuzz_cppflags)/sse\"
 tests_fuzz_sse_replay_LDADD = $(HELPLINE_LIBS)
 endif
 EXTRA_DIST += tests/fuzz/run.sh
+
+# What tests/conformance.test.mjs starts around the push daemon.
+check_PROGRAMS += tests/conformance/echo tests/conformance/events_app tests/conformance/holder
+tests_conformance_echo_SOURCES = tests/conformance/echo.c tests/conformance/listen.h
+tests_conformance_echo_LDADD = $(HELPLINE_LIBS)
+tests_conformance_events_app_SOURCES = tests/conformance/events_app.c tests/conformance/listen.h
+tests_conformance_events_app_LDADD = $(HELPLINE_LIBS)
+tests_conformance_holder_SOURCES = tests/conformance/holder.c tests/conformance/listen.h
+EXTRA_DIST += tests/conformance/nginx.conf.in tests/conformance/rig.mjs tests/conformance/hands.mjs tests/conformance.test.mjs

@@ -1,0 +1,54 @@
+/*
+ * pushd - sockets: Engine.IO and Socket.IO over long-polling and WebSocket.  It knows nothing of chat; see lib/push.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "push/push.h"
+#include "services/listen.h"
+
+static struct push push;
+
+static void
+on_signal(uv_signal_t *signal, int number)
+{
+	(void)number;
+	uv_signal_stop(signal);
+	push_drain(&push);
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct conf conf;
+	static uv_signal_t term, interrupt;
+	struct buf problem = BUF_INIT(4096);
+	uv_loop_t *loop = uv_default_loop();
+	int sockets[2];			/* polls by FastCGI, WebSockets */
+
+	if (argc > 1) {
+		printf("helpline-pushd %s\nusage: pushd [--version | --help]\nIt takes its two listening sockets from systemd "
+		    "or helpline supervise, and its settings from the\nenvironment (helpline config explain lists them).\n",
+		    PACKAGE_VERSION);
+		return argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "--help") == 0) ? 0 : 2;
+	}
+	if (conf_load(&conf, &problem) != HL_OK || listen_take(2, sockets, &problem) != HL_OK ||
+	    push_start(&push, loop, &conf, sockets[0], sockets[1]) != HL_OK) {
+		fprintf(stderr, "pushd: %s\n", problem.len ? problem.data : "cannot start");
+		return 2;
+	}
+	log_init("pushd", LOG_LEVEL_INFO);
+	uv_signal_init(loop, &term);
+	uv_signal_init(loop, &interrupt);
+	uv_signal_start(&term, on_signal, SIGTERM);
+	uv_signal_start(&interrupt, on_signal, SIGINT);
+	log_line(LOG_LEVEL_INFO, "ready", "version", PACKAGE_VERSION, NULL);
+	uv_run(loop, UV_RUN_DEFAULT);
+	log_line(LOG_LEVEL_INFO, "stopped", NULL);
+	push_free(&push);
+	conf_free(&conf);
+	buf_free(&problem);
+	return 0;
+}

@@ -1,0 +1,44 @@
+/*
+ * answer.h - what the events program answers, read as slices of its text, so that arguments reach clients byte for
+ * byte.  No I/O.
+ */
+#ifndef HL_PUSH_ANSWER_H
+#define HL_PUSH_ANSWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/socketio.h"
+#include "push/message.h"
+
+/* Members that are absent or null have len 0; seq is -1. */
+struct answer {
+	struct span	 refuse;	/* an object */
+	struct span	 state;		/* any value */
+	struct span	 ack;		/* arguments */
+	struct span	 join, leave, emit, messages;	/* arrays */
+	int64_t		 seq;
+};
+
+/* The text must outlive the answer.  HL_UPSTREAM: it is not what the protocol says. */
+enum hl_err answer_parse(const char *, size_t, struct answer *ret) HL_MUST_CHECK;
+
+/* Slices of JSON that has been checked. */
+struct span span_member(struct span object, const char *name);
+/* Items of an array: *at is NULL at first; false after the last one. */
+bool	 span_next(struct span array, const char **at, struct span *ret_item);
+int64_t	 span_integer(struct span, int64_t otherwise);
+/* Appends the text of a string; false if it is none, or not one that we take (JSON_STRICT). */
+bool	 span_text(struct span, struct buf *);
+
+/*
+ * The packet that carries arguments to a client: [..], or {"args":[..],"binary":["base64",..]} with attachments.
+ * messages has room for 1 + SIO_MAX_ATTACHMENTS; the caller owns one reference to each.  HL_UPSTREAM: not that shape.
+ */
+enum hl_err packet_messages(enum sio_type, struct span nsp, struct span id, struct span args, struct message **ret_messages,
+	    unsigned *ret_count) HL_MUST_CHECK;
+
+#endif

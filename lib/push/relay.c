@@ -1,0 +1,107 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "base/json.h"
+#include "loop/task.h"
+#include "push/relay.h"
+
+#define PATIENCE_MS	15000	/* beyond what an answer of the engine may take */
+#define PROBLEM_MAX	4096u
+
+static const int pauses_ms[] = { 50, 150, 300, 600, 1200, 2400 };
+#define ATTEMPTS	(sizeof(pauses_ms) / sizeof(pauses_ms[0]) + 1)
+
+void
+relay_reply_free(struct relay_reply *r)
+{
+	buf_free(&r->body);
+	buf_free(&r->message);
+	buf_free(&r->code);
+}
+
+static enum hl_err
+read_body(struct http_stream *stream, struct buf *body)
+{
+	const char *data;
+	size_t len;
+	enum hl_err err;
+
+	do {
+		err = http_read(stream, &data, &len);
+		if (err == HL_OK)
+			buf_add(body, data, len);
+	} while (err == HL_OK && len > 0);
+	return err ? err : buf_err(body);
+}
+
+static enum hl_err
+attempt(struct relay *r, const char *const *headers, const struct buf *body, struct relay_reply *reply)
+{
+	struct http_request request = {
+		.method = "POST", .url = "http://localhost/push/event", .unix_socket = r->conf->front_socket, .headers = headers,
+		.body = body->data, .body_len = body->len, .connect_ms = 5000,
+		.total_ms = r->conf->turn_timeout_ms + PATIENCE_MS, .max_body = RELAY_MAX_ANSWER,
+	};
+	struct http_stream *stream;
+	enum hl_err err = http_open(r->http, &request, &stream);
+
+	reply->status = 0;
+	buf_reset(&reply->body);
+	if (err == HL_OK) {
+		reply->status = http_status(stream);
+		err = read_body(stream, &reply->body);
+	}
+	http_close(stream);
+	return err;
+}
+
+static bool
+worth_another(enum hl_err err, int status)
+{
+	return err == HL_UPSTREAM || (err == HL_OK && (status == 502 || status == 503 || status == 504));
+}
+
+/* Message and code for the client: the problem document's, else our own. */
+static void
+explain(struct relay_reply *reply, enum hl_err err)
+{
+	struct json *doc = NULL;
+	const char *message = NULL, *code = NULL;
+
+	if (err == HL_OK && json_parse(reply->body.data ? reply->body.data : "", reply->body.len, &doc) == HL_OK) {
+		message = json_get_string(doc, "message");
+		code = json_get_string(doc, "code");
+	}
+	if (err == HL_OK)
+		err = HL_UPSTREAM;
+	buf_json_str(&reply->message, message && strlen(message) < PROBLEM_MAX / 8 ? message : err_text(err));
+	buf_json_str(&reply->code, code && strlen(code) < 64 ? code : err_code(err));
+	json_free(doc);
+}
+
+enum hl_err
+relay_ask(struct relay *r, const char *address, const struct buf *body, bool retry, struct relay_reply *ret)
+{
+	char id[ID_LEN + 1], id_line[64], address_line[96];
+	const char *headers[] = { "Content-Type: application/json", id_line, address_line, NULL };
+	enum hl_err err;
+
+	*ret = (struct relay_reply){ .body = BUF_INIT(RELAY_MAX_ANSWER), .message = BUF_INIT(PROBLEM_MAX), .code = BUF_INIT(PROBLEM_MAX) };
+	id_new(id);
+	snprintf(id_line, sizeof(id_line), "X-Request-Id: %s", id);
+	snprintf(address_line, sizeof(address_line), "X-Forwarded-For: %s", address);
+	if (*address == '\0')
+		headers[2] = NULL;
+	err = buf_err(body);
+	for (size_t i = 0; err == HL_OK; i++) {
+		err = attempt(r, headers, body, ret);
+		if (!retry || i + 1 == ATTEMPTS || r->closing || !worth_another(err, ret->status))
+			break;
+		err = task_sleep(pauses_ms[i]);
+	}
+	if (err == HL_OK && ret->status == 200)
+		return HL_OK;
+	explain(ret, err);
+	return err ? err : HL_UPSTREAM;
+}

@@ -1,0 +1,603 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "loop/task.h"
+#include "push/answer.h"
+#include "push/room.h"
+
+#define BUCKETS		256u
+#define REPLAY_TRIES	12u
+
+struct held { struct held *next; struct publication *publication; };
+
+/* A task that waits for the subscription. */
+struct waiter {
+	struct waiter	*next;
+	struct task	*task;
+	struct deadline	 deadline;
+	bool		 done;
+};
+
+struct room {
+	struct rooms	*rooms;
+	struct room	*next;		/* in its bucket */
+	struct redis_sub *sub;
+	struct member	*members;
+	struct waiter	*waiters;
+	bool		 was_ready;
+	bool		 waking;	/* wake_waiters() is at work: do not free it */
+	int64_t		 epoch;		/* the highest seen */
+	struct job	 replay;
+	bool		 replaying;
+	int64_t		 asked;		/* the seq that a replay has been asked for: no gap before it counts any more */
+	unsigned	 failures;
+	struct held_list held;		/* while replaying */
+	bool		 overflow;	/* some could not be held: one more replay brings them */
+	bool		 again;		/* a replay was asked for while one was running */
+	char		 name[];
+};
+
+/* ---- publications ---- */
+
+void
+publication_unref(struct publication *p)
+{
+	if (p == NULL || --p->refs > 0)
+		return;
+	for (unsigned i = 0; i < p->count; i++)
+		message_unref(p->messages[i]);
+	free(p);
+}
+
+static struct publication *
+publication_new(int64_t seq)
+{
+	struct publication *p = calloc(1, sizeof(*p) + PUBLICATION_MAX_EVENTS * sizeof(struct message *));
+
+	if (p) {
+		p->refs = 1;
+		p->seq = seq;
+	}
+	return p;
+}
+
+/* One event, a JSON array. */
+static enum hl_err
+add_event(struct publication *p, const char *event, size_t len)
+{
+	struct span root = SPAN("/"), none = { NULL, 0 }, args = { event, len };
+	unsigned n;
+
+	if (p->count == PUBLICATION_MAX_EVENTS || len == 0 || event[0] != '[' || json_check(event, len, JSON_JS) != HL_OK)
+		return HL_BAD_REQUEST;
+	/* Without attachments it is exactly one message. */
+	if (packet_messages(SIO_EVENT, root, none, args, &p->messages[p->count], &n) != HL_OK)
+		return HL_NO_MEMORY;
+	p->count++;
+	return HL_OK;
+}
+
+static const char *
+parse_number(const char *p, const char *end, int64_t *ret)
+{
+	const char *start = p;
+
+	for (*ret = 0; p < end && *p >= '0' && *p <= '9' && p - start < 18; p++)
+		*ret = *ret * 10 + (*p - '0');
+	return p > start && p < end && *p == ' ' ? p + 1 : NULL;
+}
+
+static const char *
+parse_head(struct publication *p, const char *at, const char *end)
+{
+	const char *eol;
+
+	at = parse_number(at, end, &p->seq);
+	if (at)
+		at = parse_number(at, end, &p->epoch);
+	eol = at ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+	if (eol == NULL)
+		return NULL;
+	if (eol - at == ID_LEN)
+		memcpy(p->except, at, ID_LEN);
+	return eol + 1;
+}
+
+enum hl_err
+publication_parse(const char *payload, size_t len, struct publication **ret)
+{
+	const char *end = payload + len, *at, *eol;
+	struct publication *p = publication_new(0);
+	enum hl_err err = HL_OK;
+
+	*ret = NULL;
+	if (p == NULL)
+		return HL_NO_MEMORY;
+	at = parse_head(p, payload, end);
+	if (at == NULL)
+		err = HL_BAD_REQUEST;
+	for (; err == HL_OK && at < end; at = eol + 1) {
+		eol = memchr(at, '\n', (size_t)(end - at));
+		if (eol == NULL)
+			eol = end;
+		if (eol > at)
+			err = add_event(p, at, (size_t)(eol - at));
+	}
+	if (err) {
+		publication_unref(p);
+		return err;
+	}
+	*ret = p;
+	return HL_OK;
+}
+
+/* ---- holding back ---- */
+
+static bool
+hold(struct held_list *list, struct publication *p)
+{
+	struct held *h = list->count < ROOM_MAX_HELD ? malloc(sizeof(*h)) : NULL;
+
+	if (h == NULL)
+		return false;
+	p->refs++;
+	*h = (struct held){ NULL, p };
+	if (list->head)
+		list->last->next = h;
+	else
+		list->head = h;
+	list->last = h;
+	list->count++;
+	return true;
+}
+
+/* The first one, or NULL; the caller owns the reference. */
+static struct publication *
+take_held(struct held_list *list)
+{
+	struct held *h = list->head;
+	struct publication *p;
+
+	if (h == NULL)
+		return NULL;
+	p = h->publication;
+	list->head = h->next;
+	list->count--;
+	free(h);
+	return p;
+}
+
+static void
+drop_held(struct held_list *list)
+{
+	struct publication *p;
+
+	while ((p = take_held(list)) != NULL)
+		publication_unref(p);
+}
+
+/* ---- the table ---- */
+
+static struct room **
+slot(struct rooms *rooms, const char *name)
+{
+	uint32_t h = 2166136261u;
+	struct room **at;
+
+	for (const char *p = name; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	at = &rooms->table[h & (rooms->buckets - 1)];
+	while (*at && strcmp((*at)->name, name) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+static void
+grow(struct rooms *rooms)
+{
+	struct room **old = rooms->table, *r, *next;
+	size_t n = rooms->buckets;
+
+	rooms->table = calloc(n * 4, sizeof(struct room *));
+	if (rooms->table == NULL) {
+		rooms->table = old;
+		return;
+	}
+	rooms->buckets = n * 4;
+	for (size_t i = 0; i < n; i++)
+		for (r = old[i]; r; r = next) {
+			next = r->next;
+			r->next = NULL;
+			*slot(rooms, r->name) = r;
+		}
+	free(old);
+}
+
+enum hl_err
+rooms_init(struct rooms *rooms)
+{
+	rooms->buckets = BUCKETS;
+	rooms->count = 0;
+	rooms->table = calloc(BUCKETS, sizeof(struct room *));
+	return rooms->table ? HL_OK : HL_NO_MEMORY;
+}
+
+void
+rooms_free(struct rooms *rooms)
+{
+	free(rooms->table);
+	rooms->table = NULL;
+}
+
+static void
+room_free(struct room *r)
+{
+	*slot(r->rooms, r->name) = r->next;
+	r->rooms->count--;
+	redis_unsubscribe(r->sub);
+	drop_held(&r->held);
+	free(r);
+}
+
+/* Nobody is in it and nobody works on it. */
+static bool
+room_is_over(const struct room *r)
+{
+	return r->members == NULL && r->waiters == NULL && !r->waking;
+}
+
+/* ---- delivery ---- */
+
+static void
+deliver(struct member *m, struct publication *p)
+{
+	if (p->seq) {
+		if (p->seq <= m->last)
+			return;
+		m->last = p->seq;
+	}
+	m->room->rooms->deliver(m->owner, p);
+}
+
+static bool
+has_gap(const struct room *r, const struct publication *p)
+{
+	if (p->seq == 0 || p->seq <= r->asked)
+		return false;
+	for (const struct member *m = r->members; m; m = m->next)
+		if (m->live && m->last >= 0 && p->seq > m->last + 1)
+			return true;
+	return false;
+}
+
+static void
+deliver_to_all(struct room *r, struct publication *p)
+{
+	for (struct member *m = r->members; m; m = m->next) {
+		if (m->live)
+			deliver(m, p);
+		else if (!hold(&m->held, p))
+			m->missed = true;	/* a counted one comes back by a replay */
+	}
+}
+
+static void
+ask_replay(struct room *r, int64_t seq)
+{
+	if (seq > r->asked)
+		r->asked = seq;
+	if (r->replaying)
+		r->again = true;
+	else
+		workers_add(r->rooms->replays, &r->replay);
+	r->replaying = true;
+}
+
+static void
+arrived(struct room *r, struct publication *p)
+{
+	if (p->epoch < r->epoch)
+		return;			/* of a turn that was taken over */
+	r->epoch = p->epoch;
+	if (!r->replaying && has_gap(r, p))
+		ask_replay(r, p->seq);
+	if (!r->replaying)
+		deliver_to_all(r, p);
+	else if (!hold(&r->held, p))
+		r->overflow = true;
+}
+
+static void
+on_message(void *arg, const char *payload, size_t len)
+{
+	struct publication *p;
+
+	if (publication_parse(payload, len, &p) != HL_OK)
+		return;			/* not ours */
+	arrived(arg, p);
+	publication_unref(p);
+}
+
+/* ---- replays ---- */
+
+/* The lowest last of those who count; -1: nobody does. */
+static int64_t
+lowest_last(const struct room *r)
+{
+	int64_t lowest = -1;
+
+	for (const struct member *m = r->members; m; m = m->next)
+		if (m->live && m->last >= 0 && (lowest < 0 || m->last < lowest))
+			lowest = m->last;
+	return lowest;
+}
+
+static enum hl_err
+ask_events(struct room *r, int64_t after, struct relay_reply *reply)
+{
+	struct buf body = BUF_INIT(4096);
+	enum hl_err err;
+
+	buf_puts(&body, "{\"kind\":\"replay\",\"room\":");
+	buf_json_str(&body, r->name);
+	buf_printf(&body, ",\"after\":%lld}", (long long)after);
+	err = relay_ask(r->rooms->relay, "", &body, true, reply);
+	buf_free(&body);
+	return err;
+}
+
+static void
+replay_one(struct room *r, struct span message)
+{
+	struct publication *p = publication_new(span_integer(span_member(message, "seq"), 0));
+	struct span event, events = span_member(message, "emit");
+	const char *at = NULL;
+
+	if (p == NULL)
+		return;
+	while (span_next(events, &at, &event))
+		if (add_event(p, event.p, event.len) != HL_OK)
+			break;
+	for (struct member *m = r->members; m; m = m->next)
+		if (m->live && p->seq > 0)
+			deliver(m, p);
+	publication_unref(p);
+}
+
+static enum hl_err
+replay(struct room *r, int64_t after)
+{
+	struct relay_reply reply;
+	struct answer answer;
+	struct span message;
+	const char *at = NULL;
+	enum hl_err err = ask_events(r, after, &reply);
+
+	if (err == HL_OK)
+		err = answer_parse(reply.body.data, reply.body.len, &answer);
+	while (err == HL_OK && span_next(answer.messages, &at, &message))
+		replay_one(r, message);
+	relay_reply_free(&reply);
+	return err;
+}
+
+/* What was held back meanwhile; a gap in it makes one more replay and stays held behind it. */
+static void
+release(struct room *r)
+{
+	struct held_list held = r->held;
+	struct publication *p;
+
+	r->held = (struct held_list){ NULL, NULL, 0 };
+	while ((p = take_held(&held)) != NULL) {
+		if (!r->replaying && has_gap(r, p))
+			ask_replay(r, p->seq);
+		if (!r->replaying)
+			deliver_to_all(r, p);
+		else if (!hold(&r->held, p))
+			r->overflow = true;
+		publication_unref(p);
+	}
+}
+
+static bool
+run_replay(struct job *job)
+{
+	struct room *r = (struct room *)(void *)((char *)job - offsetof(struct room, replay));
+	int64_t after = lowest_last(r);
+	enum hl_err err = after >= 0 ? replay(r, after) : HL_OK;
+
+	if (!room_is_over(r) && err && ++r->failures < REPLAY_TRIES) {
+		/* The store or the events program is away: what is live stays held back until it is there again. */
+		err = task_sleep(r->failures < 8 ? 250 << r->failures / 2 : 5000);
+		workers_add(r->rooms->replays, &r->replay);
+		return true;
+	}
+	if (room_is_over(r)) {
+		room_free(r);
+		return false;
+	}
+	r->failures = 0;
+	if (r->overflow)
+		drop_held(&r->held);
+	if (r->overflow || r->again) {
+		r->overflow = r->again = false;
+		workers_add(r->rooms->replays, &r->replay);
+		return true;
+	}
+	r->replaying = false;
+	release(r);
+	return true;
+}
+
+/* ---- the subscription ---- */
+
+static void
+wake_waiters(struct room *r)
+{
+	struct waiter *w;
+
+	r->waking = true;
+	while ((w = r->waiters) != NULL) {
+		r->waiters = w->next;
+		w->done = true;
+		task_wake(w->task);
+	}
+	r->waking = false;
+	if (room_is_over(r) && job_is_idle(&r->replay))
+		room_free(r);
+}
+
+/* Also after every reconnection, when publications may have been missed. */
+static void
+on_ready(void *arg)
+{
+	struct room *r = arg;
+
+	if (r->was_ready) {
+		for (struct member *m = r->members; m; m = m->next)
+			m->missed = m->missed || !m->live;
+		if (lowest_last(r) >= 0)
+			ask_replay(r, r->asked);
+	}
+	r->was_ready = true;
+	wake_waiters(r);
+}
+
+static enum hl_err
+room_get(struct rooms *rooms, const char *name, struct room **ret)
+{
+	static const struct redis_sub_calls calls = { on_message, on_ready };
+	struct room **at = slot(rooms, name), *r = *at;
+	size_t len = strlen(name);
+	enum hl_err err;
+
+	*ret = r;
+	if (r)
+		return HL_OK;
+	r = calloc(1, sizeof(*r) + len + 1);
+	if (r == NULL)
+		return HL_NO_MEMORY;
+	memcpy(r->name, name, len);
+	r->rooms = rooms;
+	r->replay.run = run_replay;
+	err = redis_subscribe(rooms->redis, name, &calls, r, &r->sub);
+	if (err) {
+		free(r);
+		return err;
+	}
+	*at = r;
+	if (++rooms->count > rooms->buckets)
+		grow(rooms);
+	*ret = r;
+	return HL_OK;
+}
+
+/* ---- members ---- */
+
+enum hl_err
+room_join(struct rooms *rooms, const char *name, void *owner, struct member **ret)
+{
+	struct member *m = calloc(1, sizeof(*m));
+	struct room *r;
+	enum hl_err err = m ? room_get(rooms, name, &r) : HL_NO_MEMORY;
+
+	*ret = NULL;
+	if (err) {
+		free(m);
+		return err;
+	}
+	m->room = r;
+	m->owner = owner;
+	m->last = -1;
+	m->next = r->members;
+	m->link = &r->members;
+	if (m->next)
+		m->next->link = &m->next;
+	r->members = m;
+	*ret = m;
+	return HL_OK;
+}
+
+static void
+waited_too_long(struct deadline *d)
+{
+	struct waiter *w = (struct waiter *)(void *)((char *)d - offsetof(struct waiter, deadline));
+
+	w->done = true;
+	task_wake(w->task);
+}
+
+enum hl_err
+room_wait(struct member *m)
+{
+	struct room *r = m->room;
+	struct waiter w = { .next = r->waiters, .task = task_self() };
+	struct waiter **at;
+
+	if (redis_sub_ready(r->sub))
+		return HL_OK;
+	if (deadline_init(r->rooms->deadlines, &w.deadline, waited_too_long) != HL_OK)
+		return HL_NO_MEMORY;
+	deadline_set(r->rooms->deadlines, &w.deadline, clock_mono_ms() + ROOM_WAIT_MS);
+	r->waiters = &w;
+	while (!w.done)
+		task_wait_always();
+	deadline_end(r->rooms->deadlines, &w.deadline);
+	for (at = &r->waiters; *at; at = &(*at)->next)
+		if (*at == &w) {
+			*at = w.next;
+			break;
+		}
+	return redis_sub_ready(r->sub) ? HL_OK : HL_STORE;
+}
+
+void
+room_hold(struct member *m)
+{
+	m->live = false;
+}
+
+void
+room_go_live(struct member *m, int64_t seq)
+{
+	struct room *r = m->room;
+	struct publication *p;
+
+	m->last = seq;
+	m->live = true;
+	while ((p = take_held(&m->held)) != NULL) {
+		/* A counted one behind a gap comes back with the replay, together with what is missing. */
+		if (p->seq && m->last >= 0 && p->seq > m->last + 1)
+			m->missed = true;
+		if (!m->missed)
+			deliver(m, p);
+		publication_unref(p);
+	}
+	if (m->missed && m->last >= 0)
+		ask_replay(r, r->asked);
+	m->missed = false;
+}
+
+void
+room_leave(struct member *m)
+{
+	struct room *r = m->room;
+
+	*m->link = m->next;
+	if (m->next)
+		m->next->link = m->link;
+	drop_held(&m->held);
+	free(m);
+	if (room_is_over(r) && job_is_idle(&r->replay))
+		room_free(r);
+}
+
+const char *
+room_name(const struct member *m)
+{
+	return m->room->name;
+}

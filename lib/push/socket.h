@@ -1,0 +1,41 @@
+/*
+ * socket.h - Socket.IO on top of sessions: namespaces, events in order, acknowledgements, rooms.
+ *
+ * It knows nothing of chat: what a client says becomes one question to the events program, whose answer says what to
+ * emit, to acknowledge, and which rooms to join or leave.  The questions of one socket go one at a time, in order.
+ */
+#ifndef HL_PUSH_SOCKET_H
+#define HL_PUSH_SOCKET_H
+
+#include <stdbool.h>
+
+#include <uv.h>
+
+#include "base/conf.h"
+#include "base/error.h"
+#include "push/relay.h"
+#include "push/room.h"
+#include "push/session.h"
+#include "push/workers.h"
+
+#define SOCKET_MAX_WAITING	64u		/* events of one socket that have not been asked yet */
+#define SOCKET_MAX_BYTES	(1u << 20)	/* of them */
+#define CLIENT_MAX_SOCKETS	16u		/* namespaces of one session */
+#define MAX_QUESTIONS		1024u		/* at once */
+#define MAX_REPLAYS		64u		/* at once */
+
+/* What all sockets share. */
+struct hub {
+	struct relay	 relay;
+	struct workers	 questions, replays;
+	struct rooms	 rooms;
+};
+
+enum hl_err hub_init(struct hub *, uv_loop_t *, const struct conf *, struct redis *, struct http *, struct deadlines *) HL_MUST_CHECK;
+void	 hub_free(struct hub *);
+bool	 hub_is_idle(const struct hub *);	/* nothing is being asked */
+
+/* The application to give to the transport, with the hub as its argument. */
+extern const struct session_app socket_app;
+
+#endif
