@@ -2,6 +2,7 @@
  * chat - the chat API: sessions, messages, history (contract: chat API v1).
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/program.h"
@@ -153,11 +154,26 @@ out:
 	return err == HL_CANCELLED ? HL_OK : err;
 }
 
+/* RFC 9110, section 12.5.1, as far as it matters: is the type listed, and not with a quality of 0? */
+static bool
+wants_events(const struct call *call)
+{
+	const char *accept = fcgi_param(call->fcgi, "HTTP_ACCEPT");
+	const char *at = accept ? strcasestr(accept, "text/event-stream") : NULL;
+	size_t len;
+
+	if (at == NULL)
+		return false;
+	len = strcspn(at, ",");
+	at = memmem(at, len, "q=", 2);
+	return at == NULL || strtod(at + 2, NULL) > 0;
+}
+
 static enum hl_err
 post_message(struct call *call)
 {
 	struct incoming in = { .client_id = call->request_id };
-	const char *client_id, *accept;
+	const char *client_id;
 	const struct text_field fields[] = {
 		{ "sessionId", true, SEGMENT_MAX, HL_BAD_REQUEST, &in.id, NULL },
 		{ "message", true, (size_t)call->app->conf.max_message, HL_TOO_LARGE, &in.text, &in.text_len },
@@ -187,8 +203,7 @@ post_message(struct call *call)
 		return call_fail(call, err, "This clientMessageId or Idempotency-Key was used for another message");
 	if (err)
 		return err;
-	accept = fcgi_param(call->fcgi, "HTTP_ACCEPT");
-	err = answer_turn(call, turn, accept && strstr(accept, "text/event-stream"));
+	err = answer_turn(call, turn, wants_events(call));
 	if (is_probe(call) && conversation_delete(&call->app->store, in.id) != HL_OK)
 		err = HL_STORE;
 	return err;

@@ -170,6 +170,7 @@ program_main(const struct program *p, int argc, char **argv)
 	if (start(&r, &problem) != HL_OK) {
 		fprintf(stderr, "%s: %s\n", p->name, problem.len ? problem.data : "cannot start");
 		buf_free(&problem);
+		conf_free(&r.app.conf);
 		return 2;
 	}
 	log_line(LOG_LEVEL_INFO, "ready", "version", PACKAGE_VERSION, NULL);

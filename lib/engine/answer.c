@@ -62,25 +62,22 @@ collect_question(const struct lease *l, struct buf *out)
 	}
 }
 
-/* Triggers (1) and (4) of the contract, which need no model. */
+/* Triggers (1) and (4) of the contract, in this order; they need no model.  *asked: the fourth, whatever the first said. */
 static void
-look_for_triggers(const struct thinker *t, const struct lease *l, struct verdict *v)
+look_for_triggers(const struct thinker *t, const struct lease *l, struct verdict *v, bool *asked)
 {
+	*asked = false;
 	for (size_t i = 0; i < l->context.count; i++) {
 		size_t len;
-		const char *text = entry_content(&l->context.list[i], &len), *keyword;
+		const char *text = entry_content(&l->context.list[i], &len);
 
 		if (!is_new(l, &l->context.list[i]))
 			continue;
-		if (asks_for_person(text, len)) {
-			v->reason = "asked_for_person";
-			return;
-		}
-		if (v->reason == NULL && (keyword = keywords_match(t->keywords, text, len)) != NULL) {
-			v->reason = "keyword";
-			v->keyword = keyword;
-		}
+		*asked = *asked || asks_for_person(text, len);
+		if (v->keyword == NULL)
+			v->keyword = keywords_match(t->keywords, text, len);
 	}
+	v->reason = v->keyword ? "keyword" : *asked ? "asked_for_person" : NULL;
 }
 
 /* ---- the model ---- */
@@ -245,7 +242,7 @@ think_handover(const struct buf *question, struct verdict *v)
 static void
 say_what_happens_next(const struct lease *l, struct verdict *v)
 {
-	if (v->reason == NULL || strcmp(v->reason, "asked_for_person") == 0 || strcmp(v->reason, "ai_unavailable") == 0)
+	if (v->reason == NULL || strcmp(v->reason, "ai_unavailable") == 0)
 		return;
 	buf_puts(&v->text, "\n\n");
 	buf_puts(&v->text, *l->escalation_id ? already_text : handover_text);
@@ -258,17 +255,17 @@ answer_think(const struct thinker *t, const struct lease *l, enum hl_err (*delta
 	struct question q = { .delta = delta, .arg = arg,
 		.deadline_mono_ms = clock_mono_ms() + t->conf->turn_timeout_ms - UPSTREAM_SLACK_MS };
 	struct buf question = BUF_INIT(PROMPT_MAX);
-	bool offline = l->probe || !providers_configured(t->providers);
+	bool offline = l->probe || !providers_configured(t->providers), asked;
 	enum hl_err err;
 
 	collect_question(l, &question);
-	look_for_triggers(t, l, v);
+	look_for_triggers(t, l, v, &asked);
 	err = buf_err(&question);
 	if (err)
 		goto out;
-	if (v->reason && strcmp(v->reason, "asked_for_person") == 0) {
+	if (asked)
 		think_handover(&question, v);
-	} else {
+	else {
 		err = knowledge_find(t->knowledge, question.data, question.len, &v->passages);
 		if (err && err != HL_CANCELLED) {	/* answer without it rather than not at all */
 			buf_printf(&v->problem, "knowledge: %s; ", err_code(err));
@@ -280,8 +277,8 @@ answer_think(const struct thinker *t, const struct lease *l, enum hl_err (*delta
 			think_offline(t, &question, v);
 		else
 			err = think_with_model(t, l, &q, &question, v);
+		say_what_happens_next(l, v);
 	}
-	say_what_happens_next(l, v);
 	if (err == HL_OK)
 		err = buf_err(&v->text);
 out:
