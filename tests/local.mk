@@ -8,6 +8,7 @@ unit_tests = \
 	tests/unit/json_test \
 	tests/unit/task_test \
 	tests/unit/http_test \
+	tests/unit/provider_test \
 	tests/unit/socketio_test \
 	tests/unit/engineio_test \
 	tests/unit/sse_test
@@ -21,6 +22,9 @@ tests_unit_completion_test_LDADD = $(unit_libs)
 tests_unit_http_test_SOURCES = tests/unit/http_test.c tests/unit/server.c tests/unit/server.h
 tests_unit_http_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_http_test_LDADD = $(unit_libs)
+tests_unit_provider_test_SOURCES = tests/unit/provider_test.c tests/unit/server.c tests/unit/server.h
+tests_unit_provider_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_provider_test_LDADD = $(unit_libs)
 tests_unit_task_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_task_test_LDADD = $(unit_libs)
 tests_unit_json_test_CPPFLAGS = $(unit_cppflags)
@@ -74,3 +78,11 @@ tests_conformance_events_app_SOURCES = tests/conformance/events_app.c tests/conf
 tests_conformance_events_app_LDADD = $(HELPLINE_LIBS)
 tests_conformance_holder_SOURCES = tests/conformance/holder.c tests/conformance/listen.h
 EXTRA_DIST += tests/conformance/nginx.conf.in tests/conformance/rig.mjs tests/conformance/hands.mjs tests/conformance.test.mjs
+
+# What ./run bench measures with: built when it is asked for.
+EXTRA_PROGRAMS = tests/bench/load tests/bench/upstream
+tests_bench_load_SOURCES = tests/bench/load.c tests/bench/load.h tests/bench/ways.c tests/bench/wire.c tests/bench/wire.h
+tests_bench_load_LDADD = $(HELPLINE_LIBS)
+tests_bench_upstream_SOURCES = tests/bench/upstream.c
+tests_bench_upstream_LDADD = $(HELPLINE_LIBS)
+EXTRA_DIST += tests/bench/run.mjs tests/bench/stack.mjs tests/bench/figures.mjs

@@ -28,6 +28,7 @@ struct http_request {
 	size_t		 max_body;	/* bytes of the answer; beyond it HL_TOO_LARGE; 0: 1 MiB */
 };
 
+/* The program ignores SIGPIPE. */
 enum hl_err http_new(uv_loop_t *, struct http **ret) HL_MUST_CHECK;
 /* No task may be in an exchange.  The loop must run once more to close what it holds. */
 void	 http_free(struct http *);

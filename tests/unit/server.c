@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -152,6 +153,7 @@ server_new(uv_loop_t *loop, const char *path, server_serve serve, void *arg)
 	struct sockaddr_in address;
 
 	assert(s);
+	signal(SIGPIPE, SIG_IGN);	/* clients go while they are written to */
 	s->serve = serve;
 	s->arg = arg;
 	s->refs = 1;
