@@ -22,14 +22,18 @@ call_fail(struct call *call, enum hl_err err, const char *format, ...)
 	return err;
 }
 
-/* A body without a type is taken for JSON; one that says it is something else is not. */
+/* A body without a type is taken for JSON in UTF-8; one that says it is something else is not. */
 static bool
 is_json(const char *type)
 {
+	const char *charset;
 	size_t n;
 
 	if (type == NULL || *type == '\0')
 		return true;
+	charset = strcasestr(type, "charset=");
+	if (charset && strncasecmp(charset + 8 + (charset[8] == '"'), "utf-8", 5) != 0)
+		return false;
 	n = strcspn(type, "; \t");
 	return (n == 16 && strncasecmp(type, "application/json", n) == 0) ||
 	    (n > 5 && strncasecmp(type + n - 5, "+json", 5) == 0);

@@ -121,6 +121,28 @@ storage_size(void)
 	return n;
 }
 
+/* FRONTEND_URL: origins as a browser sends them, or a single star. */
+static enum hl_err
+check_origins(const char *list, struct buf *problem)
+{
+	const char *at = list;
+
+	if (strcmp(list, "*") == 0)
+		return HL_OK;
+	while (*(at += strspn(at, ", \t"))) {
+		size_t len = strcspn(at, ", \t"), scheme = strncmp(at, "https://", 8) == 0 ? 8 : strncmp(at, "http://", 7) == 0 ? 7 : 0;
+		size_t host = scheme ? strcspn(at + scheme, "/?#@, \t") : 0;
+
+		if (host == 0 || (scheme + host != len && !(scheme + host + 1 == len && at[len - 1] == '/'))) {
+			buf_printf(problem, "FRONTEND_URL names \"%.*s\" (from the environment or .env): it must be *, or origins like "
+			    "https://www.example.com separated by commas.", (int)(len < 80 ? len : 80), at);
+			return HL_BAD_REQUEST;
+		}
+		at += len;
+	}
+	return HL_OK;
+}
+
 #define PARSE_CONF_TEXT(m)	parse_text(e, &store, &conf->m, problem)
 #define PARSE_CONF_SECRET(m)	parse_text(e, &store, &conf->m, problem)
 #define PARSE_CONF_URL(m)	parse_text(e, &store, &conf->m, problem)
@@ -146,6 +168,7 @@ conf_load(struct conf *conf, struct buf *problem)
 	e++;
 	CONF_SETTINGS(X)
 #undef X
+	err = check_origins(conf->frontend_url, problem);
 out:
 	if (err)
 		conf_free(conf);
