@@ -100,7 +100,7 @@ for (const [name, target] of Object.entries(endpoints)) {
 
 	test(`${name}: another content type is 415`, async () => {
 		for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "application/jsonp", "json", "*/*",
-			"application/json; charset=utf-16", "application/json; charset=latin1", "text/json; application/json", "application/json,text/plain", "\"application/json\""])
+			"text/json; application/json", "application/json,text/plain", "\"application/json\""])
 			assertProblem(await stack.call("POST", target, { body: '{"userId":"u"}', headers: { "content-type": type } }), 415, undefined, type);
 		const bare = await stack.raw(`POST ${target} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}`);
 		assert.match(bare, /^HTTP\/1\.1 (?:400|415)/);
@@ -124,7 +124,7 @@ test("wrong types, lengths and characters of every field are 4xx", async () => {
 	for (const field of Object.keys(whole))
 		for (const value of [...values, ...long])
 			assertProblem(await stack.post("/api/v1/chat/message", { ...whole, [field]: value }), [400, 403, 404, 413], undefined, `${field} ${JSON.stringify(value).slice(0, 50)}`);
-	for (const value of [...values.filter((v) => v !== null), ...long])
+	for (const value of [...values.filter((v) => v !== null && v !== ""), ...long])
 		assertProblem(await stack.post("/api/v1/chat/message", { ...whole, clientMessageId: value }), [400, 413], undefined, `clientMessageId ${JSON.stringify(value).slice(0, 50)}`);
 	for (const value of [...values, ...long])
 		assertProblem(await stack.post("/api/v1/chat/session", { userId: value }), [400, 413], undefined, `userId ${JSON.stringify(value).slice(0, 50)}`);

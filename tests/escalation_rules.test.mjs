@@ -17,7 +17,7 @@ describe("with the default settings", () => {
 	before(async () => { stack = await startStack({ upstream }); });
 	after(() => stack?.stop());
 
-	for (const text of ["This is URGENT", "an emergency!", "I have a Complaint.", "get me your supervisor", "Manager!", "the managers", "two complaints", "(urgently)"])
+	for (const text of ["This is URGENT", "an emergency!", "I have a Complaint.", "my supervisor saw it", "Manager!", "the managers", "two complaints", "(urgently)"])
 		test(`keyword: ${text}`, async () => {
 			const body = await fresh(stack, text);
 			assert.equal(body.needsEscalation, true);

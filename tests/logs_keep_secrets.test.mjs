@@ -4,7 +4,7 @@ import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { readFileSync, statSync } from "node:fs";
 import { startUpstream, reply, serverError, invalidKey } from "./upstream.mjs";
-import { startStack, unique } from "./harness.mjs";
+import { startStack, waitFor, unique } from "./harness.mjs";
 
 let upstream, stack;
 const key = "sk-live-4f9a8b7c6d5e4f3a2b1c";
@@ -58,8 +58,7 @@ test("nothing of a conversation is in any log", async () => {
 
 test("a request's line tells the way, the status and the request id", async () => {
 	const res = await stack.get("/api/v1/chat/history/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
-	const line = stack.log().split("\n").find((l) => l.includes(res.headers["x-request-id"]));
-	assert.ok(line, "the request id is in a log");
+	const line = await waitFor("the request id is in a log", () => stack.log().split("\n").find((l) => l.includes(res.headers["x-request-id"])));
 	assert.match(line, /404/);
 	assert.match(line, /GET/);
 	assert.doesNotMatch(line, /AAAAAAAA/);

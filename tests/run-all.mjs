@@ -24,8 +24,11 @@ let passed = 0;
 let failed = 0;
 const failures = [];
 
+// What a hook that failed says, it says for each of its tests.
 function fail(what, why) {
 	failed++;
+	if (failures.some((f) => f.endsWith(`\n${why}`)))
+		why = "the same as before";
 	failures.push(`${what}\n${why}`);
 	console.log(`    NOT OK  ${what}\n${why.replace(/^/gm, "            ")}`);
 }
