@@ -1,6 +1,8 @@
 # Unit tests: one cmocka program a file.
 if HAVE_CMOCKA
 unit_tests = \
+	tests/unit/push_test \
+	tests/unit/session_test \
 	tests/unit/completion_test \
 	tests/unit/conf_test \
 	tests/unit/crypto_test \
@@ -67,6 +69,10 @@ tests_fuzz_socketio_replay_LDADD = $(HELPLINE_LIBS)
 tests_fuzz_sse_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/sse_fuzz.c
 tests_fuzz_sse_replay_CPPFLAGS = $(fuzz_cppflags)/sse\"
 tests_fuzz_sse_replay_LDADD = $(HELPLINE_LIBS)
+tests_unit_session_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_session_test_LDADD = $(unit_libs)
+tests_unit_push_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_push_test_LDADD = $(unit_libs)
 endif
 EXTRA_DIST += tests/fuzz/run.sh
 

@@ -174,7 +174,7 @@ scan_list(struct scan *s, const char *p, unsigned depth)
 static const char *
 scan_value(struct scan *s, const char *p, unsigned depth)
 {
-	if (p >= s->end || ++s->nodes > JSON_MAX_NODES)
+	if (p >= s->end || (++s->nodes > JSON_MAX_NODES && s->strict == JSON_STRICT))
 		return NULL;
 	switch (*p) {
 	case '{':

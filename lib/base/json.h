@@ -25,7 +25,7 @@ struct json;		/* a value; NULL where there is none, and every function below tak
 
 enum json_strict {
 	JSON_STRICT,	/* refuses \u0000, lone surrogates and duplicate members: for what we store and interpret */
-	JSON_JS		/* what JavaScript's JSON.parse takes: for what we only pass on */
+	JSON_JS		/* what JavaScript's JSON.parse takes, any number of values: for what we only pass on, without a tree */
 };
 
 /* HL_BAD_JSON when text is not one JSON value with optional white space around it. */

@@ -63,7 +63,8 @@ cost(const struct message *m)
 bool
 queue_full(const struct queue *q)
 {
-	return q->bytes > QUEUE_MAX;
+	/* The first one is on its way and may be long: a history must not count against who has just joined. */
+	return q->head && q->bytes - cost(q->head->message) > QUEUE_MAX;
 }
 
 enum hl_err

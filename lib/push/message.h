@@ -58,7 +58,7 @@ struct queue {
 	size_t		 bytes;		/* with what each entry costs */
 };
 
-#define QUEUE_MAX	(1u << 20)	/* bytes after which a reader counts as too slow */
+#define QUEUE_MAX	(1u << 20)	/* bytes behind the first message after which a reader counts as too slow */
 
 bool	 queue_full(const struct queue *);
 /* Takes a reference of its own.  HL_BUSY: full; HL_NO_MEMORY. */

@@ -23,7 +23,7 @@ struct relay_reply {
 	struct buf	 message, code;	/* of anything else, as JSON strings */
 };
 
-#define RELAY_MAX_ANSWER	(8u << 20)
+#define RELAY_MAX_ANSWER	(16u << 20)
 
 /*
  * Suspends.  address is the client's, for limits and logs; "" for none.  With retry, 502, 503, 504 and broken

@@ -21,7 +21,7 @@
 #define SOCKET_MAX_WAITING	64u		/* events of one socket that have not been asked yet */
 #define SOCKET_MAX_BYTES	(1u << 20)	/* of them */
 #define CLIENT_MAX_SOCKETS	16u		/* namespaces of one session */
-#define MAX_QUESTIONS		1024u		/* at once */
+#define MAX_QUESTIONS		256u		/* at once */
 #define MAX_REPLAYS		64u		/* at once */
 
 /* What all sockets share. */

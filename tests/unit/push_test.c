@@ -1,0 +1,333 @@
+/*
+ * push_test - the push daemon's parts that do no I/O: handshake, query, deadlines, messages, answers, publications.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/sha1.h"
+#include "push/answer.h"
+#include "push/deadline.h"
+#include "push/handshake.h"
+#include "push/request.h"
+#include "push/room.h"
+
+/* ---- SHA-1: the examples of RFC 3174 ---- */
+
+static void
+sha1_gives_the_known_digests(void **state)
+{
+	static const struct { const char *text, *hex; } known[] = {
+		{ "", "da39a3ee5e6b4b0d3255bfef95601890afd80709" },
+		{ "abc", "a9993e364706816aba3e25717850c26c9cd0d89d" },
+		{ "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "84983e441c3bd26ebaae4aa1f95129e5e54670f1" },
+		{ "0123456701234567012345670123456701234567012345670123456701234567",
+		    "e0c094e867ef46c350ef54a7f59dd60bed92ae83" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		unsigned char digest[SHA1_LEN];
+		char hex[2 * SHA1_LEN + 1];
+
+		sha1(known[i].text, strlen(known[i].text), digest);
+		for (int k = 0; k < SHA1_LEN; k++)
+			snprintf(hex + 2 * k, 3, "%02x", digest[k]);
+		assert_string_equal(hex, known[i].hex);
+	}
+}
+
+/* ---- handshake ---- */
+
+static enum hl_err
+parse(const char *text, char *copy, struct handshake *h)
+{
+	size_t len = strlen(text);
+
+	memcpy(copy, text, len + 1);
+	assert_int_equal(handshake_end(copy, len, 0), len);
+	return handshake_parse(copy, len, h);
+}
+
+static void
+a_handshake_is_cut_up(void **state)
+{
+	char copy[1024];
+	struct handshake h;
+	char address[46];
+
+	(void)state;
+	assert_int_equal(parse("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a:1\r\nupgrade: WebSocket\r\n"
+	    "CONNECTION: keep-alive, Upgrade\r\nOrigin:  http://a \r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	    "Sec-WebSocket-Version: 13\r\nX-Forwarded-For: 10.0.0.1, 192.0.2.7\r\n\r\n", copy, &h), HL_OK);
+	assert_string_equal(h.path, "/socket.io/");
+	assert_string_equal(h.query, "EIO=4&transport=websocket");
+	assert_string_equal(h.host, "a:1");
+	assert_string_equal(h.origin, "http://a");
+	assert_true(h.upgrade);
+	assert_true(handshake_is_websocket(&h));
+	handshake_address(&h, address, sizeof(address));
+	assert_string_equal(address, "192.0.2.7");
+}
+
+static void
+an_address_is_an_address(void **state)
+{
+	char address[46];
+	struct handshake h = { .real_ip = "2001:db8::1\r\nX: y", .forwarded_for = "192.0.2.7" };
+
+	(void)state;
+	handshake_address(&h, address, sizeof(address));
+	assert_string_equal(address, "2001:db8::1");
+	h.real_ip = "1111111111111111111111111111111111111111111111111111111111";
+	handshake_address(&h, address, sizeof(address));
+	assert_string_equal(address, "");
+}
+
+static void
+what_is_not_http_is_refused(void **state)
+{
+	static const char *const bad[] = {
+		"\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "GET /\r\n\r\n", "GET x HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+		"GET / HTTP/1.1\r\n: v\r\n\r\n", "GET / HTTP/1.1\r\na b: v\r\n\r\n", "GET / HTTP/1.1\r\n folded: v\r\n\r\n",
+		"GET / HTTP/1.1\r\na: b\nc: d\r\n\r\n", "GET / HTTP/1.1\r\na: b\rc\r\n\r\n",
+	};
+	char copy[256];
+	struct handshake h;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(parse(bad[i], copy, &h), HL_BAD_REQUEST);
+	memcpy(copy, "GET / HTTP/1.1\r\na: \0b\r\n\r\n", 26);
+	assert_int_equal(handshake_parse(copy, 26, &h), HL_BAD_REQUEST);
+}
+
+static void
+the_head_ends_wherever_it_is_split(void **state)
+{
+	static const char text[] = "GET / HTTP/1.1\r\n\r\nrest";
+
+	(void)state;
+	for (size_t split = 0; split < 18; split++)
+		assert_int_equal(handshake_end(text, split, split / 2), 0);
+	for (size_t split = 0; split < 18; split++)
+		assert_int_equal(handshake_end(text, sizeof(text) - 1, split), 18);
+}
+
+static void
+a_query_is_read_by_whole_names(void **state)
+{
+	size_t len;
+
+	(void)state;
+	assert_null(query_get("", "sid", &len));
+	assert_null(query_get(NULL, "sid", &len));
+	assert_null(query_get("xsid=1&sidx=2&sid", "sid", &len));
+	assert_memory_equal(query_get("a=1&&sid=abc&sid=d", "sid", &len), "abc", 3);
+	assert_int_equal(len, 3);
+}
+
+/* ---- deadlines ---- */
+
+static struct timer { struct deadline d; int64_t fired; } timers[200];
+static int64_t moment, order_broken;
+
+static void
+fire(struct deadline *d)
+{
+	if (d->at_ms > moment)
+		order_broken++;
+	((struct timer *)(void *)d)->fired++;
+}
+
+static void
+deadlines_come_when_they_are_due(void **state)
+{
+	struct deadlines h = { 0 };
+
+	(void)state;
+	srandom(1);
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(deadline_init(&h, &timers[i].d, fire), HL_OK);
+		deadline_set(&h, &timers[i].d, random() % 1000);
+	}
+	for (int i = 0; i < 200; i += 3)
+		deadline_set(&h, &timers[i].d, random() % 1000);
+	for (int i = 1; i < 200; i += 3)
+		deadline_clear(&h, &timers[i].d);
+	for (moment = 0; moment < 1000; moment += 7) {
+		deadlines_run(&h, moment);
+		assert_true(deadlines_next(&h) < 0 || deadlines_next(&h) > moment);
+	}
+	deadlines_run(&h, 1000);
+	assert_int_equal(deadlines_next(&h), -1);
+	assert_int_equal(order_broken, 0);
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(timers[i].fired, i % 3 == 1 ? 0 : 1);
+		deadline_end(&h, &timers[i].d);
+	}
+	deadlines_free(&h);
+}
+
+/* ---- messages ---- */
+
+static void
+frames_have_the_shortest_header(void **state)
+{
+	static const struct { size_t len, header; } sizes[] = { { 0, 2 }, { 125, 2 }, { 126, 4 }, { 65535, 4 }, { 65536, 10 } };
+	char *bytes = calloc(1, 65536);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct message *m = message_new(MESSAGE_BINARY, bytes, sizes[i].len);
+		const unsigned char *f = (const unsigned char *)message_frame(m);
+
+		assert_int_equal(message_frame_len(m), sizes[i].len + sizes[i].header);
+		assert_int_equal(f[0], 0x82);
+		assert_int_equal(f[1], sizes[i].len < 126 ? sizes[i].len : sizes[i].len < 65536 ? 126 : 127);
+		if (sizes[i].header == 4)
+			assert_int_equal(f[2] << 8 | f[3], sizes[i].len);
+		message_unref(m);
+	}
+	free(bytes);
+}
+
+static void
+a_queue_is_full_behind_its_first_message(void **state)
+{
+	struct queue q = { NULL, NULL, 0 };
+	char *bytes = calloc(1, QUEUE_MAX * 2);
+	struct message *big = message_new(MESSAGE_TEXT, bytes, QUEUE_MAX * 2), *m = message_new(MESSAGE_TEXT, bytes, 1000);
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(queue_add(&q, big), HL_OK);
+	while (queue_add(&q, m) == HL_OK)
+		n++;
+	assert_in_range(n, 900, 1100);
+	queue_drop(&q);
+	assert_int_equal(queue_add(&q, m), HL_OK);
+	queue_clear(&q);
+	assert_int_equal(q.bytes, 0);
+	message_unref(big);
+	message_unref(m);
+	free(bytes);
+}
+
+/* ---- answers ---- */
+
+static void
+an_answer_is_read_in_slices(void **state)
+{
+	static const char text[] = " { \"state\" : {\"a\":[1, 2]} ,\"join\":[{\"room\":\"r\\u0031\",\"then\":null}],\"refuse\":null,"
+	    "\"emit\":[[\"a\",1.0],[\"b\"]],\"seq\":12,\"other\":{\"seq\":13}}";
+	struct answer a;
+	struct span item;
+	struct buf name = BUF_INIT(64);
+	const char *at = NULL;
+
+	(void)state;
+	assert_int_equal(answer_parse(text, strlen(text), &a), HL_OK);
+	assert_int_equal(a.seq, 12);
+	assert_int_equal(a.refuse.len, 0);
+	assert_int_equal(a.ack.len, 0);
+	assert_memory_equal(a.state.p, "{\"a\":[1, 2]}", a.state.len);
+	assert_true(span_next(a.emit, &at, &item));
+	assert_memory_equal(item.p, "[\"a\",1.0]", item.len);
+	assert_true(span_next(a.emit, &at, &item));
+	assert_memory_equal(item.p, "[\"b\"]", item.len);
+	assert_false(span_next(a.emit, &at, &item));
+	at = NULL;
+	assert_true(span_next(a.join, &at, &item));
+	assert_true(span_text(span_member(item, "room"), &name));
+	assert_string_equal(name.data, "r1");
+	assert_int_equal(span_member(item, "then").len, 0);
+	buf_free(&name);
+}
+
+static void
+what_is_no_answer_is_refused(void **state)
+{
+	static const char *const bad[] = { "", "[]", "null", "{\"a\":1", "{\"emit\":{}}", "{\"join\":\"r\"}", "{\"refuse\":[]}", "{}x" };
+	struct answer a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(answer_parse(bad[i], strlen(bad[i]), &a), HL_UPSTREAM);
+	assert_int_equal(answer_parse("{}", 2, &a), HL_OK);
+	assert_int_equal(answer_parse("{\"seq\":-3}", 10, &a), HL_OK);
+	assert_int_equal(a.seq, -1);
+}
+
+static void
+packets_with_attachments_are_several_messages(void **state)
+{
+	static const char args[] = "{\"args\":[\"x\",{\"_placeholder\":true,\"num\":0}],\"binary\":[\"AQID\",\"\"]}";
+	static const char *const bad[] = { "1", "{}", "{\"args\":{}}", "{\"args\":[],\"binary\":[1]}", "{\"args\":[],\"binary\":[\"!\"]}",
+		"{\"args\":[],\"binary\":[\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\"]}" };
+	struct message *m[1 + SIO_MAX_ATTACHMENTS];
+	struct span none = { NULL, 0 };
+	unsigned n;
+
+	(void)state;
+	assert_int_equal(packet_messages(SIO_EVENT, SPAN("/n"), none, (struct span){ args, strlen(args) }, m, &n), HL_OK);
+	assert_int_equal(n, 3);
+	assert_memory_equal(message_data(m[0]), "452-/n,[\"x\",{\"_placeholder\":true,\"num\":0}]", m[0]->len);
+	assert_int_equal(m[1]->len, 3);
+	assert_int_equal(m[2]->len, 0);
+	while (n-- > 0)
+		message_unref(m[n]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_not_equal(packet_messages(SIO_ACK, SPAN("/"), SPAN("7"), (struct span){ bad[i], strlen(bad[i]) }, m, &n),
+		    HL_OK);
+}
+
+/* ---- publications ---- */
+
+static void
+a_publication_is_a_head_and_events(void **state)
+{
+	static const char text[] = "7 2 0123456789012345678901\n[\"a\",1]\n\n[\"b\"]";
+	static const char *const bad[] = { "", "1", "1 2", "1 2 -", "x 2 -\n[]", "-1 2 -\n[]", "1 2 -\n{}", "1 2 -\n[", "1 2 -\nx" };
+	struct publication *p;
+
+	(void)state;
+	assert_int_equal(publication_parse(text, strlen(text), &p), HL_OK);
+	assert_int_equal(p->seq, 7);
+	assert_int_equal(p->epoch, 2);
+	assert_string_equal(p->except, "0123456789012345678901");
+	assert_int_equal(p->count, 2);
+	assert_memory_equal(message_data(p->messages[0]), "42[\"a\",1]", p->messages[0]->len);
+	assert_memory_equal(message_data(p->messages[1]), "42[\"b\"]", p->messages[1]->len);
+	publication_unref(p);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(publication_parse(bad[i], strlen(bad[i]), &p), HL_BAD_REQUEST);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sha1_gives_the_known_digests),
+		cmocka_unit_test(a_handshake_is_cut_up),
+		cmocka_unit_test(an_address_is_an_address),
+		cmocka_unit_test(what_is_not_http_is_refused),
+		cmocka_unit_test(the_head_ends_wherever_it_is_split),
+		cmocka_unit_test(a_query_is_read_by_whole_names),
+		cmocka_unit_test(deadlines_come_when_they_are_due),
+		cmocka_unit_test(frames_have_the_shortest_header),
+		cmocka_unit_test(a_queue_is_full_behind_its_first_message),
+		cmocka_unit_test(an_answer_is_read_in_slices),
+		cmocka_unit_test(what_is_no_answer_is_refused),
+		cmocka_unit_test(packets_with_attachments_are_several_messages),
+		cmocka_unit_test(a_publication_is_a_head_and_events),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
