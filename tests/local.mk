@@ -1,6 +1,7 @@
 # Unit tests: one cmocka program a file.
 if HAVE_CMOCKA
 unit_tests = \
+	tests/unit/conversation_test \
 	tests/unit/push_test \
 	tests/unit/session_test \
 	tests/unit/completion_test \
@@ -37,6 +38,8 @@ tests_unit_crypto_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_crypto_test_LDADD = $(unit_libs)
 tests_unit_conf_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_conf_test_LDADD = $(unit_libs)
+tests_unit_conversation_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_conversation_test_LDADD = $(unit_libs)
 tests_unit_sse_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_sse_test_LDADD = $(unit_libs)
 tests_unit_engineio_test_CPPFLAGS = $(unit_cppflags)

@@ -182,7 +182,7 @@ take_failure(struct verdict *v, const struct buf *question)
 	v->reason = "ai_unavailable";
 	v->keyword = NULL;
 	v->confidence = 0;
-	v->provider = "offline";
+	v->provider = "helpline";
 	v->sentiment = sentiment_of(question->data, question->len);
 	v->intents = intents_of(question->data, question->len);
 }
@@ -230,9 +230,10 @@ think_offline(const struct thinker *t, const struct buf *question, struct verdic
 
 /* A person was asked for: that is the answer, and no model need be asked. */
 static void
-think_handover(const struct buf *question, struct verdict *v)
+think_handover(const struct buf *question, bool offline, struct verdict *v)
 {
 	buf_puts(&v->text, asked_text);
+	v->provider = offline ? "offline" : "helpline";
 	v->confidence = 1;
 	v->sentiment = sentiment_of(question->data, question->len);
 	v->intents = intents_of(question->data, question->len);
@@ -264,7 +265,7 @@ answer_think(const struct thinker *t, const struct lease *l, enum hl_err (*delta
 	if (err)
 		goto out;
 	if (asked)
-		think_handover(&question, v);
+		think_handover(&question, offline, v);
 	else {
 		err = knowledge_find(t->knowledge, question.data, question.len, &v->passages);
 		if (err && err != HL_CANCELLED) {	/* answer without it rather than not at all */

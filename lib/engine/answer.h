@@ -28,7 +28,7 @@ struct thinker {
 struct verdict {
 	struct buf	 text;
 	double		 confidence;
-	const char	*provider;	/* "offline" and the like; static */
+	const char	*provider;	/* the model's server; "helpline": our own words; "offline": no model at all.  Static */
 	const char	*reason;	/* of an escalation: keyword, asked_for_person, low_confidence, ai_unavailable; or NULL */
 	const char	*keyword;	/* with the first of them */
 	struct passages	 passages;

@@ -1,0 +1,358 @@
+/*
+ * conversation_test - accept, commit, claim against a real Redis of its own: once, in order, fenced, sealed.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "loop/task.h"
+#include "records/conversation.h"
+
+static char dir[] = "/tmp/conversation_testXXXXXX";
+static pid_t server;
+static uv_loop_t *loop;
+static struct conf conf;
+static struct crypto *crypto;
+static struct store store;
+
+/* ---- a Redis of our own ---- */
+
+static void
+start_server(void)
+{
+	server = fork();
+	if (server == 0) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "%s/redis.sock", dir);
+		execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", dir,
+		    "--logfile", "/dev/null", (char *)NULL);
+		_exit(127);
+	}
+}
+
+static void
+wait_connected(void *arg)
+{
+	bool *connected = arg;
+
+	for (int i = 0; i < 1000 && !*connected; i++) {
+		*connected = redis_connected(store.redis);
+		if (!*connected && task_sleep(5) != HL_OK)
+			break;
+	}
+}
+
+static int
+set_up(void **state)
+{
+	struct buf problem = BUF_INIT(1000);
+	bool connected = false;
+	char path[64];
+
+	(void)state;
+	if (mkdtemp(dir) == NULL)
+		return -1;
+	snprintf(path, sizeof(path), "%s/redis.sock", dir);
+	setenv("REDIS_SOCKET", path, 1);
+	setenv("RATE_LIMIT_SESSION", "60", 1);
+	setenv("SESSION_TIMEOUT", "60000", 1);
+	start_server();
+	loop = uv_default_loop();
+	if (conf_load(&conf, &problem) || crypto_make_keys(dir, &problem) || crypto_open(dir, &crypto, &problem) ||
+	    redis_open(loop, &conf, &store.redis))
+		return -1;
+	store.crypto = crypto;
+	store.conf = &conf;
+	if (task_start(loop, wait_connected, &connected))
+		return -1;
+	while (!connected && task_count())
+		uv_run(loop, UV_RUN_ONCE);
+	return connected ? 0 : -1;
+}
+
+static int
+tear_down(void **state)
+{
+	char command[128];
+
+	(void)state;
+	redis_close(store.redis);
+	uv_run(loop, UV_RUN_DEFAULT);
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+	crypto_free(crypto);
+	conf_free(&conf);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
+}
+
+/* Runs a test's body as a task, since everything here suspends. */
+static void
+in_task(void (*body)(void *))
+{
+	assert_int_equal(task_start(loop, body, NULL), HL_OK);
+	while (task_count())
+		uv_run(loop, UV_RUN_ONCE);
+}
+
+#define TEST(name)							\
+	static void name##_body(void *);				\
+	static void name(void **state) { (void)state; in_task(name##_body); } \
+	static void name##_body(void *arg)
+
+/* ---- helpers ---- */
+
+static void
+new_conversation(struct conversation *conv)
+{
+	struct limits none = { 0 };
+	int64_t retry;
+
+	assert_int_equal(conversation_create(&store, "ada", NULL, false, &none, conv, &retry), HL_OK);
+}
+
+static enum hl_err
+say(const struct conversation *conv, const char *text, const char *client_id, struct acceptance *a)
+{
+	struct incoming in = { .id = conv->id, .user_id = "ada", .text = text, .text_len = strlen(text), .client_id = client_id,
+		.client_named = true };
+
+	return conversation_accept(&store, &in, a);
+}
+
+static enum hl_err
+answer(struct lease *l, const char *text, const char *reason, enum committed *how, int64_t *seq)
+{
+	struct outgoing o = { .entry = BUF_INIT(4096), .event_head = BUF_INIT(100), .event_tail = BUF_INIT(100),
+		.escalation = BUF_INIT(1000), .reason = reason };
+	enum hl_err err;
+
+	id_new(o.id);
+	id_new(o.escalation_id);
+	buf_printf(&o.entry, "{\"role\":\"assistant\",\"content\":\"%s\",\"ts\":1,\"for\":%lld}", text, (long long)l->covered);
+	buf_puts(&o.escalation, "{}");
+	err = conversation_commit(&store, l, &o, how, seq);
+	if (err == HL_OK && *how != COMMIT_FENCED) {
+		enum committed again;
+		int64_t same;
+
+		assert_int_equal(conversation_commit(&store, l, &o, &again, &same), HL_OK);
+		assert_int_equal(same, *seq);		/* the same commit twice is done once */
+	}
+	buf_free(&o.entry);
+	buf_free(&o.escalation);
+	return err;
+}
+
+static size_t
+messages(const struct conversation *conv)
+{
+	struct conversation read;
+	struct entries all;
+	size_t n;
+
+	assert_int_equal(conversation_read(&store, conv->id, NULL, 0, false, &read, &all), HL_OK);
+	n = all.count;
+	entries_free(&all);
+	conversation_clear(&read);
+	return n;
+}
+
+/* ---- the tests ---- */
+
+TEST(a_message_is_stored_once_and_answered_once)
+{
+	struct conversation conv;
+	struct acceptance first, again, other;
+	enum committed how;
+	struct entry e;
+	int64_t seq;
+
+	(void)arg;
+	new_conversation(&conv);
+	assert_int_equal(say(&conv, "hello", "c1", &first), HL_OK);
+	assert_int_equal(first.how, ACCEPTED_RUN);
+	assert_int_equal(first.seq, 1);
+	assert_int_equal(first.lease.context.count, 1);
+	assert_int_equal(say(&conv, "hello", "c1", &again), HL_OK);
+	assert_int_equal(again.how, ACCEPTED_AGAIN);
+	assert_false(again.answered);
+	assert_string_equal(again.message_id, first.message_id);
+	assert_int_equal(say(&conv, "something else", "c1", &other), HL_UNPROCESSABLE);
+	assert_int_equal(conversation_answer(&store, &conv.place, 1, &e), HL_NOT_FOUND);
+	assert_int_equal(answer(&first.lease, "hi", NULL, &how, &seq), HL_OK);
+	assert_int_equal(how, COMMITTED);
+	assert_int_equal(seq, 2);
+	assert_int_equal(conversation_answer(&store, &conv.place, 1, &e), HL_OK);
+	assert_string_equal(json_get_string(e.json, "content"), "hi");
+	entry_clear(&e);
+	assert_int_equal(say(&conv, "hello", "c1", &again), HL_OK);
+	assert_true(again.answered);
+	assert_int_equal(messages(&conv), 2);
+	lease_clear(&first.lease);
+	conversation_clear(&conv);
+}
+
+TEST(strangers_and_unknown_sessions_are_refused)
+{
+	struct conversation conv, read;
+	struct entries none;
+	struct incoming in = { .user_id = "eve", .text = "x", .text_len = 1, .client_id = "c" };
+	struct acceptance a;
+
+	(void)arg;
+	new_conversation(&conv);
+	in.id = conv.id;
+	assert_int_equal(conversation_accept(&store, &in, &a), HL_FORBIDDEN);
+	in.id = "AAAAAAAAAAAAAAAAAAAAAA";
+	assert_int_equal(conversation_accept(&store, &in, &a), HL_NOT_FOUND);
+	in.id = "../../etc/passwd";
+	assert_int_equal(conversation_accept(&store, &in, &a), HL_NOT_FOUND);
+	assert_int_equal(conversation_read(&store, conv.id, "eve", 0, false, &read, &none), HL_FORBIDDEN);
+	assert_int_equal(messages(&conv), 0);
+	conversation_clear(&conv);
+}
+
+TEST(messages_that_come_meanwhile_are_one_next_turn)
+{
+	struct conversation conv;
+	struct acceptance first, second, third;
+	enum committed how;
+	bool changed;
+	int64_t seq;
+
+	(void)arg;
+	new_conversation(&conv);
+	assert_int_equal(say(&conv, "one", "c1", &first), HL_OK);
+	assert_int_equal(say(&conv, "two", "c2", &second), HL_OK);
+	assert_int_equal(say(&conv, "three", "c3", &third), HL_OK);
+	assert_int_equal(second.how, ACCEPTED_QUEUED);
+	assert_int_equal(answer(&first.lease, "to one", NULL, &how, &seq), HL_OK);
+	assert_int_equal(how, COMMITTED_MORE);
+	assert_int_equal(conversation_peek(&store, &first.lease, &changed), HL_OK);
+	assert_true(changed);
+	assert_int_equal(first.lease.covered, 3);
+	assert_int_equal(first.lease.before, 1);
+	assert_int_equal(answer(&first.lease, "to the rest", NULL, &how, &seq), HL_OK);
+	assert_int_equal(how, COMMITTED);
+	assert_int_equal(seq, 5);
+	lease_clear(&first.lease);
+	conversation_clear(&conv);
+}
+
+/* Makes the lease look as if it had run out, as it does when a process dies. */
+static void
+expire_lease(const struct place *p)
+{
+	struct redis_arg args[] = { RA("ZADD"), RA("due:{0}"), RA("1"), RA(p->h) };
+	const struct redis_reply *reply;
+
+	assert_int_equal(redis_call(store.redis, args, 4, &reply), HL_OK);
+}
+
+TEST(who_has_lost_the_lease_cannot_answer)
+{
+	struct conversation conv;
+	struct acceptance slow;
+	struct place due[4];
+	struct lease taken, late;
+	enum committed how;
+	int64_t seq;
+	size_t n;
+
+	(void)arg;
+	new_conversation(&conv);
+	assert_int_equal(say(&conv, "hello", "c1", &slow), HL_OK);
+	assert_int_equal(conversation_claim(&store, &conv.place, &late), HL_CONFLICT);
+	expire_lease(&conv.place);
+	assert_int_equal(conversation_overdue(&store, due, 4, &n), HL_OK);
+	assert_int_equal(n, 1);
+	assert_string_equal(due[0].h, conv.place.h);
+	assert_int_equal(conversation_claim(&store, &conv.place, &taken), HL_OK);
+	assert_int_equal(taken.attempt, 2);
+	assert_int_equal(conversation_claim(&store, &conv.place, &late), HL_CONFLICT);
+	assert_int_equal(answer(&slow.lease, "too late", NULL, &how, &seq), HL_OK);
+	assert_int_equal(how, COMMIT_FENCED);
+	assert_int_equal(answer(&taken, "in time", NULL, &how, &seq), HL_OK);
+	assert_int_equal(how, COMMITTED);
+	assert_int_equal(messages(&conv), 2);
+	assert_int_equal(conversation_overdue(&store, due, 4, &n), HL_OK);
+	assert_int_equal(n, 0);
+	lease_clear(&slow.lease);
+	lease_clear(&taken);
+	conversation_clear(&conv);
+}
+
+TEST(a_second_escalation_joins_the_first)
+{
+	struct conversation conv;
+	struct acceptance a, b;
+	enum committed how;
+	int64_t seq;
+
+	(void)arg;
+	new_conversation(&conv);
+	assert_int_equal(say(&conv, "a manager!", "c1", &a), HL_OK);
+	assert_string_equal(a.lease.escalation_id, "");
+	assert_int_equal(answer(&a.lease, "one comes", "keyword", &how, &seq), HL_OK);
+	assert_int_equal(say(&conv, "hello?", "c2", &b), HL_OK);
+	assert_int_equal(strlen(b.lease.escalation_id), ID_LEN);
+	lease_clear(&a.lease);
+	lease_clear(&b.lease);
+	conversation_clear(&conv);
+}
+
+TEST(floods_are_limited_and_a_repeated_message_is_not)
+{
+	struct conversation conv;
+	struct acceptance a;
+	enum hl_err err = HL_OK;
+	char id[16];
+	int taken = 0;
+
+	(void)arg;
+	new_conversation(&conv);
+	for (int i = 0; i < 60 && err == HL_OK; i++) {
+		struct incoming in = { .id = conv.id, .user_id = "ada", .text = "x", .text_len = 1, .client_id = id,
+			.client_named = true, .limits.session = conv.id };
+
+		snprintf(id, sizeof(id), "c%d", i);
+		err = conversation_accept(&store, &in, &a);
+		if (err == HL_OK) {
+			taken++;
+			lease_clear(&a.lease);
+		}
+	}
+	assert_int_equal(err, HL_TOO_MANY);
+	assert_true(a.retry_ms > 0);
+	assert_in_range(taken, 15, 18);		/* a quarter of a minute's worth at once */
+	assert_int_equal(say(&conv, "x", "c0", &a), HL_OK);
+	assert_int_equal(a.how, ACCEPTED_AGAIN);
+	conversation_clear(&conv);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_message_is_stored_once_and_answered_once),
+		cmocka_unit_test(strangers_and_unknown_sessions_are_refused),
+		cmocka_unit_test(messages_that_come_meanwhile_are_one_next_turn),
+		cmocka_unit_test(who_has_lost_the_lease_cannot_answer),
+		cmocka_unit_test(a_second_escalation_joins_the_first),
+		cmocka_unit_test(floods_are_limited_and_a_repeated_message_is_not),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
