@@ -22,15 +22,15 @@ const FIRST = ["bad_requests", "bad_packets", "provider_failures", "run_script",
 
 let passed = 0;
 let failed = 0;
-const failures = [];
+const failures = new Map();	// reason → tests: what a hook that failed says, it says for each of its tests
 
-// What a hook that failed says, it says for each of its tests.
 function fail(what, why) {
 	failed++;
-	if (failures.some((f) => f.endsWith(`\n${why}`)))
-		why = "the same as before";
-	failures.push(`${what}\n${why}`);
-	console.log(`    NOT OK  ${what}\n${why.replace(/^/gm, "            ")}`);
+	const known = failures.get(why);
+	failures.set(why, [...(known ?? []), what]);
+	console.log(`    NOT OK  ${what}`);
+	if (!known)
+		console.log(why.replace(/^/gm, "            "));
 }
 
 function command(name, args, options = {}) {
@@ -51,7 +51,7 @@ async function unitTests() {
 	const results = readdirSync(build, { recursive: true }).filter((f) => f.endsWith(".trs"));
 	if (results.length === 0)
 		return fail("make check", text.slice(-3000));
-	let before = failed;
+	const before = failed;
 	for (const name of results) {
 		const title = path.basename(name, ".trs");
 		const log = readFileSync(path.join(build, name.replace(/\.trs$/, ".log")), "utf8");
@@ -138,8 +138,8 @@ if (await packages()) {
 }
 sweep(folder);
 
-if (failures.length > 0)
-	console.log(`\nfailures:\n${failures.map((f, i) => `${i + 1}. ${f}`).join("\n")}`);
+if (failed > 0)
+	console.log(`\nfailures:\n${[...failures].map(([why, what]) => `${what.join("\n")}\n${why}\n`).join("\n")}`);
 console.log(`\n${Math.round((Date.now() - start) / 1000)} s`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);
