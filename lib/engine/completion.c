@@ -49,7 +49,8 @@ mend(struct buf *out, const char *s, size_t len)
 }
 
 /*
- * As json_parse(), but lone surrogates and \u0000 are forgiven: servers that cut UTF-16 into tokens send them.
+ * As json_parse(), but lone surrogates and \u0000 are forgiven: servers that cut UTF-16 into tokens send
+ * them.
  */
 static enum hl_err
 parse(const char *text, size_t len, struct json **ret_doc)
@@ -74,7 +75,8 @@ copy_word(char *out, size_t size, const char *word)
 	size_t n = 0;
 
 	for (; word && *word && n + 1 < size; word++)
-		if ((*word >= '0' && *word <= '9') || ((*word | 32) >= 'a' && (*word | 32) <= 'z') || strchr("_.-", *word))
+		if ((*word >= '0' && *word <= '9') || ((*word | 32) >= 'a' && (*word | 32) <= 'z') ||
+		    strchr("_.-", *word))
 			out[n++] = *word;
 	out[n] = '\0';
 }
@@ -170,7 +172,8 @@ take_choice(struct completion *c, const struct json *choice)
 		buf_add(c->text, text, len);
 		c->refusal = true;
 	}
-	if (json_length(json_get(piece, "tool_calls")) || json_kind(json_get(piece, "function_call")) == JSON_OBJECT)
+	if (json_length(json_get(piece, "tool_calls")) ||
+	    json_kind(json_get(piece, "function_call")) == JSON_OBJECT)
 		c->tool_calls = true;
 	if (finish && *finish)
 		copy_word(c->finish, sizeof(c->finish), finish);
@@ -240,7 +243,8 @@ take_members(struct model_answer *a, const struct json *doc)
 	double confidence;
 
 	a->structured = true;
-	a->has_confidence = json_number(json_get(doc, "confidence"), &confidence) && confidence >= 0 && confidence <= 1;
+	a->has_confidence = json_number(json_get(doc, "confidence"), &confidence) &&
+	    confidence >= 0 && confidence <= 1;
 	if (a->has_confidence)
 		a->confidence = confidence;
 	a->wants_person = json_true(json_get(doc, "wants_person"));
@@ -251,8 +255,8 @@ take_members(struct model_answer *a, const struct json *doc)
 }
 
 /*
- * The object is judged now that it is whole.  Cut before the end of its text, it stands only if the model ran into the
- * length limit; one without "response" is the text itself.
+ * The object is judged now that it is whole.  Cut before the end of its text, it stands only if the model
+ * ran into the length limit; one without "response" is the text itself.
  */
 static enum hl_err
 take_object(struct completion *c, struct model_answer *a)

@@ -1,8 +1,9 @@
 /*
  * completion.h - what a chat completion says, read as it comes or whole.  No I/O.
  *
- * Servers differ: unknown members are ignored, choices may be empty, content, delta, usage, index and id may be missing,
- * an error may be an object, an array or a string.  Only finish_reason says that an answer is whole.
+ * Servers differ: unknown members are ignored, choices may be empty, content, delta, usage, index and id
+ * may be missing, an error may be an object, an array or a string.  Only finish_reason says that an answer
+ * is whole.
  */
 #ifndef HL_COMPLETION_H
 #define HL_COMPLETION_H
@@ -43,15 +44,16 @@ void	 completion_init(struct completion *, bool structured, struct buf *text);
 void	 completion_free(struct completion *);
 
 /*
- * One event of the stream, or the whole body.  over is true after [DONE].  HL_UPSTREAM: it tells of an error, kept in
- * .error; HL_BAD_JSON: it is none; HL_TOO_LARGE.
+ * One event of the stream, or the whole body.  over is true after [DONE].  HL_UPSTREAM: it tells of an
+ * error, kept in .error; HL_BAD_JSON: it is none; HL_TOO_LARGE.
  */
 enum hl_err completion_event(struct completion *, const char *data, size_t len) HL_MUST_CHECK;
 
 /*
- * Nothing more comes: fills what the model said into *a (all but text and requests).  On HL_UPSTREAM *why says what is
- * wrong with it and *again whether asking the same server again can help.
+ * Nothing more comes: fills what the model said into *a (all but text and requests).  On HL_UPSTREAM *why
+ * says what is wrong with it and *again whether asking the same server again can help.
  */
-enum hl_err completion_end(struct completion *, struct model_answer *a, const char **why, bool *again) HL_MUST_CHECK;
+enum hl_err completion_end(struct completion *, struct model_answer *a, const char **why,
+    bool *again) HL_MUST_CHECK;
 
 #endif

@@ -5,10 +5,12 @@
 
 /* Only the provider knows whether these members are asked for, so only it explains them. */
 static const char explanation[] =
-    "Reply with one JSON object and nothing else: \"response\" is your reply to the customer, in the customer's language; "
+    "Reply with one JSON object and nothing else: "
+    "\"response\" is your reply to the customer, in the customer's language; "
     "\"confidence\" is how sure you are, from 0 to 1, that the reply is right and answers the question; "
     "\"intents\" lists what the customer wants; \"sentiment\" is the mood of the customer's last message, "
-    "\"urgent\" when it cannot wait; \"wants_person\" is true when the customer asks for a human being, in whatever words.";
+    "\"urgent\" when it cannot wait; "
+    "\"wants_person\" is true when the customer asks for a human being, in whatever words.";
 
 /* "response" comes first: it is shown while it is written. */
 static const char schema[] =
@@ -81,8 +83,8 @@ form_write(struct buf *b, const struct form *f, const struct question *q)
 		buf_int(b, f->max_tokens);
 	}
 	if (structured) {
-		buf_puts(b, ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"answer\",\"strict\":true,"
-		    "\"schema\":");
+		buf_puts(b, ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"answer\","
+		    "\"strict\":true,\"schema\":");
 		buf_puts(b, schema);
 		buf_puts(b, f->without & WITHOUT_CLOSED_SCHEMA ? "}}}" : ",\"additionalProperties\":false}}}");
 	}
@@ -110,7 +112,8 @@ static const struct {
 static unsigned
 sent(unsigned without)
 {
-	unsigned limit = without & WITHOUT_LIMIT ? 0 : without & WITHOUT_NEW_LIMIT ? WITHOUT_LIMIT : WITHOUT_NEW_LIMIT;
+	unsigned limit = without & WITHOUT_LIMIT ? 0 :
+	    without & WITHOUT_NEW_LIMIT ? WITHOUT_LIMIT : WITHOUT_NEW_LIMIT;
 
 	return limit | (~without & (WITHOUT_FORMAT | WITHOUT_STREAM)) |
 	    (without & WITHOUT_STREAM ? 0 : ~without & WITHOUT_USAGE);
@@ -131,7 +134,8 @@ mentions(const char *body, size_t len, const char *words)
 static bool
 about_something_else(const struct upstream_error *e, const char *body, size_t len)
 {
-	return strstr(e->code, "context") || strcmp(e->code, "content_filter") == 0 || mentions(body, len, "context length");
+	return strstr(e->code, "context") || strcmp(e->code, "content_filter") == 0 ||
+	    mentions(body, len, "context length");
 }
 
 unsigned

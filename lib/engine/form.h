@@ -29,8 +29,8 @@ struct form {
 void	 form_write(struct buf *, const struct form *, const struct question *);
 
 /*
- * What to leave out next after an answer 400 or 422 with this body: the parameters it names that were sent.  0: it was
- * not about one of them.
+ * What to leave out next after an answer 400 or 422 with this body: the parameters it names that were sent.
+ * 0: it was not about one of them.
  */
 unsigned form_refused(unsigned without, const struct upstream_error *, const char *body, size_t len);
 

@@ -159,11 +159,14 @@ hex4(const char *s)
 	int v = 0;
 
 	for (int i = 0; i < 4; i++) {
-		int c = s[i] | 32, digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+		int letter = s[i] | 32;
 
-		if (digit < 0)
+		if (s[i] >= '0' && s[i] <= '9')
+			v = v << 4 | (s[i] - '0');
+		else if (letter >= 'a' && letter <= 'f')
+			v = v << 4 | (letter - 'a' + 10);
+		else
 			return -1;
-		v = v << 4 | digit;
 	}
 	return v;
 }

@@ -1,9 +1,9 @@
 /*
  * peel.h - the visible text of an answer that is still being written.  No I/O.
  *
- * With structured output the model writes {"response":"Hello …","confidence":…}: the text is taken out of the growing
- * JSON, so that the customer can read along.  A model that writes plain text instead is taken at its word, and a
- * ```json fence around the JSON is tolerated.
+ * With structured output the model writes {"response":"Hello …","confidence":…}: the text is taken out of
+ * the growing JSON, so that the customer can read along.  A model that writes plain text instead is taken
+ * at its word, and a ```json fence around the JSON is tolerated.
  */
 #ifndef HL_PEEL_H
 #define HL_PEEL_H
@@ -40,8 +40,9 @@ struct peel {
 void	 peel_init(struct peel *, bool json_expected);
 
 /*
- * content is all there is so far, out gets what became visible since the last call: whole code points, as long as the
- * content grows by whole ones.  Escapes that are cut wait for their rest; lone surrogates and \u0000 become U+FFFD.
+ * content is all there is so far, out gets what became visible since the last call: whole code points, as
+ * long as the content grows by whole ones.  Escapes that are cut wait for their rest; lone surrogates and
+ * \u0000 become U+FFFD.
  */
 void	 peel_more(struct peel *, const struct buf *content, struct buf *out);
 void	 peel_end(struct peel *, const struct buf *content, struct buf *out);	/* no more comes */
@@ -50,8 +51,8 @@ bool	 peel_is_json(const struct peel *);	/* it has been an object so far */
 bool	 peel_complete(const struct peel *);	/* the string "response" has ended */
 
 /*
- * The code point of the \uXXXX, or of the pair of them, at s, of which left bytes are there; *used says how long it is,
- * 0 that more is needed.  What is none gives U+FFFD.
+ * The code point of the \uXXXX, or of the pair of them, at s, of which left bytes are there; *used says how
+ * long it is, 0 that more is needed.  What is none gives U+FFFD.
  */
 uint32_t peel_escape(const char *s, size_t left, size_t *used);
 

@@ -124,7 +124,8 @@ providers_new(const struct conf *c, struct http *http, struct providers **ret)
 	p->http = http;
 	p->max_tokens = c->max_tokens;
 	if (*c->openai_key || *c->openai_url)
-		err = add_server(p, "openai", c->openai_key, *c->openai_url ? c->openai_url : openai, c->openai_model);
+		err = add_server(p, "openai", c->openai_key, *c->openai_url ? c->openai_url : openai,
+		    c->openai_model);
 	if (err == HL_OK && (*c->fallback_key || *c->fallback_url))
 		err = add_server(p, "fallback", c->fallback_key, *c->fallback_url ? c->fallback_url : openai,
 		    c->fallback_model);
@@ -280,8 +281,8 @@ looks_like_json(const char *type, const char *data, size_t len)
 }
 
 /*
- * Reads to the end, showing what comes.  Returns what ended it; after finish_reason nothing but a cancellation is a
- * failure, for all that matters is there.
+ * Reads to the end, showing what comes.  Returns what ended it; after finish_reason nothing but a
+ * cancellation is a failure, for all that matters is there.
  */
 static enum hl_err
 read_pieces(struct ask *k, struct http_stream *s, struct completion *c, struct outcome *o)
@@ -365,12 +366,15 @@ time_left(const struct ask *k)
 
 /* Sends and waits for the status.  The body is given back as soon as that has come: thousands wait here. */
 static enum hl_err
-send_question(struct ask *k, const struct server *s, unsigned without, int64_t silence, struct http_stream **ret)
+send_question(struct ask *k, const struct server *s, unsigned without, int64_t silence,
+    struct http_stream **ret)
 {
 	struct form form = { .model = s->model, .max_tokens = k->p->max_tokens, .without = without };
 	struct buf body = BUF_INIT(REQUEST_MAX);
 	char trace[80];
-	const char *headers[6] = { "Content-Type: application/json", "Accept: application/json, text/event-stream" };
+	const char *headers[6] = {
+		"Content-Type: application/json", "Accept: application/json, text/event-stream"
+	};
 	size_t n = 2;
 	enum hl_err err;
 
@@ -386,7 +390,8 @@ send_question(struct ask *k, const struct server *s, unsigned without, int64_t s
 	err = buf_err(&body);
 	if (err == HL_OK) {
 		struct http_request r = {
-			.method = "POST", .url = s->url, .headers = headers, .body = body.data, .body_len = body.len,
+			.method = "POST", .url = s->url, .headers = headers,
+			.body = body.data, .body_len = body.len,
 			.total_ms = time_left(k), .idle_ms = silence, .max_body = STREAM_MAX
 		};
 
@@ -421,8 +426,8 @@ attempt(struct ask *k, const struct server *s, unsigned without, int64_t silence
 /* ---- one server, and all of them ---- */
 
 /*
- * With another server behind this one, it may keep silent for half of the time that is left, and is not asked again
- * after that: a server that hangs would cost the turn.
+ * With another server behind this one, it may keep silent for half of the time that is left, and is not
+ * asked again after that: a server that hangs would cost the turn.
  */
 static int64_t
 patience(const struct ask *k, bool last)
@@ -450,7 +455,9 @@ wait_for_retry(const struct ask *k, struct outcome *o, unsigned failures, bool l
 	return true;
 }
 
-/* What a server refuses is left out at once, which is no failure; and for good, if it does accept the rest. */
+/*
+ * What a server refuses is left out at once, which is no failure; and for good, if it does accept the rest.
+ */
 static void
 ask_server(struct ask *k, struct server *s, bool last, struct outcome *o)
 {

@@ -1,10 +1,11 @@
 /*
- * provider.h - one question to an OpenAI-compatible server (or its stand-in, the offline responder is not one).
+ * provider.h - one question to an OpenAI-compatible server (or its stand-in, the offline responder is not
+ * one).
  *
- * One upstream request per turn, streamed.  The answer's confidence, intents and sentiment come in that same request by
- * structured output; a server that refuses it, or any other parameter, is asked once more without and remembered.
- * Retries with jitter, obeying Retry-After, as long as the turn's time allows and no text has come; then the second
- * server; each as shared/protocol facts, section 4, say.
+ * One upstream request per turn, streamed.  The answer's confidence, intents and sentiment come in that
+ * same request by structured output; a server that refuses it, or any other parameter, is asked once more
+ * without and remembered. Retries with jitter, obeying Retry-After, as long as the turn's time allows and
+ * no text has come; then the second server; each as shared/protocol facts, section 4, say.
  */
 #ifndef HL_PROVIDER_H
 #define HL_PROVIDER_H
@@ -63,9 +64,11 @@ void	 model_answer_init(struct model_answer *);
 void	 model_answer_free(struct model_answer *);
 
 /*
- * Suspends until the answer is complete.  HL_UPSTREAM: no server could give one; HL_TIMEOUT: the deadline passed;
- * HL_CANCELLED; or what delta returned.  problem (for the log: no customer's words, no key) says why.
+ * Suspends until the answer is complete.  HL_UPSTREAM: no server could give one; HL_TIMEOUT: the deadline
+ * passed; HL_CANCELLED; or what delta returned.  problem (for the log: no customer's words, no key) says
+ * why.
  */
-enum hl_err provider_ask(struct providers *, const struct question *, struct model_answer *ret, struct buf *problem) HL_MUST_CHECK;
+enum hl_err provider_ask(struct providers *, const struct question *, struct model_answer *ret,
+    struct buf *problem) HL_MUST_CHECK;
 
 #endif

@@ -31,7 +31,10 @@ number(const char *text, double scale)
 	return *end == '\0' && v >= 0 && v < 1e15 ? (int64_t)v : -1;
 }
 
-/* An HTTP date (RFC 9110, section 5.6.7; only the form that may be sent), in ms since 1970; -1 if it is none. */
+/*
+ * An HTTP date (RFC 9110, section 5.6.7; only the form that may be sent), in ms since 1970; -1 if it is
+ * none.
+ */
 static int64_t
 http_date(const char *text)
 {
@@ -61,6 +64,6 @@ retry_backoff(unsigned failures)
 	int64_t wait = failures < 4 ? 500 << failures : 8000;
 	uint16_t random = 0;
 
-	(void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);	/* without it there is no jitter, no harm */
+	(void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);	/* failing, it leaves no jitter */
 	return wait - wait / 4 * random / UINT16_MAX;
 }

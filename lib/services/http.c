@@ -1,7 +1,7 @@
 /*
- * libcurl's multi interface on libuv.  libcurl calls back from inside its own functions, and must not be called from
- * there; a woken task would do just that.  So callbacks only take down what happened and put the stream on the ready
- * list; the tasks are woken when libcurl has returned.
+ * libcurl's multi interface on libuv.  libcurl calls back from inside its own functions, and must not be
+ * called from there; a woken task would do just that.  So callbacks only take down what happened and put
+ * the stream on the ready list; the tasks are woken when libcurl has returned.
  */
 #include <curl/curl.h>
 #include <stdio.h>
@@ -255,8 +255,9 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *tag)
 }
 
 /*
- * libuv reports a broken socket as an error and stops watching it; what the other end sent before may still be there.
- * So libcurl is told to try, meets the error itself after the last byte, and until then the watch goes on.
+ * libuv reports a broken socket as an error and stops watching it; what the other end sent before may still
+ * be there. So libcurl is told to try, meets the error itself after the last byte, and until then the watch
+ * goes on.
  */
 static void
 on_socket_event(uv_poll_t *poll, int status, int events)
@@ -474,7 +475,8 @@ on_stream_time(uv_timer_t *timer)
 		stream_arm(s);
 		return;
 	}
-	if (!s->overdue) {	/* perhaps this program was held up and the bytes lie in the socket: one more round */
+	/* Perhaps this program was held up and the bytes lie in the socket: one more round. */
+	if (!s->overdue) {
 		s->overdue = true;
 		uv_timer_start(timer, on_stream_time, 1, 0);
 		return;
@@ -551,8 +553,8 @@ stream_new(struct http *h)
 }
 
 /*
- * Takes the stream out of libcurl's hands and off the lists, and keeps its easy handle for the next; not after a
- * failure, for libcurl 7.88 then keeps its buffer and refuses to have its size set again.
+ * Takes the stream out of libcurl's hands and off the lists, and keeps its easy handle for the next; not
+ * after a failure, for libcurl 7.88 then keeps its buffer and refuses to have its size set again.
  */
 static void
 stream_recycle(struct http_stream *s)
@@ -593,7 +595,8 @@ set_headers(struct http_stream *s, const struct http_request *r)
 	for (const char *const *line = r->headers; line && *line; line++)
 		if (!add_header(s, *line))
 			return false;
-	if (r->body && !add_header(s, "Expect:"))	/* it would wait a second for a 100 that hardly any server sends */
+	/* libcurl would wait a second for a 100 that hardly any server sends. */
+	if (r->body && !add_header(s, "Expect:"))
 		return false;
 	return curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, s->headers) == CURLE_OK;
 }
@@ -625,19 +628,20 @@ set_transport(struct http_stream *s, const struct http_request *r)
 	bad |= curl_easy_setopt(easy, CURLOPT_URL, r->url);
 	bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);	/* giving up does not wait for the name's resolver */
+	bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);	/* do not wait for a resolver given up */
 	bad |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_SIZE);
 	bad |= curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
 	bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "helpline");
-	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(r->connect_ms ? r->connect_ms : CONNECT_MS));
+	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+	    (long)(r->connect_ms ? r->connect_ms : CONNECT_MS));
 	bad |= curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	bad |= curl_easy_setopt(easy, CURLOPT_NOPROXY, s->http->no_proxy);
 	if (r->unix_socket) {
 		bad |= curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
 		bad |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	} else if (strncasecmp(r->url, "https:", 6) == 0)
-		bad |= curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);	/* HTTP/2: share a connection being made */
+		bad |= curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);	/* HTTP/2: share connections */
 	return bad == CURLE_OK;
 }
 
@@ -680,8 +684,8 @@ stream_begin(struct http_stream *s, const struct http_request *r)
 }
 
 /*
- * The caller's body goes away with http_open()'s return.  A server that answered before it had read it all has judged
- * without it: what came is kept and the exchange ends.
+ * The caller's body goes away with http_open()'s return.  A server that answered before it had read it all
+ * has judged without it: what came is kept and the exchange ends.
  */
 static void
 stream_let_go_of_body(struct http_stream *s, const struct http_request *r)
@@ -730,7 +734,8 @@ http_new(uv_loop_t *loop, struct http **ret)
 	if (no_proxy == NULL)
 		no_proxy = getenv("NO_PROXY");
 	/* A proxy of the environment is used as everywhere, but what listens on this host is never behind it. */
-	if (asprintf(&h->no_proxy, "%s%slocalhost,127.0.0.1,::1", no_proxy ? no_proxy : "", no_proxy ? "," : "") < 0 ||
+	if (asprintf(&h->no_proxy, "%s%slocalhost,127.0.0.1,::1",
+	    no_proxy ? no_proxy : "", no_proxy ? "," : "") < 0 ||
 	    curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		free(h->no_proxy);
 		free(h);

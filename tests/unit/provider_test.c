@@ -400,9 +400,6 @@ the_waiting_time_is_obeyed(void **state)
 	script[0].headers = date;
 	expect("Hello", 2, 0);
 	assert_in_range(clock_wall_ms(), (int64_t)then * 1000 - 5, (int64_t)then * 1000 + 1500);
-	script[0].headers = "Retry-After: 1\r\n";
-	expect("Hello", 2, 0);
-	assert_in_range(times[1] - times[0], 995, 1400);
 	script[0].headers = "retry-after-ms: 60\r\nRetry-After: 9\r\n";
 	expect("Hello", 2, 0);
 	assert_in_range(times[1] - times[0], 58, 400);
@@ -624,10 +621,10 @@ cancelling_ends_a_question_wherever_it_is(void **state)
 	}
 }
 
-#define MANY	1000
+#define MANY	300
 
 static void
-a_thousand_questions_at_once(void **state)
+many_questions_at_once(void **state)
 {
 	static struct asked many[MANY];
 
@@ -673,7 +670,7 @@ main(void)
 		TEST(a_server_needs_no_key_and_bases_vary),
 		TEST(only_the_second_may_be_configured_or_none),
 		TEST(cancelling_ends_a_question_wherever_it_is),
-		TEST(a_thousand_questions_at_once),
+		TEST(many_questions_at_once),
 	};
 	struct rlimit files;
 
