@@ -12,6 +12,7 @@ const ASK_FOR_PERSON = "I would like to talk to a person, please.";
 
 const $ = (id) => document.getElementById(id);
 const field = $("message");
+const touch = matchMedia("(pointer: coarse)");
 const store = openStore();
 const kept = openStore(attemptSession());
 
@@ -83,16 +84,17 @@ $("composer").addEventListener("submit", (event) => {
 
 // ---- buttons ----
 
+// The button that was pressed goes away. On a phone the field would bring up the keyboard, over the answer.
+function say(words) {
+	(touch.matches ? $("scroll") : field).focus({ preventScroll: true });
+	chat.send(words);
+}
+
 $("examples").addEventListener("click", (event) => {
-	if (event.target.tagName !== "BUTTON")
-		return;
-	chat.send(event.target.textContent);
-	field.focus();
+	if (event.target.tagName === "BUTTON")
+		say(event.target.textContent);
 });
-$("person-button").addEventListener("click", () => {
-	chat.send(ASK_FOR_PERSON);
-	field.focus();
-});
+$("person-button").addEventListener("click", () => say(ASK_FOR_PERSON));
 
 const dialog = $("fresh-dialog");
 $("fresh-button").addEventListener("click", () => dialog.showModal());

@@ -191,11 +191,13 @@ export class Chat {
 	}
 
 	_history(list) {
-		this.view.bulk(() => {
-			for (const m of Array.isArray(list) ? list : [])
-				if (m && m.role !== "system")
-					this._put(message(m, roleOf(m)));
-		});
+		const found = (Array.isArray(list) ? list : []).filter((m) => m && m.role !== "system");
+		const work = () => found.forEach((m) => this._put(message(m, roleOf(m))));
+		// What was said while the connection was lost is news; what was said before the page was opened is not.
+		if (found.length > 0 && !this.messages.some((m) => m.seq))
+			this.view.bulk(work);
+		else
+			work();
 	}
 
 	// ---- socket ----
@@ -314,7 +316,8 @@ export class Chat {
 	_received(m) {
 		if (m.role !== "user")
 			this.typing = false;
-		if (m.role === "bot")
+		// A hand-over is announced without asking the model, so it says nothing of it.
+		if (m.role === "bot" && (m.provider !== "offline" || !m.escalated))
 			this._model(m.provider !== "offline");
 		this._put(m);
 	}

@@ -37,7 +37,12 @@ function scrollable(child) {
 
 // Each gives the element that an opening token begins, and the one that goes into the tree where that differs.
 const OPENERS = {
-	heading_open: (t) => [document.createElement("h" + Math.min(6, Number(t.tag[1]) + 2))],
+	// Not a heading of the page: its outline is not for others to write.
+	heading_open: () => {
+		const p = document.createElement("p");
+		p.className = "heading";
+		return [p];
+	},
 	ordered_list_open: (t) => {
 		const ol = document.createElement("ol");
 		const start = Number(t.attrGet("start"));

@@ -79,7 +79,7 @@ export class View {
 
 	// ---- messages ----
 
-	// Messages that were there before are shown, but not read out.
+	// Messages of before are shown, but not read out.
 	bulk(work) {
 		this.log.setAttribute("aria-live", "off");
 		this.loading = true;
@@ -135,12 +135,16 @@ export class View {
 		node.className = "message " + m.role + " " + m.state;
 		node.replaceChildren(head, body);
 		if (m.state === "waiting")
-			node.append(make("p", "state", "Sending…"));
+			node.append(make("p", "state", this._sending()));
 		if (m.state === "failed")
 			node.append(this._failed(m));
 		const from = sources(m.sources || []);
 		if (from)
 			node.append(from);
+	}
+
+	_sending() {
+		return ["lost", "offline"].includes($("status").dataset.state) ? "Waiting for the connection" : "Sending…";
 	}
 
 	_failed(m) {
@@ -265,6 +269,8 @@ export class View {
 		node.dataset.state = word;
 		if (node.textContent !== STATUS[word])
 			node.textContent = STATUS[word];
+		for (const waiting of this.log.querySelectorAll(".waiting .state"))
+			waiting.textContent = this._sending();
 	}
 
 	announce(words) {
