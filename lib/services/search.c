@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include <malloc.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,9 +16,9 @@
 #include "services/search_vocab.h"
 #include "services/search_words.h"
 
-#define PHRASES_MAX	31u	/* in one question, synonyms included; two bits of a mask for each */
+#define PHRASES_MAX	32u	/* in one question, synonyms included; a bit of a mask for each */
 #define CORRECTIONS	6	/* unknown words of a question that are looked up with a typing mistake */
-#define CANDIDATES	24	/* best by bm25, of which the best by coverage are taken */
+#define CANDIDATES	16u	/* best passages that are kept while the matching ones are gone through */
 #define SYNONYMS_MAX	256u
 
 /* How much of a word a passage has, when it has … */
@@ -41,6 +42,14 @@
 #define PAIR_SHARE	0.10	/* words that stand side by side in the question do so here */
 #define TITLE_SHARE	0.15	/* the question's words are in the title */
 #define BM25_SHARE	0.05
+
+/*
+ * bm25 with the words' weights as inverse frequencies.  It is computed here, in the same pass over the matching passages,
+ * because FTS5's own walks all passages of every word once more and looks up every passage's length.  Passages are cut to
+ * much the same length, so that b is 0.
+ */
+#define BM25_K1		1.2
+#define BM25_TITLE	4.0	/* a word in the title counts as this many in the text */
 
 struct synonym {
 	const char	*text;		/* points into words_synonyms */
@@ -66,14 +75,17 @@ struct question {
 	bool		weak[WORDS_MAX];
 	size_t		pairs;			/* phrases with the term NO_TERM */
 	size_t		term_count;
+	double		best[WORDS_MAX];	/* for coverage() */
 	int		corrections;		/* left */
 	bool		counted;
+	struct covered {
+		uint32_t phrases, titles;	/* a bit for each phrase that the row, and its title, has */
+		double	 bm25;
+	} row;					/* what the SQL function covered() found */
 };
 
 struct candidate {
 	sqlite3_int64	rowid;
-	uint64_t	phrases;	/* what covered() says */
-	double		bm25;		/* positive, more is better */
 	double		score, order;
 };
 
@@ -412,33 +424,113 @@ count_row(const Fts5ExtensionApi *api, Fts5Context *context, void *arg)
 	return SQLITE_OK;
 }
 
-#define BIT(phrase)		((uint64_t)1 << (phrase))
-#define TITLE_BITS(mask)	((mask) >> PHRASES_MAX)
+/* Numbers that only the index can tell: how many passages have a phrase of several words. */
+static void
+count_phrases(const Fts5ExtensionApi *api, Fts5Context *context, struct question *q)
+{
+	for (size_t i = 0; i < q->phrase_count; i++) {
+		if (q->phrases[i].passages >= 0)
+			continue;
+		q->phrases[i].passages = 0;
+		if (api->xQueryPhrase(context, (int)i, &q->phrases[i].passages, count_row) != SQLITE_OK)
+			q->phrases[i].passages = 1;
+	}
+	q->counted = true;
+}
 
-/* SQL function covered(passages): a bit for each phrase of the question that the row has, and one that its title has. */
+/* SQL function covered(passages): leaves in s->asked->row what the row has of the question. */
 static void
 covered(const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_context *result, int argc, sqlite3_value **argv)
 {
 	struct search *s = api->xUserData(context);
 	struct question *q = s->asked;
-	uint64_t mask = 0;
 
+	(void)result;
 	(void)argc;
 	(void)argv;
-	for (int i = 0; i < api->xPhraseCount(context) && i < (int)q->phrase_count; i++) {
+	q->row = (struct covered){ 0 };
+	if (api->xPhraseCount(context) != (int)q->phrase_count)
+		return;
+	if (!q->counted) {
+		count_phrases(api, context, q);
+		weigh(s, q);
+	}
+	for (size_t i = 0; i < q->phrase_count; i++) {
 		Fts5PhraseIter at;
 		int column = -1, offset;
+		double often = 0;
 
-		if (!q->counted && q->phrases[i].passages < 0) {
-			q->phrases[i].passages = 0;
-			if (api->xQueryPhrase(context, i, &q->phrases[i].passages, count_row) != SQLITE_OK)
-				q->phrases[i].passages = 1;
-		}
-		if (api->xPhraseFirst(context, i, &at, &column, &offset) == SQLITE_OK && column >= 0)
-			mask |= BIT(i) | (column == 0 ? BIT(i + (int)PHRASES_MAX) : 0);
+		if (api->xPhraseFirst(context, (int)i, &at, &column, &offset) != SQLITE_OK || column < 0)
+			continue;
+		q->row.phrases |= 1u << i;
+		q->row.titles |= column == 0 ? 1u << i : 0;
+		for (; column >= 0; api->xPhraseNext(context, &at, &column, &offset))
+			often += column == 0 ? BM25_TITLE : 1;
+		if (q->phrases[i].term != NO_TERM)
+			q->row.bm25 += q->weight[q->phrases[i].term] * q->phrases[i].credit * often * (BM25_K1 + 1) / (often + BM25_K1);
 	}
-	q->counted = true;
-	sqlite3_result_int64(result, (sqlite3_int64)mask);
+}
+
+/* The weighted share of the question's words that are among these phrases. */
+static double
+coverage(struct question *q, uint32_t phrases)
+{
+	double have = 0, all = 0;
+
+	memset(q->best, 0, q->term_count * sizeof(q->best[0]));
+	for (size_t i = 0; i < q->phrase_count; i++) {
+		const struct phrase *p = &q->phrases[i];
+
+		if (p->term != NO_TERM && (phrases & 1u << i) && p->credit > q->best[p->term])
+			q->best[p->term] = p->credit;
+	}
+	for (size_t t = 0; t < q->term_count; t++) {
+		have += q->weight[t] * q->best[t];
+		all += q->weight[t];
+	}
+	all = all < WEIGHT_LITTLE ? WEIGHT_LITTLE : all > WEIGHT_ENOUGH ? WEIGHT_ENOUGH : all;
+	return have < all ? have / all : 1;
+}
+
+static double
+pairs_covered(const struct question *q, uint32_t phrases)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < q->phrase_count; i++)
+		n += q->phrases[i].term == NO_TERM && (phrases & 1u << i);
+	return q->pairs ? (double)n / (double)q->pairs : 0;
+}
+
+static struct candidate
+judge(struct question *q, sqlite3_int64 rowid)
+{
+	struct candidate c = { .rowid = rowid, .score = coverage(q, q->row.phrases) };
+
+	c.order = c.score + PAIR_SHARE * pairs_covered(q, q->row.phrases) +
+	    (q->row.titles ? TITLE_SHARE * coverage(q, q->row.titles) : 0) + BM25_SHARE * q->row.bm25 / (q->row.bm25 + 1);
+	return c;
+}
+
+static bool
+is_before(const struct candidate *x, const struct candidate *y)
+{
+	return x->order > y->order || (x->order == y->order && x->rowid < y->rowid);
+}
+
+/* Keeps the list in order; what does not fit falls out at its end. */
+static void
+insert(struct candidate *found, size_t *count, const struct candidate *c)
+{
+	size_t at = CANDIDATES - 1;
+
+	if (*count < CANDIDATES)
+		at = (*count)++;
+	else if (!is_before(c, &found[at]))
+		return;
+	for (; at > 0 && is_before(c, &found[at - 1]); at--)
+		found[at] = found[at - 1];
+	found[at] = *c;
 }
 
 static enum hl_err
@@ -448,72 +540,13 @@ collect_candidates(struct search *s, const char *expression, struct candidate *f
 
 	*count = 0;
 	sqlite3_bind_text(s->match, 1, expression, -1, SQLITE_STATIC);
-	while ((rc = sqlite3_step(s->match)) == SQLITE_ROW && *count < CANDIDATES) {
-		struct candidate *c = &found[(*count)++];
+	while ((rc = sqlite3_step(s->match)) == SQLITE_ROW) {
+		struct candidate c = judge(s->asked, sqlite3_column_int64(s->match, 0));
 
-		c->rowid = sqlite3_column_int64(s->match, 0);
-		c->bm25 = -sqlite3_column_double(s->match, 1);
-		c->phrases = (uint64_t)sqlite3_column_int64(s->match, 2);
+		insert(found, count, &c);
 	}
 	sqlite3_reset(s->match);
 	return index_err(rc);
-}
-
-/* The weighted share of the question's words that the passage has. */
-static double
-coverage(const struct question *q, uint64_t phrases)
-{
-	double best[WORDS_MAX] = { 0 }, have = 0, all = 0;
-
-	for (size_t i = 0; i < q->phrase_count; i++) {
-		const struct phrase *p = &q->phrases[i];
-
-		if (p->term != NO_TERM && (phrases & BIT(i)) && p->credit > best[p->term])
-			best[p->term] = p->credit;
-	}
-	for (size_t t = 0; t < q->term_count; t++) {
-		have += q->weight[t] * best[t];
-		all += q->weight[t];
-	}
-	all = all < WEIGHT_LITTLE ? WEIGHT_LITTLE : all > WEIGHT_ENOUGH ? WEIGHT_ENOUGH : all;
-	return have < all ? have / all : 1;
-}
-
-static double
-pairs_covered(const struct question *q, uint64_t phrases)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < q->phrase_count; i++)
-		n += q->phrases[i].term == NO_TERM && (phrases & BIT(i));
-	return q->pairs ? (double)n / (double)q->pairs : 0;
-}
-
-static int
-by_order(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-
-	if (x->order != y->order)
-		return x->order < y->order ? 1 : -1;
-	return x->rowid > y->rowid ? 1 : -1;
-}
-
-static void
-rank(const struct search *s, struct question *q, struct candidate *found, size_t count)
-{
-	double top = 0;
-
-	weigh(s, q);
-	for (size_t i = 0; i < count; i++)
-		if (found[i].bm25 > top)
-			top = found[i].bm25;
-	for (size_t i = 0; i < count; i++) {
-		found[i].score = coverage(q, found[i].phrases);
-		found[i].order = found[i].score + TITLE_SHARE * coverage(q, TITLE_BITS(found[i].phrases)) +
-		    PAIR_SHARE * pairs_covered(q, found[i].phrases) + (top > 0 ? BM25_SHARE * found[i].bm25 / top : 0);
-	}
-	qsort(found, count, sizeof(*found), by_order);
 }
 
 static char *
@@ -616,7 +649,6 @@ query_inside(struct search *s, const char *text, size_t len, size_t max, struct 
 		err = collect_candidates(s, expression.data, found, &n);
 	if (err)
 		goto out;
-	rank(s, s->asked, found, n);
 	for (; *count < max && *count < n && err == HL_OK; *count += err == HL_OK)
 		err = fetch(s, &found[*count], &ret_hits[*count]);
 out:
@@ -702,7 +734,7 @@ prepare_statements(struct search *s)
 		"BEGIN",
 		"COMMIT",
 		"SELECT generation, passages, signature FROM state",
-		"SELECT rowid, rank, covered(passages) FROM passages WHERE passages MATCH ?1 ORDER BY rank LIMIT 24",
+		"SELECT rowid, covered(passages) FROM passages WHERE passages MATCH ?1",
 		"SELECT (SELECT path FROM files WHERE id=?2), title, body FROM passages WHERE rowid=?1",
 		"SELECT doc FROM temp.vocab WHERE term=?1",
 	};
@@ -787,6 +819,7 @@ update(struct search *s)
 		err = index_update(writer, s->folder);
 	sqlite3_close(writer);
 	buf_free(&problem);
+	malloc_trim(0);		/* a megabyte or two that is not needed again until the next change */
 	uv_mutex_lock(&s->lock);
 	return err;
 }
