@@ -553,14 +553,13 @@ stream_new(struct http *h)
 }
 
 /*
- * Takes the stream out of libcurl's hands and off the lists, and keeps its easy handle for the next; not
- * after a failure, for libcurl 7.88 then keeps its buffer and refuses to have its size set again.
+ * Takes the stream out of libcurl's hands and off the lists, and keeps its easy handle for the next.  After a failure,
+ * and after HTTP/2, libcurl 7.88 keeps the handle's buffer and refuses to have its size set: such a handle goes.
  */
 static void
 stream_recycle(struct http_stream *s)
 {
 	struct http *h = s->http;
-	bool good = s->done && s->err == HL_OK;
 
 	stream_remove(s);
 	stream_unready(s);
@@ -570,7 +569,8 @@ stream_recycle(struct http_stream *s)
 	curl_slist_free_all(s->headers);
 	buf_free(&s->in);
 	buf_free(&s->lent);
-	if (!good || h->freed || h->pooled >= POOL_MAX) {
+	if (h->freed || h->pooled >= POOL_MAX ||
+	    curl_easy_setopt(s->easy, CURLOPT_BUFFERSIZE, RECEIVE_SIZE) != CURLE_OK) {
 		stream_destroy(s);
 		return;
 	}
