@@ -31,7 +31,11 @@ libhelpline_a_SOURCES = \
 	lib/engine/words.c lib/engine/words.h \
 	lib/engine/turn.c lib/engine/turn.h \
 	lib/loop/task.c lib/loop/task.h \
-	lib/records/conversation.c lib/records/conversation.h lib/records/scripts.h \
+	lib/records/conversation.c lib/records/conversation.h \
+	lib/records/entry.c lib/records/entry.h \
+	lib/records/keys.c lib/records/keys.h lib/records/scripts.h \
+	lib/records/lease.c lib/records/lease_scripts.h \
+	lib/records/spend.c \
 	lib/services/crypto.c lib/services/crypto.h \
 	lib/services/fcgi.c lib/services/fcgi.h \
 	lib/services/listen.c lib/services/listen.h \

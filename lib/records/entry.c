@@ -1,0 +1,141 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "records/entry.h"
+
+void
+entry_clear(struct entry *e)
+{
+	json_free(e->json);
+	e->json = NULL;
+	buf_free(&e->text);
+}
+
+void
+entries_free(struct entries *es)
+{
+	for (size_t i = 0; i < es->count; i++)
+		entry_clear(&es->list[i]);
+	free(es->list);
+	*es = (struct entries){ 0 };
+}
+
+enum hl_err
+entry_make(int64_t seq, const char *id, const struct buf *json, struct entry *ret)
+{
+	*ret = (struct entry){ .seq = seq, .text = BUF_INIT(ENTRY_MAX) };
+	memcpy(ret->id, id, ID_LEN);
+	return json_parse(json->data, json->len, &ret->json);
+}
+
+bool
+entry_is_user(const struct entry *e)
+{
+	return str_equal(json_get_string(e->json, "role"), "user");
+}
+
+const char *
+entry_content(const struct entry *e, size_t *len)
+{
+	const char *text = json_string(json_get(e->json, "content"), len);
+
+	if (text == NULL)
+		*len = 0;
+	return text ? text : "";
+}
+
+/* What an entry's seal is bound to: its list and its id. */
+static void
+entry_place(const struct keys *k, const char *id, char out[CONVERSATION_KEY_MAX + ID_LEN + 2])
+{
+	snprintf(out, CONVERSATION_KEY_MAX + ID_LEN + 2, "%s#%.*s", k->log, ID_LEN, id);
+}
+
+enum hl_err
+entry_seal(const struct store *s, const struct keys *k, const char *id, const struct buf *json, struct buf *out)
+{
+	char place[CONVERSATION_KEY_MAX + ID_LEN + 2];
+
+	entry_place(k, id, place);
+	buf_add(out, id, ID_LEN);
+	return crypto_seal(s->crypto, place, json->data, json->len, out);
+}
+
+enum hl_err
+entry_open(const struct store *s, const struct keys *k, const struct redis_reply *reply, int64_t seq, struct entry *e)
+{
+	char place[CONVERSATION_KEY_MAX + ID_LEN + 2];
+	size_t len;
+	const char *sealed = redis_str(reply, &len);
+	enum hl_err err;
+
+	*e = (struct entry){ .seq = seq, .text = BUF_INIT(ENTRY_MAX) };
+	if (sealed == NULL || len <= ID_LEN)
+		return HL_INTERNAL;
+	memcpy(e->id, sealed, ID_LEN);
+	entry_place(k, e->id, place);
+	err = crypto_unseal(s->crypto, place, sealed + ID_LEN, len - ID_LEN, &e->text);
+	if (err == HL_OK)
+		err = json_parse(e->text.data, e->text.len, &e->json);
+	if (err)
+		entry_clear(e);
+	return err == HL_BAD_JSON ? HL_INTERNAL : err;
+}
+
+enum hl_err
+entries_open(const struct store *s, const struct keys *k, const struct redis_reply *list, int64_t last_seq,
+    struct entries *ret)
+{
+	size_t n = redis_length(list);
+	enum hl_err err = HL_OK;
+
+	*ret = (struct entries){ 0 };
+	if (n == 0)
+		return HL_OK;
+	ret->list = calloc(n, sizeof(*ret->list));
+	if (ret->list == NULL)
+		return HL_NO_MEMORY;
+	while (err == HL_OK && ret->count < n) {
+		int64_t seq = last_seq - (int64_t)(n - 1 - ret->count);
+
+		err = entry_open(s, k, redis_at(list, ret->count), seq, &ret->list[ret->count]);
+		if (err == HL_OK)
+			ret->count++;
+	}
+	if (err)
+		entries_free(ret);
+	return err;
+}
+
+void
+entry_write(struct buf *out, const struct entry *e)
+{
+	static const char *const passed[] = { "confidence", "provider", "needsEscalation", "escalation", "sources" };
+	char at[CLOCK_ISO_LEN + 1];
+	int64_t ms = 0;
+
+	if (!json_integer(json_get(e->json, "ts"), &ms))
+		ms = 0;
+	clock_iso(ms, at);
+	buf_printf(out, "{\"id\":\"%s\",\"seq\":%lld,\"role\":", e->id, (long long)e->seq);
+	buf_json_str(out, json_get_string(e->json, "role"));
+	buf_puts(out, ",\"content\":");
+	json_write(out, json_get(e->json, "content"));
+	buf_printf(out, ",\"timestamp\":\"%s\"", at);
+	if (json_get(e->json, "clientMessageId")) {
+		buf_puts(out, ",\"clientMessageId\":");
+		json_write(out, json_get(e->json, "clientMessageId"));
+	}
+	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
+		const struct json *v = json_get(e->json, passed[i]);
+
+		if (v == NULL)
+			continue;
+		buf_printf(out, ",\"%s\":", passed[i]);
+		json_write(out, v);
+	}
+	buf_putc(out, '}');
+}

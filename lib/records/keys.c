@@ -1,0 +1,124 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "records/keys.h"
+
+void
+keys_of(const struct place *p, struct keys *k)
+{
+	snprintf(k->c, sizeof(k->c), "c:" SHARD ":%s", p->h);
+	snprintf(k->log, sizeof(k->log), "c:" SHARD ":%s:log", p->h);
+	snprintf(k->seen, sizeof(k->seen), "c:" SHARD ":%s:seen", p->h);
+}
+
+struct place
+conversation_place(const struct store *s, const char *id)
+{
+	struct place p;
+
+	crypto_name(s->crypto, "conversation", id, strlen(id), p.h);
+	return p;
+}
+
+void
+conversation_room(const struct place *p, char out[CONVERSATION_KEY_MAX])
+{
+	snprintf(out, CONVERSATION_KEY_MAX, "room:%s", p->h);
+}
+
+struct redis_arg
+number_arg(struct number *n, int64_t value)
+{
+	int len = snprintf(n->text, sizeof(n->text), "%lld", (long long)value);
+
+	return RAN(n->text, (size_t)len);
+}
+
+struct redis_arg
+buf_arg(const struct buf *b)
+{
+	return RAN(b->data ? b->data : "", b->len);
+}
+
+/* ---- what a script says ---- */
+
+bool
+said(const struct redis_reply *reply, const char *word)
+{
+	const char *s = redis_str(redis_at(reply, 0), NULL);
+
+	return s && strcmp(s, word) == 0;
+}
+
+enum hl_err
+refusal(const struct redis_reply *reply)
+{
+	if (said(reply, "gone"))
+		return HL_NOT_FOUND;
+	if (said(reply, "forbidden"))
+		return HL_FORBIDDEN;
+	if (said(reply, "conflict"))
+		return HL_UNPROCESSABLE;
+	if (said(reply, "limited"))
+		return HL_TOO_MANY;
+	if (said(reply, "fenced") || said(reply, "settled"))
+		return HL_CONFLICT;
+	return HL_OK;
+}
+
+/* ---- what several scripts take and give ---- */
+
+enum hl_err
+open_data(const struct store *s, const struct keys *k, const struct redis_reply *reply, struct json **ret)
+{
+	struct buf plain = BUF_INIT(ENTRY_MAX);
+	size_t len;
+	const char *sealed = redis_str(reply, &len);
+	enum hl_err err = HL_INTERNAL;
+
+	if (sealed)
+		err = crypto_unseal(s->crypto, k->c, sealed, len, &plain);
+	if (err == HL_OK)
+		err = json_parse(plain.data, plain.len, ret);
+	buf_free(&plain);
+	return err;
+}
+
+void
+user_name(const struct store *s, const char *user_id, char out[CRYPTO_NAME_LEN + 1])
+{
+	crypto_name(s->crypto, "user", user_id, strlen(user_id), out);
+}
+
+static void
+add_limit(const struct store *s, struct limit_args *a, const char *kind, const char *what, int64_t per_minute)
+{
+	char name[CRYPTO_NAME_LEN + 1];
+
+	if (!s->conf->rate_limits || what == NULL)
+		return;
+	crypto_name(s->crypto, kind, what, strlen(what), name);
+	snprintf(a->keys[a->count], CONVERSATION_KEY_MAX, "rl:" SHARD ":%s", name);
+	a->key[a->count] = RA(a->keys[a->count]);
+	a->interval[a->count] = number_arg(&a->intervals[a->count], (60000 + per_minute - 1) / per_minute);
+	a->count++;
+}
+
+void
+limit_args(const struct store *s, const struct limits *l, struct limit_args *a)
+{
+	a->count = 0;
+	add_limit(s, a, "limit-address", l->address, s->conf->rate_address);
+	add_limit(s, a, "limit-visitor", l->visitor, s->conf->rate_visitor);
+	add_limit(s, a, "limit-session", l->session, s->conf->rate_session);
+}
+
+enum hl_err
+read_log(struct store *s, const struct keys *k, int64_t from, int64_t to, const struct redis_reply **reply)
+{
+	struct number a, b;
+	struct redis_arg args[] = { RA("LRANGE"), RA(k->log), number_arg(&a, from), number_arg(&b, to) };
+
+	return redis_call(s->redis, args, 4, reply);
+}

@@ -1,0 +1,49 @@
+/*
+ * keys.h - what the files of this floor share: the names of keys, arguments and replies of scripts.  Not for others.
+ */
+#ifndef HL_KEYS_H
+#define HL_KEYS_H
+
+#include "records/conversation.h"
+
+#define SHARD		"{0}"		/* one shard until an installation has more */
+#define DUE_KEY		"due:" SHARD
+#define ACTIVE_KEY	"active:" SHARD
+#define OPEN_KEY	"open:" SHARD
+
+#define ENTRY_MAX	(512u * 1024)	/* bytes of what one seal opens to */
+
+struct keys {
+	char	 c[CONVERSATION_KEY_MAX], log[CONVERSATION_KEY_MAX], seen[CONVERSATION_KEY_MAX];
+};
+
+void	 keys_of(const struct place *, struct keys *);
+
+/* A number as an argument; the text lives in the caller's buffer. */
+struct number { char text[24]; };
+
+struct redis_arg number_arg(struct number *, int64_t);
+struct redis_arg buf_arg(const struct buf *);
+
+/* A script's first word, and what the words of refusal mean. */
+bool	 said(const struct redis_reply *, const char *word);
+enum hl_err refusal(const struct redis_reply *) HL_MUST_CHECK;
+
+/* The sealed part of a conversation's record. */
+enum hl_err open_data(const struct store *, const struct keys *, const struct redis_reply *, struct json **ret) HL_MUST_CHECK;
+void	 user_name(const struct store *, const char *user_id, char out[CRYPTO_NAME_LEN + 1]);
+
+/* Keys and intervals of the limits that apply. */
+struct limit_args {
+	char		 keys[3][CONVERSATION_KEY_MAX];
+	struct number	 intervals[3];
+	struct redis_arg key[3], interval[3];
+	size_t		 count;
+};
+
+void	 limit_args(const struct store *, const struct limits *, struct limit_args *);
+
+/* The log from an index to another, as LRANGE counts. */
+enum hl_err read_log(struct store *, const struct keys *, int64_t from, int64_t to, const struct redis_reply **reply) HL_MUST_CHECK;
+
+#endif

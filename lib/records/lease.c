@@ -1,0 +1,329 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "records/entry.h"
+#include "records/lease_scripts.h"
+
+/* ---- accept ---- */
+
+void
+lease_clear(struct lease *l)
+{
+	json_free(l->data);
+	l->data = NULL;
+	entries_free(&l->context);
+}
+
+static void
+take_escalation(struct lease *l, const struct redis_reply *reply)
+{
+	const char *id = redis_str(reply, NULL);
+
+	snprintf(l->escalation_id, sizeof(l->escalation_id), "%s", id ? id : "");
+}
+
+/* {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs} */
+static enum hl_err
+lease_take(const struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
+    struct lease *l)
+{
+	enum hl_err err;
+
+	*l = (struct lease){ .place = *p, .owner_ai = true };
+	l->covered = redis_int(redis_at(reply, 1));
+	l->fence = redis_int(redis_at(reply, 2));
+	l->epoch = redis_int(redis_at(reply, 3));
+	l->before = redis_int(redis_at(reply, 4));
+	take_escalation(l, redis_at(reply, 5));
+	l->probe = redis_int(redis_at(reply, 7)) == 1;
+	l->listeners = redis_int(redis_at(reply, 8));
+	l->attempt = l->fence - redis_int(redis_at(reply, 10));
+	err = open_data(s, k, redis_at(reply, 6), &l->data);
+	if (err == HL_OK)
+		err = entries_open(s, k, redis_at(reply, 9), l->covered, &l->context);
+	if (err)
+		lease_clear(l);
+	return err;
+}
+
+/* The stored message, and what other sockets of the session get: head, seq, tail. */
+static void
+write_message(const struct incoming *in, int64_t at_ms, const char *id, struct buf *entry, struct buf *head,
+    struct buf *tail)
+{
+	char at[CLOCK_ISO_LEN + 1];
+
+	clock_iso(at_ms, at);
+	buf_puts(entry, "{\"role\":\"user\",\"content\":");
+	buf_json(entry, in->text, in->text_len);
+	buf_printf(entry, ",\"ts\":%lld", (long long)at_ms);
+	buf_printf(head, "[\"message-accepted\",{\"id\":\"%s\",\"seq\":", id);
+	buf_puts(tail, ",\"role\":\"user\",\"message\":");
+	buf_json(tail, in->text, in->text_len);
+	buf_printf(tail, ",\"timestamp\":\"%s\"", at);
+	if (in->client_named) {
+		buf_puts(entry, ",\"clientMessageId\":");
+		buf_json_str(entry, in->client_id);
+		buf_puts(tail, ",\"clientMessageId\":");
+		buf_json_str(tail, in->client_id);
+	}
+	buf_putc(entry, '}');
+	buf_puts(tail, "}]");
+}
+
+static enum hl_err
+acceptance_take(struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
+    struct acceptance *a)
+{
+	size_t len;
+	const char *stored;
+
+	a->seq = redis_int(redis_at(reply, 1));
+	if (said(reply, "again")) {
+		a->how = ACCEPTED_AGAIN;
+		a->answered = redis_int(redis_at(reply, 2)) == 1;
+		a->owner_ai = str_equal(redis_str(redis_at(reply, 3), NULL), "ai");
+		stored = redis_str(redis_at(reply, 4), &len);
+		if (stored && len > ID_LEN)
+			memcpy(a->message_id, stored, ID_LEN);
+		return HL_OK;
+	}
+	a->owner_ai = !said(reply, "person");
+	if (!said(reply, "run")) {
+		a->how = ACCEPTED_QUEUED;
+		return HL_OK;
+	}
+	a->how = ACCEPTED_RUN;
+	return lease_take(s, k, p, reply, &a->lease);
+}
+
+/* The names under which a message is known as sent before. */
+static void
+seen_fields(const struct store *s, const struct incoming *in, char first[CRYPTO_NAME_LEN + 1],
+    char second[CRYPTO_NAME_LEN + 1], char body[CRYPTO_NAME_LEN + 1])
+{
+	crypto_name(s->crypto, in->client_named ? "client-message" : "request", in->client_id, strlen(in->client_id), first);
+	second[0] = '\0';
+	if (in->idempotency_key)
+		crypto_name(s->crypto, "idempotency", in->idempotency_key, strlen(in->idempotency_key), second);
+	crypto_name(s->crypto, "body", in->text, in->text_len, body);
+}
+
+enum hl_err
+conversation_accept(struct store *s, const struct incoming *in, struct acceptance *ret)
+{
+	struct buf entry = BUF_INIT(ENTRY_MAX), sealed = BUF_INIT(ENTRY_MAX), head = BUF_INIT(256), tail = BUF_INIT(ENTRY_MAX);
+	char uh[CRYPTO_NAME_LEN + 1], first[CRYPTO_NAME_LEN + 1], second[CRYPTO_NAME_LEN + 1], body[CRYPTO_NAME_LEN + 1];
+	char room[CONVERSATION_KEY_MAX];
+	const struct redis_reply *reply;
+	struct number lease, history, keep;
+	struct redis_arg key[8];
+	struct limit_args la;
+	struct place p;
+	struct keys k;
+	enum hl_err err;
+
+	*ret = (struct acceptance){ 0 };
+	if (!id_valid(in->id))
+		return HL_NOT_FOUND;
+	p = conversation_place(s, in->id);
+	keys_of(&p, &k);
+	conversation_room(&p, room);
+	user_name(s, in->user_id, uh);
+	seen_fields(s, in, first, second, body);
+	limit_args(s, &in->limits, &la);
+	id_new(ret->message_id);
+	ret->at_ms = clock_wall_ms();
+	write_message(in, ret->at_ms, ret->message_id, &entry, &head, &tail);
+	if ((err = buf_err(&entry)) || (err = buf_err(&tail)) || (err = entry_seal(s, &k, ret->message_id, &entry, &sealed)))
+		goto out;
+	struct redis_arg arg[13 + 3] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
+		RA(in->except ? in->except : "-"), buf_arg(&head), buf_arg(&tail), number_arg(&lease, LEASE_MS),
+		number_arg(&history, s->conf->history), number_arg(&keep, s->conf->escalation_keep_ms) };
+
+	key[0] = RA(k.c);
+	key[1] = RA(k.log);
+	key[2] = RA(k.seen);
+	key[3] = RA(ACTIVE_KEY);
+	key[4] = RA(DUE_KEY);
+	memcpy(key + 5, la.key, la.count * sizeof(key[0]));
+	memcpy(arg + 13, la.interval, la.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 13 + la.count, &reply);
+	if (err == HL_OK)
+		err = refusal(reply);
+	if (err == HL_TOO_MANY)
+		ret->retry_ms = redis_int(redis_at(reply, 1));
+	if (err == HL_OK)
+		err = acceptance_take(s, &k, &p, reply, ret);
+out:
+	buf_free(&entry);
+	buf_free(&sealed);
+	buf_free(&head);
+	buf_free(&tail);
+	return err;
+}
+
+/* ---- commit ---- */
+
+enum hl_err
+conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum committed *ret, int64_t *ret_seq)
+{
+	struct buf sealed = BUF_INIT(ENTRY_MAX), escalation = BUF_INIT(ENTRY_MAX);
+	char room[CONVERSATION_KEY_MAX], record[CONVERSATION_KEY_MAX];
+	struct number fence, epoch, covered, lease, keep;
+	const struct redis_reply *reply;
+	struct keys k;
+	enum hl_err err;
+
+	keys_of(&l->place, &k);
+	conversation_room(&l->place, room);
+	snprintf(record, sizeof(record), "e:" SHARD ":%s", o->escalation_id);
+	err = entry_seal(s, &k, o->id, &o->entry, &sealed);
+	if (err == HL_OK && o->reason)
+		err = crypto_seal(s->crypto, record, o->escalation.data, o->escalation.len, &escalation);
+	if (err)
+		goto out;
+	struct redis_arg key[] = { RA(k.c), RA(k.log), RA(k.seen), RA(ACTIVE_KEY), RA(DUE_KEY), RA(OPEN_KEY), RA(record) };
+	struct redis_arg arg[] = { RA(l->place.h), number_arg(&fence, l->fence), number_arg(&epoch, l->epoch),
+		number_arg(&covered, l->covered), buf_arg(&sealed), RA(room), buf_arg(&o->event_head),
+		buf_arg(&o->event_tail), number_arg(&lease, LEASE_MS), RA(o->id), RA(o->reason ? o->escalation_id : ""),
+		RA(o->reason ? o->reason : ""), buf_arg(&escalation), number_arg(&keep, s->conf->escalation_keep_ms) };
+
+	err = redis_script(s->redis, &commit_script, key, 7, arg, 14, &reply);
+	if (err)
+		goto out;
+	*ret_seq = redis_int(redis_at(reply, 1));
+	*ret = said(reply, "ok") ? COMMITTED : said(reply, "more") ? COMMITTED_MORE : COMMIT_FENCED;
+	if (*ret == COMMITTED_MORE) {
+		l->before = l->covered;
+		l->attempt = 1;
+	}
+out:
+	buf_free(&sealed);
+	buf_free(&escalation);
+	return err;
+}
+
+enum hl_err
+conversation_peek(struct store *s, struct lease *l, bool *ret_changed)
+{
+	const struct redis_reply *reply;
+	struct number fence, epoch, covered, lease, history;
+	struct entries fresh;
+	struct keys k;
+	enum hl_err err;
+
+	*ret_changed = false;
+	keys_of(&l->place, &k);
+	struct redis_arg key[] = { RA(k.c), RA(k.log), RA(DUE_KEY) };
+	struct redis_arg arg[] = { RA(l->place.h), number_arg(&fence, l->fence), number_arg(&epoch, l->epoch),
+		number_arg(&covered, l->covered), number_arg(&lease, LEASE_MS), number_arg(&history, s->conf->history) };
+
+	err = redis_script(s->redis, &peek_script, key, 3, arg, 6, &reply);
+	if (err == HL_OK)
+		err = refusal(reply);
+	if (err || said(reply, "same"))
+		return err;
+	err = entries_open(s, &k, redis_at(reply, 4), redis_int(redis_at(reply, 1)), &fresh);
+	if (err)
+		return err;
+	entries_free(&l->context);
+	l->context = fresh;
+	l->covered = redis_int(redis_at(reply, 1));
+	l->before = redis_int(redis_at(reply, 2));
+	take_escalation(l, redis_at(reply, 3));
+	*ret_changed = true;
+	return HL_OK;
+}
+
+/* ---- leases ---- */
+
+#define RENEW_AT_ONCE	32u
+
+enum hl_err
+conversation_renew(struct store *s, const struct place *places, size_t count)
+{
+	struct redis_arg key[] = { RA(DUE_KEY) }, arg[1 + RENEW_AT_ONCE];
+	const struct redis_reply *reply;
+	struct number lease;
+	enum hl_err err = HL_OK;
+
+	arg[0] = number_arg(&lease, LEASE_MS);
+	while (count > 0 && err == HL_OK) {
+		size_t n = count < RENEW_AT_ONCE ? count : RENEW_AT_ONCE;
+
+		for (size_t i = 0; i < n; i++)
+			arg[1 + i] = RA(places[i].h);
+		err = redis_script(s->redis, &renew_script, key, 1, arg, 1 + n, &reply);
+		places += n;
+		count -= n;
+	}
+	return err;
+}
+
+enum hl_err
+conversation_overdue(struct store *s, struct place *ret, size_t max, size_t *count)
+{
+	const struct redis_reply *reply;
+	struct redis_arg key[] = { RA(DUE_KEY) }, arg[1];
+	struct number most;
+	enum hl_err err;
+
+	*count = 0;
+	arg[0] = number_arg(&most, (int64_t)max);
+	err = redis_script(s->redis, &overdue_script, key, 1, arg, 1, &reply);
+	if (err)
+		return err;
+	for (size_t i = 0; i < redis_length(reply) && i < max; i++) {
+		const char *h = redis_str(redis_at(reply, i), NULL);
+
+		if (h)
+			snprintf(ret[(*count)++].h, sizeof(ret->h), "%s", h);
+	}
+	return HL_OK;
+}
+
+enum hl_err
+conversation_claim(struct store *s, const struct place *p, struct lease *ret)
+{
+	const struct redis_reply *reply;
+	struct number lease, history;
+	struct keys k;
+	enum hl_err err;
+
+	*ret = (struct lease){ 0 };
+	keys_of(p, &k);
+	struct redis_arg key[] = { RA(k.c), RA(k.log), RA(DUE_KEY) };
+	struct redis_arg arg[] = { RA(p->h), number_arg(&lease, LEASE_MS), number_arg(&history, s->conf->history) };
+
+	err = redis_script(s->redis, &claim_script, key, 3, arg, 3, &reply);
+	if (err == HL_OK)
+		err = refusal(reply);
+	return err ? err : lease_take(s, &k, p, reply, ret);
+}
+
+#define ANSWER_LOOK	64
+
+enum hl_err
+conversation_answer(struct store *s, const struct place *p, int64_t seq, struct entry *ret)
+{
+	const struct redis_reply *reply;
+	struct keys k;
+	enum hl_err err;
+
+	keys_of(p, &k);
+	err = read_log(s, &k, seq, seq + ANSWER_LOOK, &reply);
+	for (size_t i = 0; err == HL_OK && i < redis_length(reply); i++) {
+		int64_t covers;
+
+		err = entry_open(s, &k, redis_at(reply, i), seq + 1 + (int64_t)i, ret);
+		if (err == HL_OK && json_integer(json_get(ret->json, "for"), &covers) && covers >= seq)
+			return HL_OK;
+		if (err == HL_OK)
+			entry_clear(ret);
+	}
+	return err ? err : HL_NOT_FOUND;
+}

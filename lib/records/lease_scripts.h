@@ -1,0 +1,120 @@
+/*
+ * lease_scripts.h - the scripts by which a message is accepted, answered and recovered.  Included by lease.c alone.
+ */
+#ifndef HL_LEASE_SCRIPTS_H
+#define HL_LEASE_SCRIPTS_H
+
+#include "records/scripts.h"
+
+/*
+ * KEYS c log seen active due rl…
+ * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep intervals…
+ */
+static struct redis_script accept_script = { .text =
+	LUA_N LUA_NOW LUA_EXPIRE LUA_CONTEXT
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs') "
+	"local owner, dn, epoch = s[2] or 'ai', n(s[4]), n(s[5]) "
+	"if not s[1] then return {'gone'} end "
+	"if s[1] ~= ARGV[2] then return {'forbidden'} end "
+	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
+	"  local v = field ~= '' and redis.call('HGET', KEYS[3], field) "
+	"  if v then "
+	"    local seq, hash = string.match(v, '^(%d+) (.*)$') "
+	"    if hash ~= ARGV[4] then return {'conflict'} end "
+	"    seq = tonumber(seq) "
+	"    return {'again', seq, seq <= dn and 1 or 0, owner, redis.call('LINDEX', KEYS[2], seq - 1)} "
+	"  end "
+	"end "
+	LUA_LIMITS(6, 14)
+	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
+	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
+	"  if field ~= '' then redis.call('HSET', KEYS[3], field, seq .. ' ' .. ARGV[4]) end "
+	"end "
+	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now) "
+	"redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) "
+	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. epoch .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10]) "
+	"if owner ~= 'ai' then "
+	"  expire(s[3], s[6] and ARGV[13]) "
+	"  return {'person', seq} "
+	"end "
+	"for i = 1, 3 do redis.call('PERSIST', KEYS[i]) end "
+	"local lease = redis.call('ZSCORE', KEYS[5], ARGV[1]) "
+	"if lease and tonumber(lease) > now then return {'queued', seq} end "
+	"redis.call('ZADD', KEYS[5], now + ARGV[11], ARGV[1]) "
+	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. epoch .. ' -\\n[\"typing\",true]') end "
+	"return {'run', seq, redis.call('HINCRBY', KEYS[1], 'fn', 1), epoch, dn, s[6] or '', s[7], s[8], "
+	"  heard, context(seq, dn, tonumber(ARGV[12])), n(s[9])} "
+};
+
+/*
+ * KEYS c log seen active due open e
+ * ARGV H fence epoch covered entry room head tail lease id escalation reason sealed keep
+ */
+static struct redis_script commit_script = { .text =
+	LUA_N LUA_NOW LUA_EXPIRE
+	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las') "
+	"if not s[1] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
+	"local more = n(s[4]) > tonumber(ARGV[4]) "
+	"if s[7] == ARGV[10] then return {more and 'more' or 'ok', tonumber(s[8])} end "
+	"if s[1] ~= ARGV[2] then return {'fenced'} end "
+	"if (s[2] or 'ai') ~= 'ai' or n(s[3]) ~= tonumber(ARGV[3]) then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
+	"local seq = redis.call('RPUSH', KEYS[2], ARGV[5]) "
+	"redis.call('HSET', KEYS[1], 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq, "
+	"  'fs', more and s[1] - 1 or s[1]) "
+	"local open = s[6] "
+	"if ARGV[11] ~= '' and not open then "
+	"  open = ARGV[11] "
+	"  redis.call('HSET', KEYS[1], 'esc', open) "
+	"  redis.call('HSET', KEYS[7], 'c', ARGV[1], 'at', now, 'reason', ARGV[12], 'st', 'open', 'd', ARGV[13]) "
+	"  redis.call('PEXPIRE', KEYS[7], ARGV[14]) "
+	"  redis.call('ZADD', KEYS[6], now, open) "
+	"end "
+	"redis.call('PUBLISH', ARGV[6], seq .. ' ' .. ARGV[3] .. ' -\\n' .. ARGV[7] .. seq .. ARGV[8]) "
+	"redis.call('ZADD', KEYS[4], now + s[5], ARGV[1]) "
+	"if more then "
+	"  redis.call('ZADD', KEYS[5], now + ARGV[9], ARGV[1]) "
+	"  return {'more', seq} "
+	"end "
+	"redis.call('ZREM', KEYS[5], ARGV[1]) "
+	"expire(s[5], open and ARGV[14]) "
+	"return {'ok', seq} "
+};
+
+/* KEYS c log due  ARGV H fence epoch covered lease history */
+static struct redis_script peek_script = { .text =
+	LUA_N LUA_NOW LUA_CONTEXT
+	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'dn', 'esc') "
+	"if s[1] ~= ARGV[2] or (s[2] or 'ai') ~= 'ai' or n(s[3]) ~= tonumber(ARGV[3]) then return {'fenced'} end "
+	"redis.call('ZADD', KEYS[3], 'XX', now + ARGV[5], ARGV[1]) "
+	"local us, dn = n(s[4]), n(s[5]) "
+	"if us <= tonumber(ARGV[4]) then return {'same'} end "
+	"return {'more', us, dn, s[6] or '', context(us, dn, tonumber(ARGV[6]))} "
+};
+
+/* KEYS due  ARGV lease H… */
+static struct redis_script renew_script = { .text =
+	LUA_NOW
+	"for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'XX', now + ARGV[1], ARGV[i]) end "
+	"return {'ok'} "
+};
+
+/* KEYS due  ARGV most */
+static struct redis_script overdue_script = { .text =
+	LUA_NOW
+	"return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1]) "
+};
+
+/* KEYS c log due  ARGV H lease history */
+static struct redis_script claim_script = { .text =
+	LUA_N LUA_NOW LUA_CONTEXT
+	"local lease = redis.call('ZSCORE', KEYS[3], ARGV[1]) "
+	"if not lease or tonumber(lease) > now then return {'settled'} end "
+	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr', 'fs') "
+	"local us, dn = n(s[2]), n(s[3]) "
+	"if not s[6] or (s[1] or 'ai') ~= 'ai' or us <= dn then redis.call('ZREM', KEYS[3], ARGV[1]) return {'settled'} end "
+	"redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[1]) "
+	"return {'run', us, redis.call('HINCRBY', KEYS[1], 'fn', 1), n(s[4]), dn, s[5] or '', s[6], s[7], 1, "
+	"  context(us, dn, tonumber(ARGV[3])), n(s[8])} "
+};
+
+#endif
