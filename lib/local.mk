@@ -40,7 +40,8 @@ libhelpline_a_SOURCES = \
 	lib/services/fcgi.c lib/services/fcgi.h \
 	lib/services/listen.c lib/services/listen.h \
 	lib/services/http.c lib/services/http.h \
-	lib/services/redis.c lib/services/redis.h \
+	lib/services/redis.c lib/services/redis.h lib/services/redis_link.h \
+	lib/services/redis_sub.c \
 	lib/services/search.c lib/services/search.h \
 	lib/services/search_cut.c lib/services/search_cut.h \
 	lib/services/search_folder.c lib/services/search_folder.h \

@@ -8,73 +8,16 @@
 #include <sys/socket.h>
 
 #include <curl/curl.h>
-#include <hiredis/async.h>
-#include <hiredis/hiredis.h>
 #include <hiredis/adapters/libuv.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "loop/task.h"
-#include "services/redis.h"
+#include "services/redis_link.h"
 
 #define RETRY_MIN_MS	20
 #define RETRY_MAX_MS	2000
 #define WATCH_MS	1000
-#define BUCKETS		1024u		/* of the table of channels, to start with */
-
-struct address {
-	char	*host;		/* NULL: socket */
-	int	 port;
-	char	*socket;
-	char	*user, *password;
-	int	 db;
-};
-
-enum link_kind { LINK_COMMANDS, LINK_SUBSCRIPTIONS };
-
-/* One connection that comes back by itself. */
-struct link {
-	struct redis	*redis;
-	enum link_kind	 kind;
-	redisAsyncContext *ac;		/* NULL while there is none */
-	bool		 up;
-	bool		 closing;
-	uv_timer_t	 retry;
-	int64_t		 delay_ms;
-	size_t		 pending;	/* commands without a reply */
-	int64_t		 oldest_mono_ms;	/* since when nothing came back though something should */
-};
-
-struct channel {
-	struct channel	*next;		/* in its bucket */
-	struct redis_sub *subs;
-	struct redis	*redis;
-	bool		 confirmed;
-	bool		 asked;		/* SUBSCRIBE sent and not taken back */
-	bool		 leaving;	/* UNSUBSCRIBE sent, its reply not seen */
-	bool		 calling;	/* its subscribers are being called */
-	uint32_t	 hash;
-	char		 name[];
-};
-
-struct redis_sub {
-	struct redis_sub *next;
-	struct channel	*channel;
-	const struct redis_sub_calls *calls;
-	void		*arg;
-	bool		 dead;
-};
-
-struct redis {
-	uv_loop_t	*loop;
-	struct address	 address;
-	struct link	 commands, subscriptions;
-	uv_timer_t	 watchdog;
-	char		 problem[160];
-	struct channel	**table;
-	size_t		 buckets, channels;
-	int		 open_handles;	/* while closing */
-};
 
 /* ---- where the server is ---- */
 
@@ -150,9 +93,6 @@ address_from_conf(struct address *a, const struct conf *conf)
 
 /* ---- connections ---- */
 
-static void link_connect(struct link *);
-static void resubscribe_all(struct redis *);
-static void link_failed(struct link *, const char *why);
 
 static void
 note_problem(struct redis *r, const char *why)
@@ -191,7 +131,7 @@ on_connect(const redisAsyncContext *ac, int status)
 	l->up = true;
 	l->delay_ms = RETRY_MIN_MS;
 	if (l->kind == LINK_SUBSCRIPTIONS)
-		resubscribe_all(l->redis);
+		subs_resume(l->redis);
 }
 
 static void
@@ -234,7 +174,7 @@ greet(struct link *l)
 		redisAsyncCommand(l->ac, on_greeting, NULL, "SELECT %d", a->db);
 }
 
-static void
+void
 link_connect(struct link *l)
 {
 	const struct address *a = &l->redis->address;
@@ -307,11 +247,9 @@ redis_open(uv_loop_t *loop, const struct conf *conf, struct redis **ret)
 	if (r == NULL)
 		return HL_NO_MEMORY;
 	r->loop = loop;
-	r->buckets = BUCKETS;
-	r->table = calloc(BUCKETS, sizeof(struct channel *));
-	if (r->table == NULL)
-		goto fail;
-	err = address_from_conf(&r->address, conf);
+	err = subs_open(r);
+	if (err == HL_OK)
+		err = address_from_conf(&r->address, conf);
 	if (err)
 		goto fail;
 	note_problem(r, "not connected yet");
@@ -326,7 +264,7 @@ redis_open(uv_loop_t *loop, const struct conf *conf, struct redis **ret)
 	return HL_OK;
 fail:
 	address_free(&r->address);
-	free(r->table);
+	subs_free(r);
 	free(r);
 	return err;
 }
@@ -546,213 +484,6 @@ redis_at(const struct redis_reply *reply, size_t i)
 	return i < redis_length(reply) ? (const struct redis_reply *)inner(reply)->element[i] : NULL;
 }
 
-/* ---- subscriptions ---- */
-
-/* FNV-1a; the names are keyed hashes already, nobody can choose them to collide. */
-static uint32_t
-hash_name(const char *s)
-{
-	uint32_t h = 2166136261u;
-
-	for (; *s; s++)
-		h = (h ^ (unsigned char)*s) * 16777619u;
-	return h;
-}
-
-static struct channel **
-channel_slot(struct redis *r, const char *name, uint32_t hash)
-{
-	struct channel **slot = &r->table[hash & (r->buckets - 1)];
-
-	while (*slot && ((*slot)->hash != hash || strcmp((*slot)->name, name) != 0))
-		slot = &(*slot)->next;
-	return slot;
-}
-
-static void
-grow_table(struct redis *r)
-{
-	size_t wanted = r->buckets * 4;
-	struct channel **table = calloc(wanted, sizeof(*table)), *c, *next;
-
-	if (table == NULL)
-		return;			/* it stays slower, not wrong */
-	for (size_t i = 0; i < r->buckets; i++)
-		for (c = r->table[i]; c; c = next) {
-			next = c->next;
-			c->next = table[c->hash & (wanted - 1)];
-			table[c->hash & (wanted - 1)] = c;
-		}
-	free(r->table);
-	r->table = table;
-	r->buckets = wanted;
-}
-
-static struct channel *
-channel_get(struct redis *r, const char *name)
-{
-	uint32_t hash = hash_name(name);
-	struct channel **slot = channel_slot(r, name, hash), *c = *slot;
-
-	if (c)
-		return c;
-	c = calloc(1, sizeof(*c) + strlen(name) + 1);
-	if (c == NULL)
-		return NULL;
-	strcpy(c->name, name);
-	c->hash = hash;
-	c->redis = r;
-	*slot = c;
-	if (++r->channels > r->buckets)
-		grow_table(r);
-	return c;
-}
-
-static void channel_settle(struct channel *);
-
-/* Calls every subscriber; one of them may end its own or another's subscription meanwhile. */
-static void
-channel_call(struct channel *c, const char *payload, size_t len)
-{
-	c->calling = true;
-	for (struct redis_sub *s = c->subs; s; s = s->next) {
-		if (s->dead)
-			continue;
-		if (payload)
-			s->calls->message(s->arg, payload, len);
-		else if (s->calls->ready)
-			s->calls->ready(s->arg);
-	}
-	c->calling = false;
-	channel_settle(c);
-}
-
-static void
-on_published(redisAsyncContext *ac, void *reply, void *arg)
-{
-	const redisReply *r = reply;
-	struct channel *c = arg;
-
-	(void)ac;
-	if (r == NULL) {			/* the connection is gone; resubscribe_all() asks again */
-		c->confirmed = c->asked = c->leaving = false;
-		channel_settle(c);
-		return;
-	}
-	if (r->type != REDIS_REPLY_ARRAY || r->elements < 3)
-		return;
-	if (r->element[2]->type == REDIS_REPLY_STRING) {
-		channel_call(c, r->element[2]->str, (size_t)r->element[2]->len);
-	} else if (r->element[0]->str[0] == 's') {
-		c->confirmed = true;
-		channel_call(c, NULL, 0);
-	} else {				/* "unsubscribe" */
-		c->confirmed = c->asked = c->leaving = false;
-		channel_settle(c);
-	}
-}
-
-static void
-channel_ask(struct channel *c)
-{
-	struct link *l = &c->redis->subscriptions;
-
-	if (!l->up || c->asked)
-		return;
-	if (redisAsyncCommand(l->ac, on_published, c, "SUBSCRIBE %b", c->name, strlen(c->name)) == REDIS_OK)
-		c->asked = true;
-}
-
-/*
- * Brings the server's view in line with who listens.  hiredis 0.14 forgets a subscription that is asked for again before
- * its UNSUBSCRIBE has been answered, so that is waited for.
- */
-static void
-channel_settle(struct channel *c)
-{
-	struct redis_sub **at = &c->subs, *s;
-	struct redis *r = c->redis;
-
-	if (c->calling || c->leaving)
-		return;
-	while ((s = *at) != NULL) {
-		if (s->dead) {
-			*at = s->next;
-			free(s);
-		} else
-			at = &s->next;
-	}
-	if (c->subs) {
-		channel_ask(c);
-		return;
-	}
-	if (c->asked && r->subscriptions.up) {
-		c->leaving = true;
-		c->confirmed = false;
-		if (redisAsyncCommand(r->subscriptions.ac, NULL, NULL, "UNSUBSCRIBE %b", c->name, strlen(c->name)) == REDIS_OK)
-			return;
-	}
-	*channel_slot(r, c->name, c->hash) = c->next;
-	r->channels--;
-	free(c);
-}
-
-/* A connection that is subscribed to nothing would change its mode in hiredis; this channel keeps it in one. */
-static void
-on_nothing(redisAsyncContext *ac, void *reply, void *arg)
-{
-	(void)ac;
-	(void)reply;
-	(void)arg;
-}
-
-static void
-resubscribe_all(struct redis *r)
-{
-	redisAsyncCommand(r->subscriptions.ac, on_nothing, NULL, "SUBSCRIBE helpline:none");
-	for (size_t i = 0; i < r->buckets; i++)
-		for (struct channel *c = r->table[i]; c; c = c->next)
-			channel_ask(c);
-}
-
-enum hl_err
-redis_subscribe(struct redis *r, const char *name, const struct redis_sub_calls *calls, void *arg, struct redis_sub **ret)
-{
-	struct redis_sub *s = calloc(1, sizeof(*s));
-	struct channel *c = s ? channel_get(r, name) : NULL;
-
-	*ret = NULL;
-	if (c == NULL) {
-		free(s);
-		return HL_NO_MEMORY;
-	}
-	s->channel = c;
-	s->calls = calls;
-	s->arg = arg;
-	s->next = c->subs;
-	c->subs = s;
-	*ret = s;
-	if (r->subscriptions.ac == NULL && !uv_is_active((uv_handle_t *)&r->subscriptions.retry))
-		link_connect(&r->subscriptions);	/* only programs that listen have the second connection */
-	channel_settle(c);
-	return HL_OK;
-}
-
-bool
-redis_sub_ready(const struct redis_sub *s)
-{
-	return s->channel->confirmed;
-}
-
-void
-redis_unsubscribe(struct redis_sub *s)
-{
-	if (s == NULL)
-		return;
-	s->dead = true;
-	channel_settle(s->channel);
-}
-
 /* ---- the end ---- */
 
 static void on_handle_closed(uv_handle_t *);
@@ -776,20 +507,10 @@ static void
 on_handle_closed(uv_handle_t *handle)
 {
 	struct redis *r = handle->data;
-	struct channel *c, *next;
 
 	if (--r->open_handles > 0)
 		return;
-	for (size_t i = 0; i < r->buckets; i++)
-		for (c = r->table[i]; c; c = next) {
-			next = c->next;
-			for (struct redis_sub *s = c->subs, *after; s; s = after) {
-				after = s->next;
-				free(s);
-			}
-			free(c);
-		}
-	free(r->table);
+	subs_free(r);
 	address_free(&r->address);
 	free(r);
 }
