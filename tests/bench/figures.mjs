@@ -1,0 +1,223 @@
+// Each figure that is promised, how it is measured, and its bar.
+//
+// A group measures on a Helpline of its own and reports rows: { name, value, unit, bar, least | most, reference, ratio, ok,
+// detail }. `least` and `most` are what value is held to; `ok` says it where the bar is another one.
+
+import {
+	Stack, Reference, Load, wrk, cpu, pss, rss, pause, median, difference, sum,
+} from "./stack.mjs";
+
+const OURS = ["chat", "events", "health", "pushd"];
+const ROUNDS = 3;
+const STARTS = 5;
+
+const ms = (seconds) => seconds * 1000;
+const us = (seconds) => seconds * 1e6;
+const round = (numbers, digits = 1) => Object.fromEntries(Object.entries(numbers).map(([k, v]) => [k, Number(v.toFixed(digits))]));
+const atRate = (n) => `${Math.round(n).toLocaleString("en")}/s`;
+
+async function withStack(bench, use) {
+	const stack = await Stack.start(bench.upstream);
+	try {
+		return await use(stack);
+	} finally {
+		stack.stop();
+	}
+}
+
+// Runs wrk and gives its numbers with the processor time of each call.
+async function wrkWithCost(url, options, measure) {
+	const before = measure();
+	const result = await wrk(url, options);
+	return { ...result, cost: round(Object.fromEntries(Object.entries(difference(measure(), before))
+		.map(([name, spent]) => [name, us(spent) / result.requests])), 2) };
+}
+
+// ---- REST --------------------------------------------------------------------------------------------------------------
+
+const NEW_SESSION = `
+wrk.method = "POST"
+wrk.body = '{"userId":"bench"}'
+wrk.headers["Content-Type"] = "application/json"
+`;
+
+// The three take turns, so that what else the machine does falls on all of them.
+async function rest(bench) {
+	await bench.upstream.set();
+	const ref = await Reference.start();
+	const rounds = await withStack(bench, async (stack) => {
+		const list = [];
+		for (let i = 0; i < ROUNDS; i++) {
+			list.push({
+				plain: await wrkWithCost(`${ref.url}/`, {}, () => ({ nginx: cpu(ref.pid) })),
+				health: await wrkWithCost(`${stack.url}/health`, {}, () => stack.each(cpu)),
+				session: await wrkWithCost(`${stack.url}/api/v1/chat/session`, { script: NEW_SESSION }, () => stack.each(cpu)),
+			});
+		}
+		return list;
+	});
+	ref.stop();
+	const of = (take) => median(rounds.map(take));
+	const last = rounds.at(-1);
+	const plain = of((r) => r.plain.rate);
+	const plainCost = of((r) => r.plain.cost.nginx);
+	const failures = (name) => rounds.reduce((n, r) => n + r[name].failed, 0);
+	const share = (name) => of((r) => r[name].rate / r.plain.rate);
+	return [
+		{
+			name: "GET /health at 64 connections", value: of((r) => r.health.rate), unit: "/s", reference: `return 200: ${atRate(plain)}`,
+			ratio: share("health"), bar: "ratio ≥ 0.40", ok: share("health") >= 0.4 && failures("health") === 0,
+			detail: { p99: last.health.p99, failed: failures("health") },
+		}, {
+			name: "its processor time, all programs", value: of((r) => sum(r.health.cost)), unit: "µs",
+			reference: `return 200: ${plainCost.toFixed(1)} µs`, ratio: of((r) => sum(r.health.cost) / r.plain.cost.nginx),
+			bar: "ratio ≤ 3", ok: of((r) => sum(r.health.cost) / r.plain.cost.nginx) <= 3, detail: last.health.cost,
+		}, {
+			name: "POST session at 64 connections", value: of((r) => r.session.rate), unit: "/s",
+			reference: `return 200: ${atRate(plain)}`, ratio: share("session"), bar: "≥ 20,000/s or ratio ≥ 0.15",
+			ok: failures("session") === 0 && (of((r) => r.session.rate) >= 20_000 || share("session") >= 0.15),
+			detail: { p99: last.session.p99, failed: failures("session"), "µs each": last.session.cost },
+		},
+	];
+}
+
+// ---- messages that wait ---------------------------------------------------------------------------------------------------
+
+const WAITING = { users: 4000, delay: 2000, seconds: 6 };
+
+// Everybody begins within one delay and asks again when answered: a steady arrival of users / delay a second.
+async function waiting(bench) {
+	await bench.upstream.set({ delay: WAITING.delay });
+	return withStack(bench, async (stack) => {
+		const load = new Load("rest", stack, { users: WAITING.users, ramp: WAITING.delay - 50, seconds: WAITING.seconds });
+		await load.event("ready");
+		const before = stack.each(rss);
+		load.go();
+		await load.event("full");
+		let most = stack.each(rss);
+		const sampler = setInterval(() => {
+			const now = stack.each(rss);
+			most = now.chat > most.chat ? now : most;
+		}, 250);
+		const result = await load.event("result").finally(() => clearInterval(sampler));
+		const kb = round(Object.fromEntries(Object.entries(difference(most, before)).map(([k, v]) => [k, v / WAITING.users])), 2);
+		const arrival = atRate(WAITING.users / WAITING.delay * 1000);
+		return [
+			{
+				name: `${WAITING.users} messages waiting at once: failures`, value: result.errors, unit: "", most: 0,
+				reference: `of ${result.asked}, upstream takes ${WAITING.delay} ms`, ok: result.errors === 0 && result.mostWaiting >= WAITING.users,
+				detail: { mostWaiting: result.mostWaiting, problem: result.problem },
+			},
+			{ name: "memory of chat for each", value: kb.chat, unit: "KB", most: 40, detail: kb },
+			{ name: "added to the upstream's time, p50", value: result.added.p50, unit: "ms", reference: `arrival ${arrival}` },
+			{ name: "added to the upstream's time, p99", value: result.added.p99, unit: "ms", most: 20, reference: `arrival ${arrival}`,
+				detail: { max: result.added.max } },
+		];
+	});
+}
+
+// ---- rest, in the other sense ----------------------------------------------------------------------------------------------
+
+async function idle(bench) {
+	await bench.upstream.set();
+	const seconds = [];
+	let memory;
+	for (let i = 0; i < STARTS; i++) {
+		memory = await withStack(bench, async (stack) => {
+			seconds.push(stack.seconds);
+			if (i < STARTS - 1)
+				return undefined;
+			await pause(1500);
+			return stack.each(pss);
+		});
+	}
+	return [
+		{ name: "cold start to ready", value: median(seconds), unit: "s", most: 1, reference: `median of ${STARTS}, fresh state`,
+			detail: { all: seconds.map((s) => Number(s.toFixed(3))) } },
+		{ name: "idle stack, proportional memory", value: sum(memory) / 1024, unit: "MB", most: 48,
+			detail: round(Object.fromEntries(Object.entries(memory).map(([k, v]) => [k, v / 1024]))) },
+	];
+}
+
+// ---- sockets ---------------------------------------------------------------------------------------------------------------
+
+const SOCKETS = 5000;
+
+async function sockets(bench) {
+	await bench.upstream.set();
+	return withStack(bench, async (stack) => {
+		const before = stack.each(pss);
+		const begin = Date.now();
+		const load = new Load("socket", stack, { users: SOCKETS });
+		await load.event("ready");
+		const seconds = (Date.now() - begin) / 1000;
+		await pause(2000);
+		const each = round(Object.fromEntries(Object.entries(difference(stack.each(pss), before)).map(([k, v]) => [k, v / SOCKETS])), 2);
+		load.go();
+		const result = await load.event("result");
+		return [{
+			name: `pushd's memory per idle joined socket`, value: each.pushd, unit: "KB", most: 4, reference: `at ${SOCKETS} sockets`,
+			ok: each.pushd <= 4 && result.errors === 0, detail: { ...each, "joined in s": seconds, problem: result.problem },
+		}];
+	});
+}
+
+// ---- streams ---------------------------------------------------------------------------------------------------------------
+
+const STREAMS = { users: 500, tokens: 100, interval: 50 };
+
+async function streams(bench) {
+	await bench.upstream.set({ delay: 200, tokens: STREAMS.tokens, interval: STREAMS.interval });
+	return withStack(bench, async (stack) => {
+		const load = new Load("rest", stack, { users: STREAMS.users, ramp: 1000, seconds: 2, stream: true });
+		await load.event("ready");
+		const before = stack.each(cpu);
+		load.go();
+		await load.event("full");
+		const result = await load.event("result");
+		const cost = round(Object.fromEntries(Object.entries(difference(stack.each(cpu), before))
+			.map(([k, v]) => [k, us(v) / result.tokens.count])), 1);
+		const lost = result.asked * STREAMS.tokens - result.tokens.count;
+		const reference = `${STREAMS.users} streams, ${atRate(STREAMS.users * 1000 / STREAMS.interval)} tokens`;
+		return [
+			{ name: "added to a token, p50", value: result.tokens.p50, unit: "ms", reference },
+			{ name: "added to a token, p99", value: result.tokens.p99, unit: "ms", most: 5, reference,
+				ok: result.tokens.p99 <= 5 && result.errors === 0 && lost === 0,
+				detail: { max: result.tokens.max, lost, errors: result.errors, problem: result.problem, "µs each": cost } },
+		];
+	});
+}
+
+// ---- what a message costs ---------------------------------------------------------------------------------------------------
+
+const COST = { users: 32, seconds: 4, tokens: 20 };
+
+async function costOf(way, stack) {
+	const load = new Load(way, stack, { users: COST.users, seconds: COST.seconds });
+	await load.event("ready");
+	const before = stack.each(cpu);
+	load.go();
+	await load.event("full");
+	const result = await load.event("result");
+	const each = round(Object.fromEntries(Object.entries(difference(stack.each(cpu), before))
+		.map(([k, v]) => [k, ms(v) / result.answered])), 4);
+	const reference = `${atRate(result.answered / result.seconds)}, ${COST.users} at once, ${COST.tokens} tokens`;
+	const ok = (value, most) => value <= most && result.errors === 0;
+	const ours = sum(each, OURS);
+	const all = sum(each);
+	const detail = { ...each, errors: result.errors, problem: result.problem, added: result.added };
+	return [
+		{ name: `a message over ${way}, our programs`, value: ours, unit: "ms", most: 0.25, ok: ok(ours, 0.25), reference, detail },
+		{ name: `a message over ${way}, all programs`, value: all, unit: "ms", most: 0.45, ok: ok(all, 0.45), reference },
+	];
+}
+
+async function cost(bench) {
+	await bench.upstream.set({ tokens: COST.tokens });
+	const rows = [];
+	for (const way of ["rest", "socket"])
+		rows.push(...await withStack(bench, (stack) => costOf(way, stack)));
+	return rows;
+}
+
+export const groups = { rest, waiting, idle, sockets, streams, cost };

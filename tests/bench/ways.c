@@ -1,0 +1,169 @@
+/*
+ * The two ways to talk to Helpline, as far as measuring needs them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "load.h"
+
+#define REQUEST_MAX	2048
+
+static bool
+starts_with(const char *text, size_t len, const char *prefix)
+{
+	return len >= strlen(prefix) && memcmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* ---- REST ---- */
+
+static void
+post(struct user *u, const char *path, const char *body)
+{
+	char text[REQUEST_MAX];
+	int n = snprintf(text, sizeof(text), "POST /api/v1/chat/%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: %s\r\n"
+	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", path, load_port(u->load),
+	    load_streams(u->load) ? "text/event-stream" : "application/json", strlen(body), body);
+
+	answer_reset(&u->answer);
+	wire_send(&u->wire, text, (size_t)n);
+}
+
+static void
+rest_prepare(struct user *u)
+{
+	char body[128];
+
+	snprintf(body, sizeof(body), "{\"userId\":\"bench-%u\"}", u->number);
+	post(u, "session", body);
+}
+
+static void
+rest_ask(struct user *u)
+{
+	char body[REQUEST_MAX / 2];
+
+	snprintf(body, sizeof(body), "{\"sessionId\":\"%s\",\"userId\":\"bench-%u\",\"message\":\"%s\"}", u->session, u->number,
+	    user_question(u));
+	post(u, "message", body);
+}
+
+/* Takes whole events off; the answer, which is the last one, stays. */
+static void
+rest_events(struct user *u)
+{
+	struct buf *body = &u->answer.body;
+	const char *end;
+	size_t len;
+
+	while (body->len > 0 && (end = strstr(body->data, "\n\n")) != NULL) {
+		len = (size_t)(end - body->data) + 2;
+		if (memmem(body->data, len, "event: delta", 12))
+			user_delta(u, body->data, len);
+		else if (memmem(body->data, len, "event: message", 14))
+			return;
+		buf_consume(body, len);
+	}
+}
+
+static void
+rest_bytes(struct user *u, const char *bytes, size_t len)
+{
+	struct answer *a = &u->answer;
+
+	answer_feed(a, bytes, len);
+	if (a->chunked && a->status == 200 && load_streams(u->load) && u->ready)
+		rest_events(u);
+	if (!a->complete)
+		return;
+	if (a->status != 200)
+		user_failed(u, a->body.data, a->body.len);
+	else if (u->ready)
+		user_answered(u, a->body.data, a->body.len);
+	else
+		user_ready(u, a->body.data, a->body.len);
+}
+
+const struct way way_rest = { "rest", rest_prepare, rest_ask, rest_bytes };
+
+/* ---- Socket.IO over a WebSocket ---- */
+
+static void
+say(struct user *u, const char *text)
+{
+	struct buf out = BUF_INIT(REQUEST_MAX);
+
+	frame_add(&out, text, strlen(text));
+	wire_send(&u->wire, out.data, out.len);
+	buf_free(&out);
+}
+
+static void
+socket_prepare(struct user *u)
+{
+	char text[512];
+	int n = snprintf(text, sizeof(text), "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+	    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", load_port(u->load));
+
+	wire_send(&u->wire, text, (size_t)n);
+}
+
+static void
+socket_ask(struct user *u)
+{
+	char text[REQUEST_MAX / 2];
+
+	snprintf(text, sizeof(text), "42[\"send-message\",{\"sessionId\":\"%s\",\"userId\":\"bench-%u\",\"message\":\"%s\"}]",
+	    u->session, u->number, user_question(u));
+	say(u, text);
+}
+
+static void
+socket_packet(struct user *u, const char *text, size_t len)
+{
+	char join[128];
+
+	if (starts_with(text, len, "42[\"message-delta\""))
+		user_delta(u, text, len);
+	else if (starts_with(text, len, "42[\"message-received\""))
+		user_answered(u, text, len);
+	else if (starts_with(text, len, "42[\"chat-joined\""))
+		user_ready(u, text, len);
+	else if (starts_with(text, len, "42[\"error\"") || starts_with(text, len, "44"))
+		user_failed(u, text, len);
+	else if (starts_with(text, len, "2"))
+		say(u, "3");
+	else if (starts_with(text, len, "0"))
+		say(u, "40");
+	else if (starts_with(text, len, "40")) {
+		snprintf(join, sizeof(join), "42[\"join-chat\",{\"userId\":\"bench-%u\"}]", u->number);
+		say(u, join);
+	}
+}
+
+static void
+socket_bytes(struct user *u, const char *bytes, size_t len)
+{
+	const char *text;
+	size_t used;
+
+	if (u->answer.status == 0) {	/* the handshake's answer has no body; frames may follow it at once */
+		answer_feed(&u->answer, bytes, len);
+		if (u->answer.status == 0)
+			return;
+		if (u->answer.status != 101) {
+			user_failed(u, u->answer.raw.data, u->answer.raw.len);
+			return;
+		}
+		buf_add(&u->frames, u->answer.raw.data, u->answer.raw.len);
+	} else
+		buf_add(&u->frames, bytes, len);
+	while ((used = frame_take(&u->frames, &text, &len)) > 0) {
+		socket_packet(u, text, len);
+		buf_consume(&u->frames, used);
+	}
+	if (u->frames.len == 0)
+		buf_free(&u->frames);
+}
+
+const struct way way_socket = { "socket", socket_prepare, socket_ask, socket_bytes };
