@@ -78,11 +78,11 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Comma-separated origins of pages elsewhere that may call; * allows all")				\
 	X(rate_limits,		"RATE_LIMITS",		CONF_SWITCH,	"on",	0, 0,				\
 	    "Limits by visitor, session and address; off for load tests or behind another limiter")		\
-	X(rate_address,		"RATE_LIMIT_ADDRESS",	CONF_INT,	"1200",	1, 1000000,			\
-	    "Requests a minute from one address")								\
-	X(rate_visitor,		"RATE_LIMIT_VISITOR",	CONF_INT,	"240",	1, 1000000,			\
+	X(rate_address,		"RATE_LIMIT_ADDRESS",	CONF_INT,	"2400",	1, 1000000,			\
+	    "New sessions and messages a minute from one address; a quarter of them may come at once")								\
+	X(rate_visitor,		"RATE_LIMIT_VISITOR",	CONF_INT,	"400",	1, 1000000,			\
 	    "Messages a minute from one userId")								\
-	X(rate_session,		"RATE_LIMIT_SESSION",	CONF_INT,	"120",	1, 1000000,			\
+	X(rate_session,		"RATE_LIMIT_SESSION",	CONF_INT,	"200",	1, 1000000,			\
 	    "Messages a minute in one session")									\
 	X(max_message,		"MAX_MESSAGE_BYTES",	CONF_INT,	"16384", 16, 131072,			\
 	    "Longest message a customer may send, in bytes of UTF-8")						\
