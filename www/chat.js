@@ -316,8 +316,8 @@ export class Chat {
 	_received(m) {
 		if (m.role !== "user")
 			this.typing = false;
-		// A hand-over is announced without asking the model, so it says nothing of it.
-		if (m.role === "bot" && (m.provider !== "offline" || !m.escalated))
+		// "helpline": our own words, which say nothing of a model.
+		if (m.role === "bot" && m.provider && m.provider !== "helpline")
 			this._model(m.provider !== "offline");
 		this._put(m);
 	}

@@ -13,7 +13,7 @@ www_sources = \
 dist_www_DATA = www/index.html www/icon.svg
 nodist_www_DATA = www/built/app.js www/built/app.css
 CLEANFILES += $(nodist_www_DATA)
-EXTRA_DIST += $(www_sources)
+EXTRA_DIST += $(www_sources) www/screenshot.png
 
 node_modules_path = /usr/share/nodejs
 WWW_NOTICE = /*! Helpline, ISC licence. With markdown-it, linkify-it, mdurl and uc.micro by Vitaly Puzrin, Alex Kocharin and others, MIT licence. */

@@ -58,6 +58,10 @@ function sources(list) {
 		ul.append(li);
 	}
 	details.append(ul);
+	details.addEventListener("toggle", () => {
+		if (details.open)
+			details.scrollIntoView({ block: "nearest" });
+	});
 	return details;
 }
 
