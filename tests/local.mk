@@ -1,6 +1,8 @@
 # Unit tests: one cmocka program a file.
 if HAVE_CMOCKA
 unit_tests = \
+	tests/unit/knowledge_test \
+	tests/unit/search_test \
 	tests/unit/conversation_test \
 	tests/unit/push_test \
 	tests/unit/session_test \
@@ -20,6 +22,11 @@ TESTS = $(unit_tests)
 unit_cppflags = $(AM_CPPFLAGS) -DSRCDIR=\"$(abs_top_srcdir)\" $(CMOCKA_CFLAGS)
 unit_libs = $(HELPLINE_LIBS) $(CMOCKA_LIBS)
 
+tests_unit_knowledge_test_SOURCES = tests/unit/knowledge_test.c tests/unit/knowledge_questions.h
+tests_unit_knowledge_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_knowledge_test_LDADD = $(unit_libs)
+tests_unit_search_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_search_test_LDADD = $(unit_libs)
 tests_unit_completion_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_completion_test_LDADD = $(unit_libs)
 tests_unit_http_test_SOURCES = tests/unit/http_test.c tests/unit/server.c tests/unit/server.h

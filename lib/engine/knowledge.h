@@ -38,9 +38,9 @@ void	 passages_free(struct passages *);
 void	 passages_json(struct buf *, const struct passages *);
 
 /*
- * The offline responder: quotes the best passage and names its source, or says that it does not know and offers a
- * person; a greeting or thanks is returned.  Never imitates a model.  *ret_confidence is the passage's score (at least
- * OFFLINE_THRESHOLD) when it quotes, OFFLINE_TALK for small talk, or 0 when it does not know.
+ * The offline responder: quotes the best passage and names its source, or says that it does not know (the caller then
+ * says what happens next); a greeting or thanks is returned.  Never imitates a model.  *ret_confidence is the passage's
+ * score (at least OFFLINE_THRESHOLD) when it quotes, OFFLINE_TALK for small talk, or 0 when it does not know.
  */
 #define OFFLINE_THRESHOLD	0.5
 #define OFFLINE_TALK		0.6

@@ -125,20 +125,30 @@ link_parts(const char *p, const char *end, const char **ret_text, const char **r
 }
 
 static bool
-word_byte(const char *p)
+is_word(char c)
 {
-	return isalnum((unsigned char)*p) || (*p & 0x80) != 0;
+	return isalnum((unsigned char)c) || (c & 0x80) != 0;
 }
 
-/* Whether the byte at p only marks emphasis or code; an underscore or asterisk inside a word or between spaces does not. */
+/*
+ * Whether the byte at p only marks emphasis or code.  Asterisks between spaces and underscores inside a word do not.
+ */
 static bool
 is_marker(const char *text, const char *p, const char *end)
 {
-	bool before = p > text && word_byte(p - 1), after = p + 1 < end && word_byte(p + 1);
+	const char *first = p, *last = p;
 
-	if (*p == '`' || (*p == '*' && (p + 1 >= end || p[1] != ' ' || before)))
+	if (*p == '`')
 		return true;
-	return *p == '_' && !(before && after);
+	if (*p != '*' && *p != '_')
+		return false;
+	while (first > text && first[-1] == *p)
+		first--;
+	while (last + 1 < end && last[1] == *p)
+		last++;
+	if (*p == '_')
+		return !(first > text && is_word(first[-1]) && last + 1 < end && is_word(last[1]));
+	return !(first > text && isspace((unsigned char)first[-1]) && last + 1 < end && isspace((unsigned char)last[1]));
 }
 
 static const char *
