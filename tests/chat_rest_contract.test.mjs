@@ -149,7 +149,7 @@ test("history tells the conversation in order", async () => {
 });
 
 test("history of an unknown session is 404 in the old words", async () => {
-	for (const id of ["A".repeat(32), "x", "a".repeat(2000)])
+	for (const id of ["A".repeat(32), "x", "a".repeat(200)])
 		assertProblem(await stack.get(`/api/v1/chat/history/${id}`), 404, "Session not found", id);
 });
 

@@ -2,8 +2,8 @@
 
 import { test, before, after, describe } from "node:test";
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, existsSync, statSync, readdirSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync, rmSync, existsSync, statSync, readdirSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { Stack, startStack, runScript, newStateDir, freePort, modeOf, waitFor, run, root, environment, request, Redis } from "./harness.mjs";
@@ -160,6 +160,40 @@ test("--help names every option", async () => {
 	assert.equal(out.status, 0);
 	for (const option of ["--port", "--state-dir", "--detach", "--status", "--json", "--stop", "test", "bench"])
 		assert.ok(out.stdout.includes(option), option);
+});
+
+test("settings come from .env, and the environment wins", async () => {
+	const place = newStateDir();
+	copyFileSync(run, path.join(place, "run"));
+	writeFileSync(path.join(place, ".env"), "# a comment\nexport NODE_ENV=from-the-file\nESCALATION_KEYWORDS=\"bassoon, tuba\"\r\nMAX_MESSAGE_BYTES=100\n", { mode: 0o600 });
+	const dir = path.join(place, "state");
+	const env = environment({ MAX_MESSAGE_BYTES: "200" });
+	for (const name of ["APP_ENV", "ESCALATION_KEYWORDS"])
+		delete env[name];
+	const own = (...args) => spawnSync(path.join(place, "run"), ["--state-dir", dir, ...args], { env, encoding: "utf8" });
+	try {
+		const out = own("--port", "0", "--detach");
+		assert.equal(out.status, 0, out.stderr);
+		const stack = new Stack(dir, {});
+		stack.url = /http:\/\/[^\s/]+/.exec(out.stdout + out.stderr)[0];
+		assert.equal((await stack.get("/health")).json.environment, "from-the-file");
+		assert.equal((await stack.say(await stack.session(), "my tuba")).escalation?.reason, "keyword");
+		assert.equal((await stack.message(await stack.session(), "x".repeat(150))).status, 200);
+		assert.ok([400, 413].includes((await stack.message(await stack.session(), "x".repeat(250))).status));
+	} finally {
+		own("--stop");
+		rmSync(place, { recursive: true, force: true });
+	}
+});
+
+test("a line of .env that cannot be understood is told with its number", async () => {
+	const place = newStateDir();
+	copyFileSync(run, path.join(place, "run"));
+	writeFileSync(path.join(place, ".env"), "NODE_ENV=x\n\nthis is no setting\n");
+	const out = spawnSync(path.join(place, "run"), ["--state-dir", path.join(place, "state"), "--port", "0", "--detach"], { env: environment(), encoding: "utf8" });
+	assert.notEqual(out.status, 0);
+	assert.match(out.stdout + out.stderr, /\b3\b/);
+	rmSync(place, { recursive: true, force: true });
 });
 
 test("folders with spaces, and longer than a socket's name may be", async () => {
