@@ -25,6 +25,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/form.c lib/engine/form.h \
 	lib/engine/insight.c lib/engine/insight.h \
 	lib/engine/keywords.c \
+	lib/engine/lexicon.c lib/engine/lexicon.h \
 	lib/engine/peel.c lib/engine/peel.h \
 	lib/engine/provider.c lib/engine/provider.h \
 	lib/engine/retry.c lib/engine/retry.h \

@@ -1,0 +1,245 @@
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/str.h"
+#include "engine/escalation.h"
+
+#define BUCKETS	256
+
+struct keyword {
+	char		*text;		/* as it was configured */
+	uint32_t	*folded;	/* ends with 0; any white space is one ' ' */
+	struct keyword	*next;		/* in the same bucket, in the list's order */
+	size_t		 rank;
+};
+
+struct keywords {
+	struct keyword	*list;
+	size_t		 count;
+	struct keyword	*bucket[BUCKETS];	/* by the first character */
+};
+
+/* Invisible characters are no white space: they are left out where a keyword is compared. */
+static bool
+is_space(uint32_t c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xa0 || c == 0x1680 || c == 0x2028 ||
+	    c == 0x2029 || (c >= 0x2000 && c <= 0x200a) || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+static bool
+is_invisible(uint32_t c)
+{
+	return c == 0xad || (c >= 0x200b && c <= 0x200d) || c == 0x2060 || c == 0xfeff;
+}
+
+/* Scripts without spaces between words, and Korean, which joins particles to them: any place is a boundary. */
+static bool
+is_unspaced(uint32_t c)
+{
+	static const struct { uint32_t first, last; } ranges[] = {
+		{ 0x0e00, 0x0eff },	/* Thai, Lao */
+		{ 0x1000, 0x109f },	/* Myanmar */
+		{ 0x1100, 0x11ff },	/* Hangul jamo */
+		{ 0x1780, 0x17ff },	/* Khmer */
+		{ 0x2e80, 0x2fdf },	/* radicals */
+		{ 0x3005, 0x3007 }, { 0x3021, 0x3029 },
+		{ 0x3040, 0x318f },	/* kana, bopomofo, Hangul compatibility jamo */
+		{ 0x31a0, 0x31ff }, { 0x3400, 0x4dbf }, { 0x4e00, 0x9fff },
+		{ 0xa960, 0xa97f }, { 0xac00, 0xd7ff }, { 0xf900, 0xfaff }, { 0xff66, 0xff9f },
+		{ 0x1b000, 0x1b16f }, { 0x20000, 0x3ffff },
+	};
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
+		if (c >= ranges[i].first && c <= ranges[i].last)
+			return true;
+	return false;
+}
+
+/* Can a word end after a and another begin with b?  0 is either end of the text. */
+static bool
+is_boundary(uint32_t a, uint32_t b)
+{
+	if (a == 0 || b == 0 || is_unspaced(a) || is_unspaced(b))
+		return true;
+	return !uni_is_letter_or_digit(a) || !uni_is_letter_or_digit(b);
+}
+
+/* The next character as it is compared: folded, a run of white space as ' ', typographic ' as '; 0 at the end. */
+static uint32_t
+next_folded(const char **p, const char *end)
+{
+	uint32_t c = 0;
+	const char *look;
+
+	do {
+		if (*p == end)
+			return 0;
+		c = utf8_next(p, end);
+	} while (is_invisible(c));
+	if (c == 0)
+		return 0xfffd;		/* a NUL in the text does not end it */
+	if (!is_space(c))
+		return c == 0x2019 ? '\'' : uni_fold(c);
+	for (look = *p; look < end; *p = look) {
+		c = utf8_next(&look, end);
+		if (!is_space(c) && !is_invisible(c))
+			break;
+	}
+	return ' ';
+}
+
+static bool
+keyword_at(const struct keyword *k, const char *p, const char *end)
+{
+	uint32_t last = 0;
+
+	for (const uint32_t *want = k->folded; *want; want++) {
+		last = next_folded(&p, end);
+		if (last != *want)
+			return false;
+	}
+	return is_boundary(last, next_folded(&p, end));
+}
+
+const char *
+keywords_match(const struct keywords *list, const char *message, size_t len)
+{
+	const char *p = message, *end = message + len;
+	const struct keyword *best = NULL;
+	uint32_t before = 0;
+
+	while (p < end && list->count > 0) {
+		const char *here = p;
+		uint32_t c = next_folded(&p, end);
+
+		if (is_boundary(before, c))
+			for (const struct keyword *k = list->bucket[c % BUCKETS]; k; k = k->next)
+				if ((!best || k->rank < best->rank) && keyword_at(k, here, end))
+					best = k;
+		before = c;
+	}
+	return best ? best->text : NULL;
+}
+
+static void
+trim(const char **start, const char **end)
+{
+	const char *p = *start, *last = *start, *look;
+
+	for (look = p; look < *end; ) {
+		uint32_t c = utf8_next(&look, *end);
+		bool blank = is_space(c) || is_invisible(c);
+
+		if (blank && last == *start)
+			*start = last = look;
+		else if (!blank)
+			last = look;
+	}
+	*end = last;
+}
+
+/* Adds the piece [p, end) of the specification, unless it is blank. */
+static enum hl_err
+add(struct keywords *list, const char *p, const char *end)
+{
+	struct keyword *k = &list->list[list->count];
+	uint32_t c;
+	size_t n = 0;
+
+	trim(&p, &end);
+	if (p == end)
+		return HL_OK;
+	k->rank = list->count;
+	k->text = strndup(p, (size_t)(end - p));
+	k->folded = calloc((size_t)(end - p) + 1, sizeof(*k->folded));
+	list->count++;
+	if (!k->text || !k->folded)
+		return HL_NO_MEMORY;
+	while ((c = next_folded(&p, end)) != 0)
+		k->folded[n++] = c;
+	return HL_OK;
+}
+
+static void
+index_by_first(struct keywords *list)
+{
+	for (size_t i = list->count; i-- > 0; ) {
+		struct keyword **head = &list->bucket[list->list[i].folded[0] % BUCKETS];
+
+		list->list[i].next = *head;
+		*head = &list->list[i];
+	}
+}
+
+static enum hl_err
+parse(struct keywords *list, const char *spec)
+{
+	const char *p = spec, *end = spec + strlen(spec), *comma;
+	size_t pieces = 1;
+	enum hl_err err = HL_OK;
+
+	for (comma = p; (comma = strchr(comma, ',')) != NULL; comma++)
+		pieces++;
+	list->list = calloc(pieces, sizeof(*list->list));
+	if (!list->list)
+		return HL_NO_MEMORY;
+	for (; !err && p; p = comma < end ? comma + 1 : NULL) {
+		comma = strchrnul(p, ',');
+		err = add(list, p, comma);
+	}
+	return err;
+}
+
+/* Nothing but commas and blanks counts as empty: only the word says that no keywords are wanted. */
+static bool
+is_empty(const char *spec)
+{
+	for (const char *comma; *(comma = strchrnul(spec, ',')); spec = comma + 1)
+		if (!str_blank(spec, (size_t)(comma - spec)))
+			return false;
+	return str_blank(spec, strlen(spec));
+}
+
+static bool
+is_none(const char *spec)
+{
+	const char *end = spec + strlen(spec);
+
+	trim(&spec, &end);
+	return end - spec == 4 && strncasecmp(spec, "none", 4) == 0;
+}
+
+enum hl_err
+keywords_new(const char *spec, struct keywords **ret)
+{
+	struct keywords *list = calloc(1, sizeof(*list));
+	enum hl_err err = HL_OK;
+
+	if (!list)
+		return HL_NO_MEMORY;
+	if (!is_none(spec))
+		err = parse(list, is_empty(spec) ? KEYWORDS_DEFAULT : spec);
+	if (err) {
+		keywords_free(list);
+		return err;
+	}
+	index_by_first(list);
+	*ret = list;
+	return HL_OK;
+}
+
+void
+keywords_free(struct keywords *list)
+{
+	if (!list)
+		return;
+	for (size_t i = 0; i < list->count; i++) {
+		free(list->list[i].text);
+		free(list->list[i].folded);
+	}
+	free(list->list);
+	free(list);
+}
