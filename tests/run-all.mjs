@@ -47,8 +47,11 @@ function command(name, args, options = {}) {
 // Automake runs them; their logs tell how many cases each has.
 async function unitTests() {
 	console.log("unit tests");
+	const find = () => readdirSync(build, { recursive: true }).filter((f) => f.endsWith(".trs"));
+	for (const old of find())
+		rmSync(path.join(build, old));
 	const { status, text } = await command("make", ["-C", build, "-k", "-j2", "check"]);
-	const results = readdirSync(build, { recursive: true }).filter((f) => f.endsWith(".trs"));
+	const results = find();
 	if (results.length === 0)
 		return fail("make check", text.slice(-3000));
 	const before = failed;
