@@ -32,7 +32,7 @@
  * is in few passages, so N is taken as at least this.
  */
 #define SMALLEST_COLLECTION	64.0
-#define WEIGHT_LEAST	0.1
+#define WEIGHT_LEAST	0.25
 #define WEIGHT_UNKNOWN	1.0
 #define WEIGHT_WEAK	0.4	/* times the weight, for words of every question */
 #define WEIGHT_LITTLE	0.5	/* a question that weighs less counts as this much: one weak word is no question */
