@@ -1,6 +1,8 @@
 # Unit tests: one cmocka program a file.
 if HAVE_CMOCKA
 unit_tests = \
+	tests/unit/escalation_test \
+	tests/unit/insight_test \
 	tests/unit/knowledge_test \
 	tests/unit/search_test \
 	tests/unit/conversation_test \
@@ -22,6 +24,11 @@ TESTS = $(unit_tests)
 unit_cppflags = $(AM_CPPFLAGS) -DSRCDIR=\"$(abs_top_srcdir)\" $(CMOCKA_CFLAGS)
 unit_libs = $(HELPLINE_LIBS) $(CMOCKA_LIBS)
 
+tests_unit_escalation_test_SOURCES = tests/unit/escalation_test.c tests/unit/escalation_sentences.h
+tests_unit_escalation_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_escalation_test_LDADD = $(unit_libs)
+tests_unit_insight_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_insight_test_LDADD = $(unit_libs)
 tests_unit_knowledge_test_SOURCES = tests/unit/knowledge_test.c tests/unit/knowledge_questions.h
 tests_unit_knowledge_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_knowledge_test_LDADD = $(unit_libs)
