@@ -6,22 +6,17 @@
 #include "base/str.h"
 #include "engine/escalation.h"
 
-#define BUCKETS	256
-
 struct keyword {
 	char		*text;		/* as it was configured */
 	uint32_t	*folded;	/* ends with 0; any white space is one ' ' */
-	struct keyword	*next;		/* in the same bucket, in the list's order */
-	size_t		 rank;
+	size_t		 rank;		/* its place in what was configured */
 };
 
 struct keywords {
-	struct keyword	*list;
+	struct keyword	*list;		/* sorted by folded, then by rank */
 	size_t		 count;
-	struct keyword	*bucket[BUCKETS];	/* by the first character */
 };
 
-/* Invisible characters are no white space: they are left out where a keyword is compared. */
 static bool
 is_space(uint32_t c)
 {
@@ -91,17 +86,41 @@ next_folded(const char **p, const char *end)
 	return ' ';
 }
 
-static bool
-keyword_at(const struct keyword *k, const char *p, const char *end)
+/* The first keyword of [first, last), all alike up to at, whose character there is c or greater. */
+static const struct keyword *
+lower_bound(const struct keyword *first, const struct keyword *last, size_t at, uint64_t c)
 {
-	uint32_t last = 0;
+	while (first < last) {
+		const struct keyword *middle = first + (last - first) / 2;
 
-	for (const uint32_t *want = k->folded; *want; want++) {
-		last = next_folded(&p, end);
-		if (last != *want)
-			return false;
+		if (middle->folded[at] < c)
+			first = middle + 1;
+		else
+			last = middle;
 	}
-	return is_boundary(last, next_folded(&p, end));
+	return first;
+}
+
+/* Of best and the keywords that stand at p, the one that comes first in the configured list. */
+static const struct keyword *
+match_at(const struct keywords *list, const char *p, const char *end, const struct keyword *best)
+{
+	const struct keyword *first = list->list, *last = first + list->count;
+	uint32_t c = next_folded(&p, end);
+
+	for (size_t at = 0; c != 0; at++) {
+		uint32_t next;
+
+		first = lower_bound(first, last, at, c);
+		last = lower_bound(first, last, at, (uint64_t)c + 1);
+		if (first == last)
+			break;
+		next = next_folded(&p, end);
+		if (first->folded[at + 1] == 0 && (!best || first->rank < best->rank) && is_boundary(c, next))
+			best = first;
+		c = next;
+	}
+	return best;
 }
 
 const char *
@@ -116,9 +135,7 @@ keywords_match(const struct keywords *list, const char *message, size_t len)
 		uint32_t c = next_folded(&p, end);
 
 		if (is_boundary(before, c))
-			for (const struct keyword *k = list->bucket[c % BUCKETS]; k; k = k->next)
-				if ((!best || k->rank < best->rank) && keyword_at(k, here, end))
-					best = k;
+			best = match_at(list, here, end, best);
 		before = c;
 	}
 	return best ? best->text : NULL;
@@ -163,15 +180,17 @@ add(struct keywords *list, const char *p, const char *end)
 	return HL_OK;
 }
 
-static void
-index_by_first(struct keywords *list)
+static int
+compare(const void *a, const void *b)
 {
-	for (size_t i = list->count; i-- > 0; ) {
-		struct keyword **head = &list->bucket[list->list[i].folded[0] % BUCKETS];
+	const struct keyword *x = a, *y = b;
+	size_t i = 0;
 
-		list->list[i].next = *head;
-		*head = &list->list[i];
-	}
+	while (x->folded[i] == y->folded[i] && x->folded[i] != 0)
+		i++;
+	if (x->folded[i] != y->folded[i])
+		return x->folded[i] < y->folded[i] ? -1 : 1;
+	return x->rank < y->rank ? -1 : x->rank > y->rank;
 }
 
 static enum hl_err
@@ -226,7 +245,8 @@ keywords_new(const char *spec, struct keywords **ret)
 		keywords_free(list);
 		return err;
 	}
-	index_by_first(list);
+	if (list->count > 0)
+		qsort(list->list, list->count, sizeof(*list->list), compare);
 	*ret = list;
 	return HL_OK;
 }

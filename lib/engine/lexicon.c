@@ -33,7 +33,7 @@ static const struct meaning lexicon[] = {
 	    "passi passa passar polacz соедините" },
 	{ PUT, false, "put putting hook stellen" },
 	{ THROUGH, true, "through" },
-	{ THROUGH, false, "through thru trough thorugh throught durch door" },
+	{ THROUGH, false, "thru trough thorugh throught durch door" },
 	{ BACK | FILLER, false, "back bac bk bakc zuruck terug" },
 	{ CALLBACK, true, "callback callbacks ruckruf" },
 	{ ESCALATE, true, "escalate escalating escalation" },
@@ -69,13 +69,12 @@ static const struct meaning lexicon[] = {
 	{ BOT | CHATBOT, true, "chatbot chatbots" },
 	{ BOT | CHATBOT, false, "bot bots ai" },
 	{ NOT, true, "nicht dont doesnt didnt wouldnt" },
-	{ NOT, false, "not dnt no never wont stop pas nicht niet non nao kein keine keinen geen" },
+	{ NOT, false, "not dnt no never wont stop pas niet non nao kein keine keinen geen" },
 	{ CANNOT, false, "cant cannot couldnt isnt arent not dont doesnt didnt wont never" },
 	{ WANT, true, "want need needing request require prefer would looking seeking" },
-	{ WANT, false, "assign want wnat wanna wan wants wanting need nedd needing demand request "
-	    "requesting require prefer gimme lemme id would will give get getting bring find let looking "
-	    "seeking rather insist mochte brauche veux voudrais besoin quiero necesito quisiera voglio "
-	    "vorrei quero preciso gostaria wil nodig hatte хочу" },
+	{ WANT, false, "assign wnat wanna wan wants wanting nedd demand request requesting gimme lemme id "
+	    "will give get getting bring find let looking rather insist mochte brauche veux voudrais besoin "
+	    "quiero necesito quisiera voglio vorrei quero preciso gostaria wil nodig hatte хочу" },
 	{ NEED, false, "need needs have has must want" },
 	{ LIKE | FILLER, false, "like" },
 	{ LIKE, false, "make making force" },
@@ -100,7 +99,7 @@ static const struct meaning lexicon[] = {
 	{ FOR, false, "for" },
 	{ IN, false, "in" },
 	{ A, true, "einem einen einer" },
-	{ A, false, "a an any some one of ein eine einen einem einer een un une uno una um uma" },
+	{ A, false, "a an any some one of ein eine een un une uno una um uma" },
 	{ THE, false, "the der die das den dem le la el il o os" },
 	{ OWN, false, "my your yor ur our these those this their" },
 	{ ELSE, false, "another different other else" },
