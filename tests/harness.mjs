@@ -22,7 +22,7 @@ export const run = path.join(root, "run");
 
 // Settings that a developer's own environment or .env must not change; limits are for the tests of limits.
 const SETTINGS = {
-	OPENAI_API_KEY: "", OPENAI_BASE_URL: "", OPENAI_MODEL: "test-model", FALLBACK_API_KEY: "", FALLBACK_BASE_URL: "",
+	OPENAI_API_KEY: "", OPENAI_BASE_URL: "none", OPENAI_MODEL: "test-model", FALLBACK_API_KEY: "", FALLBACK_BASE_URL: "",
 	GEMINI_API_KEY: "", REDIS_URL: "", REDIS_PASSWORD: "", KNOWLEDGE_PATH: "", ESCALATION_KEYWORDS: "",
 	FRONTEND_URL: "", DAILY_SPEND_LIMIT: "", RATE_LIMITS: "off", APP_ENV: "test", LOG_LEVEL: "info",
 };

@@ -25,7 +25,7 @@ for (const [name, port] of [["Ollama", 11434], ["llama.cpp", 8080]])
 	test(`on ${name}'s port`, { skip: !possible && "needs root, unshare and ip" }, async () => {
 		const dir = newStateDir();
 		const child = spawn("unshare", ["-n", "bash", "-c", script], { stdio: ["ignore", "pipe", "pipe"], env: environment({
-			TESTS: path.join(root, "tests"), RUN: path.join(root, "run"), STATE: dir, MODEL_PORT: String(port), OPENAI_MODEL: "",
+			TESTS: path.join(root, "tests"), RUN: path.join(root, "run"), STATE: dir, MODEL_PORT: String(port), OPENAI_BASE_URL: "", OPENAI_MODEL: "",
 		}) });
 		let out = "";
 		let said = "";

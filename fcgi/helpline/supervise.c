@@ -216,6 +216,10 @@ set_model(const struct launch *l)
 		    *l->conf.fallback_key || *l->conf.fallback_url ? l->conf.fallback_model : l->conf.gemini_model);
 		return;
 	}
+	if (getenv("OPENAI_BASE_URL") && strcmp(getenv("OPENAI_BASE_URL"), "none") == 0) {
+		fprintf(stderr, "No AI model, as OPENAI_BASE_URL=none says: the offline responder answers from the knowledge.\n");
+		return;
+	}
 	if (!detect_ask("app/bin/helpline", &found)) {
 		fprintf(stderr, "No AI model connected: the offline responder answers from the knowledge "
 		    "(OPENAI_API_KEY or OPENAI_BASE_URL connects one).\n");

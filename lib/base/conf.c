@@ -94,9 +94,12 @@ static enum hl_err
 parse_text(const struct conf_entry *e, char **store, const char **ret, struct buf *problem)
 {
 	const char *text = setting_text(e);
-	size_t len = strlen(text);
+	size_t len;
 	char allowed[96];
 
+	if (e->type == CONF_URL && strcmp(text, "none") == 0)
+		text = "";		/* said on purpose, so that nothing is looked for */
+	len = strlen(text);
 	if ((double)len < e->low || (double)len > e->high) {
 		snprintf(allowed, sizeof(allowed), "%g to %g bytes long", e->low, e->high);
 		return wrong(problem, e, len > 64 ? "too long" : text, allowed);

@@ -25,7 +25,7 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	X(openai_key,		"OPENAI_API_KEY",	CONF_SECRET,	"",	0, 4096,			\
 	    "Key of the model server; with neither this nor OPENAI_BASE_URL the offline responder answers")	\
 	X(openai_url,		"OPENAI_BASE_URL",	CONF_URL,	"",	0, 2048,			\
-	    "Any OpenAI-compatible server, with its version path; https://api.openai.com/v1 when only a key is set") \
+	    "Any OpenAI-compatible server, with its version path; https://api.openai.com/v1 when only a key is set; none: stay offline even if ./run finds one on this computer") \
 	X(openai_model,		"OPENAI_MODEL",		CONF_TEXT,	"gpt-4o-mini", 1, 256,			\
 	    "Chat model")											\
 	X(fallback_key,		"FALLBACK_API_KEY",	CONF_SECRET,	"",	0, 4096,			\

@@ -148,7 +148,7 @@ is_marker(const char *text, const char *p, const char *end)
 		last++;
 	if (*p == '_')
 		return !(first > text && is_word(first[-1]) && last + 1 < end && is_word(last[1]));
-	return !(first > text && isspace((unsigned char)first[-1]) && last + 1 < end && isspace((unsigned char)last[1]));
+	return first == text || last + 1 == end || !isspace((unsigned char)first[-1]) || !isspace((unsigned char)last[1]);
 }
 
 static const char *
@@ -168,6 +168,18 @@ skip_line_marker(const char *p, const char *end)
 	return p;
 }
 
+/* A line that only draws: under a table's head, or across the page.  Returns its end, or p if it is none. */
+static const char *
+skip_ruling(const char *p, const char *end)
+{
+	const char *at = p;
+	size_t dashes = 0;
+
+	for (; at < end && strchr("-|: \t", *at) && *at; at++)
+		dashes += *at == '-';
+	return dashes >= 3 && (at == end || *at == '\n') ? at : p;
+}
+
 void
 cut_plain(struct buf *out, const char *text, size_t len)
 {
@@ -179,7 +191,7 @@ cut_plain(struct buf *out, const char *text, size_t len)
 		const char *inner, *inner_stop, *after;
 
 		if (line_start)
-			p = skip_line_marker(p, end);
+			p = skip_ruling(skip_line_marker(p, end), end);
 		line_start = false;
 		if (p >= end)
 			break;
@@ -188,7 +200,7 @@ cut_plain(struct buf *out, const char *text, size_t len)
 			space = true;
 			continue;
 		}
-		if ((*p == '|' && space) || is_marker(text, p, end)) {
+		if ((*p == '|' && (space || out->len == first)) || is_marker(text, p, end)) {
 			p++;
 			continue;
 		}
@@ -324,7 +336,8 @@ close_passage(struct cutter *c)
 
 	if (c->start == NULL)
 		return HL_OK;
-	if (c->held != NULL && c->stop - c->start < (ptrdiff_t)PASSAGE_SMALL && c->stop - c->held <= (ptrdiff_t)PASSAGE_MAX) {
+	if (c->held != NULL && c->stop - c->start < (ptrdiff_t)PASSAGE_SMALL &&
+	    c->stop - c->held <= (ptrdiff_t)PASSAGE_MAX) {
 		c->held_stop = c->stop;
 	} else {
 		err = emit_held(c);
@@ -465,7 +478,7 @@ paragraph_end(struct cutter *c, const char *p, const char *end, size_t *setext)
 		if (p > first) {
 			enum line_kind kind = kind_of(c, p, stop);
 
-			if (c->markdown && (only(p, stop, '=', 2) || only(p, stop, '-', 2)) && line_end(first, end) == p) {
+			if (c->markdown && line_end(first, end) == p && (only(p, stop, '=', 2) || only(p, stop, '-', 2))) {
 				*setext = *p == '=' ? 1 : 2;
 				return stop;
 			}
@@ -506,7 +519,7 @@ next_block(struct cutter *c, const char **at)
 		return hash_heading(c, start, stop);
 	case LINE_COMMENT:
 		*at = comment_end(start, c->end);
-		return close_section(c);	/* what is collected is one piece of the text, so it ends before the gap */
+		return close_section(c);	/* a passage is one piece of the text: it ends before the gap */
 	case LINE_FENCE:
 		*at = fence_end(start, c->end);
 		return add_block(c, start, *at, kind);
