@@ -44,9 +44,9 @@
 #define BM25_SHARE	0.05
 
 /*
- * bm25 with the words' weights as inverse frequencies.  It is computed here, in the same pass over the matching passages,
- * because FTS5's own walks all passages of every word once more and looks up every passage's length.  Passages are cut to
- * much the same length, so that b is 0.
+ * bm25 with the words' weights as inverse frequencies.  It is computed here, in the same pass over the matching
+ * passages, because FTS5's own walks all passages of every word once more and looks up every passage's length.
+ * Passages are cut to much the same length, so that b is 0.
  */
 #define BM25_K1		1.2
 #define BM25_TITLE	4.0	/* a word in the title counts as this many in the text */
@@ -140,7 +140,7 @@ stem_of(const struct search *s, const char *word, size_t len, struct stem *ret)
 	return ret->tokens == 1 && ret->len > 0;
 }
 
-/* A word whose stem this is: FTS5 stems what it is asked, and the stem of a stem may be another ("purchas", "purcha"). */
+/* A word with this stem: FTS5 stems what it is asked, and the stem of a stem may be another ("purchas", "purcha"). */
 static bool
 word_with_stem(const struct search *s, const char *stem, size_t len, char ret_word[WORD_BYTES])
 {
@@ -151,7 +151,8 @@ word_with_stem(const struct search *s, const char *stem, size_t len, char ret_wo
 		int n = (int)len - (i == 3 && stem[len - 1] == 'i');
 
 		snprintf(ret_word, WORD_BYTES, "%.*s%s", n, stem, endings[i]);
-		if (stem_of(s, ret_word, strlen(ret_word), &again) && again.len == len && memcmp(again.text, stem, len) == 0)
+		if (stem_of(s, ret_word, strlen(ret_word), &again) && again.len == len &&
+		    memcmp(again.text, stem, len) == 0)
 			return true;
 	}
 	return false;
@@ -178,7 +179,7 @@ load_synonyms(struct search *s)
 static int64_t
 passages_with(struct search *s, const char *stem, size_t len)
 {
-	int64_t n = vocab_passages(&s->vocab, stem, len);
+	int64_t n = vocab_passages(&s->vocab, stem);
 
 	if (n > 0 || !s->vocab.partial)
 		return n;
@@ -238,7 +239,8 @@ add_synonyms(struct search *s, struct question *q, const char *stem, double cred
 				continue;
 			if (y->stem[0] != '\0')
 				n = passages_with(s, y->stem, strlen(y->stem));
-			else if (!stem_of(s, y->text, strcspn(y->text, "_ "), &first) || !passages_with(s, first.text, first.len))
+			else if (!stem_of(s, y->text, strcspn(y->text, "_ "), &first) ||
+			    !passages_with(s, first.text, first.len))
 				n = 0;
 			if (n != 0)
 				add_phrase(q, y->text, y->len, credit, n);
@@ -466,8 +468,9 @@ covered(const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_context *resu
 		q->row.titles |= column == 0 ? 1u << i : 0;
 		for (; column >= 0; api->xPhraseNext(context, &at, &column, &offset))
 			often += column == 0 ? BM25_TITLE : 1;
+		often = often * (BM25_K1 + 1) / (often + BM25_K1);
 		if (q->phrases[i].term != NO_TERM)
-			q->row.bm25 += q->weight[q->phrases[i].term] * q->phrases[i].credit * often * (BM25_K1 + 1) / (often + BM25_K1);
+			q->row.bm25 += q->weight[q->phrases[i].term] * q->phrases[i].credit * often;
 	}
 }
 
@@ -507,8 +510,9 @@ judge(struct question *q, sqlite3_int64 rowid)
 {
 	struct candidate c = { .rowid = rowid, .score = coverage(q, q->row.phrases) };
 
-	c.order = c.score + PAIR_SHARE * pairs_covered(q, q->row.phrases) +
-	    (q->row.titles ? TITLE_SHARE * coverage(q, q->row.titles) : 0) + BM25_SHARE * q->row.bm25 / (q->row.bm25 + 1);
+	c.order = c.score + PAIR_SHARE * pairs_covered(q, q->row.phrases) + BM25_SHARE * q->row.bm25 / (q->row.bm25 + 1);
+	if (q->row.titles)
+		c.order += TITLE_SHARE * coverage(q, q->row.titles);
 	return c;
 }
 
@@ -948,7 +952,8 @@ search_open(const char *folder, const char *index_file, struct search **ret, str
 	if (err == HL_OK) {
 		err = search_refresh(s);
 		if (err == HL_NOT_FOUND)
-			buf_printf(problem, "The knowledge folder \"%s\" does not exist or cannot be read (KNOWLEDGE_PATH)", folder);
+			buf_printf(problem, "The knowledge folder \"%s\" (KNOWLEDGE_PATH) does not exist or cannot be read",
+			    folder);
 	}
 	if (err && problem->len == 0)
 		buf_printf(problem, "The knowledge in \"%s\" cannot be indexed: %s", folder, err_text(err));

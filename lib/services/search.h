@@ -28,7 +28,8 @@ struct search_hit {
  * may share one file, and one that is damaged or of another version is put aside (".broken") and built anew.  Fills
  * the index.  On failure *problem holds a sentence for the administrator.
  */
-enum hl_err search_open(const char *folder, const char *index_file, struct search **ret, struct buf *problem) HL_MUST_CHECK;
+enum hl_err search_open(const char *folder, const char *index_file, struct search **ret,
+    struct buf *problem) HL_MUST_CHECK;
 void	 search_close(struct search *);
 
 /*
@@ -41,7 +42,8 @@ enum hl_err search_refresh(struct search *) HL_MUST_CHECK;
  * The best passages for a question, best first; the caller frees them.  At most max, *count says how many.  Any bytes
  * are a valid question; what is not UTF-8 finds nothing.
  */
-enum hl_err search_query(struct search *, const char *question, size_t len, size_t max, struct search_hit *ret_hits, size_t *count) HL_MUST_CHECK;
+enum hl_err search_query(struct search *, const char *question, size_t len, size_t max, struct search_hit *ret_hits,
+    size_t *count) HL_MUST_CHECK;
 void	 search_hits_free(struct search_hit *, size_t count);
 
 size_t	 search_passages(const struct search *);	/* in the index after the last refresh */

@@ -22,8 +22,8 @@
 
 static const char schema[] =
 	"BEGIN IMMEDIATE;"
-	"CREATE TABLE files(id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, stamp TEXT NOT NULL, state INTEGER NOT NULL,"
-	" passages INTEGER NOT NULL);"
+	"CREATE TABLE files(id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, stamp TEXT NOT NULL,"
+	" state INTEGER NOT NULL, passages INTEGER NOT NULL);"
 	"CREATE VIRTUAL TABLE passages USING fts5(title, body, spaced, columnsize=0, tokenize='" INDEX_TOKENIZER "');"
 	"CREATE TABLE state(signature INTEGER NOT NULL, generation INTEGER NOT NULL, passages INTEGER NOT NULL);"
 	"INSERT INTO state VALUES(0, 0, 0);"

@@ -83,11 +83,11 @@ lower_bound(const struct vocab *v, const char *word)
 }
 
 uint32_t
-vocab_passages(const struct vocab *v, const char *word, size_t len)
+vocab_passages(const struct vocab *v, const char *word)
 {
 	size_t i = lower_bound(v, word);
 
-	return i < v->count && v->words[i].len == len && memcmp(word_at(v, i), word, len) == 0 ? v->words[i].passages : 0;
+	return i < v->count && strcmp(word_at(v, i), word) == 0 ? v->words[i].passages : 0;
 }
 
 const char *
@@ -102,7 +102,8 @@ vocab_nearest(const struct vocab *v, const char *word, size_t len)
 	for (size_t i = 0; i < v->count; i++) {
 		const struct vocab_word *w = &v->words[i];
 
-		if (__builtin_popcount(w->letters ^ letters) > 2 || w->len < SHORTEST_CORRECTED || w->len + 4 < len || w->len > len + 4 ||
+		if (__builtin_popcount(w->letters ^ letters) > 2 || w->len < SHORTEST_CORRECTED ||
+		    w->len + 4 < len || w->len > len + 4 ||
 		    (w->len == len && characters < SHORTEST_SUBSTITUTED && w->letters != letters) ||
 		    !words_near(word, len, word_at(v, i), w->len))
 			continue;

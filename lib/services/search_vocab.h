@@ -36,7 +36,7 @@ void	 vocab_free(struct vocab *);		/* empty afterwards */
 enum hl_err vocab_add(struct vocab *, const char *word, size_t len, uint32_t passages) HL_MUST_CHECK;
 
 /* How many passages have the word; 0 if none, or if it is beyond VOCAB_MAX. */
-uint32_t vocab_passages(const struct vocab *, const char *word, size_t len);
+uint32_t vocab_passages(const struct vocab *, const char *word);
 
 /* The most frequent word one typing mistake away from this one, or NULL.  Short words are not corrected. */
 const char *vocab_nearest(const struct vocab *, const char *word, size_t len);

@@ -5,99 +5,116 @@
 #include "services/search_words.h"
 
 /*
- * Stop words, a list for each language; a list begins and ends with a space.  The English one also has what people say around a question to a shop ("hi, I would like to know if it is possible to…").
+ * Stop words, a list for each language; every list begins and ends with a space.  The English one also has what people
+ * say around a question to a shop ("hi, I would like to know if it is possible to…").
  */
 static const char *const stop_words[] = {
 	/* English, always applied */
-	" a able about actually after again all also am an and another any anybody anyone anything anyway are aren as ask "
-	"asking at away be because been before being both but by bye can cannot cant come could couldn d dear did didn do does "
-	"doesn doing don done dont each either else etc even ever every few for from get gets getting give go goes going gonna "
-	"good got greetings had happen happens has hasn have haven having he hello help her here hey hi him his how however i "
-	"id if im in info information inform into is isn it its itself ive just kind kindly know let like ll lot m make makes "
-	"many may maybe me mean might mine more most much must my myself need needed needs no nor not now of off ok okay on one "
-	"only or other our out over own per perhaps please pls plz possible possibly quite r re really regarding regards s "
-	"same say see shall she should shouldn sir so some somehow someone something sorry still such suppose sure t tell "
-	"than thank thanks that the their them then there these they thing things think this those though through thx to too "
-	"u unto until up us ve very want wanna wanted was wasn way we well were weren what whats when where whether which "
-	"while who whom whose why will wish with within without won wonder wondering would wouldn ya yeah yes yet you your yours "
-	"yourself assist assistance assistant assisting helping helps seeing soon ur trying tried lot above below certain actual anymore between question questions quick explain soon under understand around during ",
+	" a able about actually after again all also am an and another any anybody anyone anything anyway "
+	"are aren as ask asking at away be because been before being both but by bye can cannot cant come "
+	"could couldn d dear did didn do does doesn doing don done dont each either else etc even ever "
+	"every few for from get gets getting give go goes going gonna good got greetings had happen happens "
+	"has hasn have haven having he hello help her here hey hi him his how however i id if im in info "
+	"information inform into is isn it its itself ive just kind kindly know let like ll lot m make "
+	"makes many may maybe me mean might mine more most much must my myself need needed needs no nor not "
+	"now of off ok okay on one only or other our out over own per perhaps please pls plz possible "
+	"possibly quite r re really regarding regards s same say see shall she should shouldn sir so some "
+	"somehow someone something sorry still such suppose sure t tell than thank thanks that the their "
+	"them then there these they thing things think this those though through thx to too u unto until up "
+	"us ve very want wanna wanted was wasn way we well were weren what whats when where whether which "
+	"while who whom whose why will wish with within without won wonder wondering would wouldn ya yeah "
+	"yes yet you your yours yourself assist assistance assistant assisting helping helps seeing soon ur "
+	"trying tried above below certain actual anymore between question questions quick explain under "
+	"understand around during ",
 	/* German */
-	" aber alle allem allen aller alles als also am an andere auch auf aus bei beim bin bis bist bitte da damit dann das dass "
-	"dein deine dem den denn der des dich die dies diese dieser dieses dir doch du durch eigentlich ein eine einem einen "
-	"einer eines er es etwas euch euer eure fur für gegen gehen geht gerne gern gibt guten habe haben hallo hat hatte hier "
-	"ich ihm ihn ihnen ihr ihre ihren ihrem im in ist ja jede jeder kann kannst kein keine können konnen könnte könnten "
-	"mal man mehr mein meine meinem meinen meiner mich mir mit möchte mochte muss müssen nach nicht nichts noch nun nur ob "
-	"oder ohne schon sehr sein seine sich sie sind so soll sollte um und uns unser unsere unter viel vom von vor wann war "
-	"warum was welche welchem welchen welcher welches wem wen wenn wer werde werden wie wieder will wir wird wo würde wurde "
-	"über uber zu zum zur sagen wissen frage danke tag ",
+	" aber alle allem allen aller alles als also am an andere auch auf aus bei beim bin bis bist bitte "
+	"da damit dann das dass dein deine dem den denn der des dich die dies diese dieser dieses dir doch "
+	"du durch eigentlich ein eine einem einen einer eines er es etwas euch euer eure fur für gegen "
+	"gehen geht gerne gern gibt guten habe haben hallo hat hatte hier ich ihm ihn ihnen ihr ihre ihren "
+	"ihrem im in ist ja jede jeder kann kannst kein keine können konnen könnte könnten mal man mehr "
+	"mein meine meinem meinen meiner mich mir mit möchte mochte muss müssen nach nicht nichts noch nun "
+	"nur ob oder ohne schon sehr sein seine sich sie sind so soll sollte um und uns unser unsere unter "
+	"viel vom von vor wann war warum was welche welchem welchen welcher welches wem wen wenn wer werde "
+	"werden wie wieder will wir wird wo würde wurde über uber zu zum zur sagen wissen frage danke tag ",
 	/* French */
-	" à a afin ai aller alors après as au aussi autre aux avec avez avoir avons bien bonjour bonsoir c ça ce cela ces cet "
-	"cette ceux chez ci combien comme comment d dans de depuis des dit dois donc du elle elles en encore est et été être "
-	"etre eu faire fait faut il ils j je jusqu l la là le les leur leurs lui m ma mais me même merci mes moi mon n ne nos "
-	"notre nous on ont ou où par pas peut peux plus pour pourquoi puis qu quand que quel quelle quelles quels qui quoi s "
-	"sa sans se sera ses si son sont sous suis sur svp t ta te tes toi ton tous tout toute très tu un une vais veux voici "
+	" à a afin ai aller alors après as au aussi autre aux avec avez avoir avons bien bonjour bonsoir c "
+	"ça ce cela ces cet cette ceux chez ci combien comme comment d dans de depuis des dit dois donc du "
+	"elle elles en encore est et été être etre eu faire fait faut il ils j je jusqu l la là le les leur "
+	"leurs lui m ma mais me même merci mes moi mon n ne nos notre nous on ont ou où par pas peut peux "
+	"plus pour pourquoi puis qu quand que quel quelle quelles quels qui quoi s sa sans se sera ses si "
+	"son sont sous suis sur svp t ta te tes toi ton tous tout toute très tu un une vais veux voici "
 	"votre vos voudrais vous y plaît plait savoir ",
 	/* Spanish */
-	" a al algo algún alguna ante aquí como cómo con cual cuál cuales cuáles cuando cuándo de del desde donde dónde dos el "
-	"él ella ellas ellos en entre era eres es esa ese eso esta está estaba estan están este esto estos estoy favor fue ha "
-	"hace hacer hacia han hasta hay he hola la las le les lo los mas más me mi mis mucho muy nada ni no nos nosotros o os "
-	"otra otro para pero por porque porqué puede puedo pueden puedes que qué quien quién quiero quiere quisiera se sea ser "
-	"si sí sin sobre son soy su sus también tan te tengo tiene tienen tienes todo todos tu tus un una uno unos usted "
+	" a al algo algún alguna ante aquí como cómo con cual cuál cuales cuáles cuando cuándo de del desde "
+	"donde dónde dos el él ella ellas ellos en entre era eres es esa ese eso esta está estaba estan "
+	"están este esto estos estoy favor fue ha hace hacer hacia han hasta hay he hola la las le les lo "
+	"los mas más me mi mis mucho muy nada ni no nos nosotros o os otra otro para pero por porque porqué "
+	"puede puedo pueden puedes que qué quien quién quiero quiere quisiera se sea ser si sí sin sobre "
+	"son soy su sus también tan te tengo tiene tienen tienes todo todos tu tus un una uno unos usted "
 	"ustedes va y ya yo gracias saber ",
 	/* Italian */
-	" a ad ai al alla alle anche avere c che chi ci ciao co come con cosa cui da dai dal dalla dei del della delle di dopo "
-	"dove due e è ed era essere fa fare favore fra gli grazie ha hanno hai ho i il in io l la le lei lo loro lui ma mi mia "
-	"mie miei mio molto nei nel nella no noi non nostro o ogni per perché perche più piu può puoi posso possono qual quale "
-	"quali quando quanto quella quello questa questo qui se sei si sì sia sono sta sto su sua sugli sul sulla suo suoi "
-	"tra tu tua tuo tutti tutto un una uno vi voglio voi vorrei vostro sapere ",
+	" a ad ai al alla alle anche avere c che chi ci ciao co come con cosa cui da dai dal dalla dei del "
+	"della delle di dopo dove due e è ed era essere fa fare favore fra gli grazie ha hanno hai ho i il "
+	"in io l la le lei lo loro lui ma mi mia mie miei mio molto nei nel nella no noi non nostro o ogni "
+	"per perché perche più piu può puoi posso possono qual quale quali quando quanto quella quello "
+	"questa questo qui se sei si sì sia sono sta sto su sua sugli sul sulla suo suoi tra tu tua tuo "
+	"tutti tutto un una uno vi voglio voi vorrei vostro sapere ",
 	/* Portuguese */
-	" a ao aos as às até com como da das de dele depois do dos e é ela elas ele eles em entre era essa esse esta está este "
-	"estou eu faz fazer foi há isso isto já la lhe mais mas me meu meus minha minhas muito na nas não nao nem no nos nossa "
-	"nosso num o obrigado obrigada olá ola onde os ou para pela pelas pelo pelos por porque posso pode podem pra qual quais "
-	"quando que quem quero queria se sem ser seu seus só sua suas também te tem têm tenho ter teu tu tudo um uma umas uns "
-	"você voce vocês vos favor saber ",
+	" a ao aos as às até com como da das de dele depois do dos e é ela elas ele eles em entre era essa "
+	"esse esta está este estou eu faz fazer foi há isso isto já la lhe mais mas me meu meus minha "
+	"minhas muito na nas não nao nem no nos nossa nosso num o obrigado obrigada olá ola onde os ou para "
+	"pela pelas pelo pelos por porque posso pode podem pra qual quais quando que quem quero queria se "
+	"sem ser seu seus só sua suas também te tem têm tenho ter teu tu tudo um uma umas uns você voce "
+	"vocês vos favor saber ",
 	/* Dutch */
-	" aan al alles als altijd andere ben bij daar dan dat de der deze die dit doen door dus een eens en er ge geen graag "
-	"had hallo heb hebben heeft hem het hier hij hoe hun iemand iets ik in is ja je jij jou jouw jullie kan kun kunnen "
-	"kunt maar me meer men met mij mijn moet moeten mag na naar niet niets nog nu of om omdat onder ons onze ook op over "
-	"te tegen toch toen tot u uit uw van veel voor waar waarom wanneer want waren was wat weet welk welke wie wil wilt "
-	"wij willen worden wordt zal ze zich zij zijn zo zonder zou dank bedankt alstublieft weten ",
+	" aan al alles als altijd andere ben bij daar dan dat de der deze die dit doen door dus een eens en "
+	"er ge geen graag had hallo heb hebben heeft hem het hier hij hoe hun iemand iets ik in is ja je "
+	"jij jou jouw jullie kan kun kunnen kunt maar me meer men met mij mijn moet moeten mag na naar niet "
+	"niets nog nu of om omdat onder ons onze ook op over te tegen toch toen tot u uit uw van veel voor "
+	"waar waarom wanneer want waren was wat weet welk welke wie wil wilt wij willen worden wordt zal ze "
+	"zich zij zijn zo zonder zou dank bedankt alstublieft weten ",
 	/* Swedish, Danish, Norwegian */
-	" alla alle allt alt att at av blir blive da de dem den denna denne der det detta dette där du då efter eller en er et "
-	"ett för for från fra få får ha han har hej hei hon hur hvad hva hvem hvis hvor hvordan hvornår här i ikke ikkje in "
-	"inte ja jag jeg kan kunde man med men mig min mina mit mitt mycket må når när ni nu och og om op på sig sin ska skal "
-	"skulle som så tack tak takk til till ut vad var vara vem vi vid vil vill vilken være är åt över ",
+	" alla alle allt alt att at av blir blive da de dem den denna denne der det detta dette där du då "
+	"efter eller en er et ett för for från fra få får ha han har hej hei hon hur hvad hva hvem hvis "
+	"hvor hvordan hvornår här i ikke ikkje in inte ja jag jeg kan kunde man med men mig min mina mit "
+	"mitt mycket må når när ni nu och og om op på sig sin ska skal skulle som så tack tak takk til till "
+	"ut vad var vara vem vi vid vil vill vilken være är åt över ",
 	/* Polish */
-	" a aby ale bardzo bez bo być by był była czy co dla do gdy gdzie go i ich ile ja jak jaka jaki jakie jako je jest "
-	"jestem jeszcze już juz kiedy kto która które który ma mam mamy mnie mogę moge moje mój może można na nam nas nie o od "
-	"on ona one oraz po pod proszę prosze przez przy się sie są sa tak też ten ta to tu tym w was wam we z za ze że "
-	"dziękuję cześć dzień dobry chcę ",
+	" a aby ale bardzo bez bo być by był była czy co dla do gdy gdzie go i ich ile ja jak jaka jaki "
+	"jakie jako je jest jestem jeszcze już juz kiedy kto która które który ma mam mamy mnie mogę moge "
+	"moje mój może można na nam nas nie o od on ona one oraz po pod proszę prosze przez przy się sie są "
+	"sa tak też ten ta to tu tym w was wam we z za ze że dziękuję cześć dzień dobry chcę ",
 	/* Russian, Ukrainian */
-	" а без более бы был была были было быть в вам вас ваш ваша ваши во вот все всё вы где да для до его ее её если есть "
-	"еще ещё ж же за здравствуйте и из или им их к как какая какие какой ко когда кто ли мне можно мой моя мы на надо нам "
-	"нас не него нет ни но ну о об он она они оно от очень по под пожалуйста подскажите при про с сколько со спасибо так "
-	"также там то только ты у уже хочу чего чем что чтобы это этот я мои могу можете добрый день привет як чи що ви це та "
-	"від де коли для є ",
+	" а без более бы был была были было быть в вам вас ваш ваша ваши во вот все всё вы где да для до его "
+	"ее её если есть еще ещё ж же за здравствуйте и из или им их к как какая какие какой ко когда кто "
+	"ли мне можно мой моя мы на надо нам нас не него нет ни но ну о об он она они оно от очень по под "
+	"пожалуйста подскажите при про с сколько со спасибо так также там то только ты у уже хочу чего чем "
+	"что чтобы это этот я мои могу можете добрый день привет як чи що ви це та від де коли є ",
 	/* Greek */
-	" και το τα του των την τον της τις οι ο η ο στο στη στην στον στα στις με για από σε είναι ειναι να θα που πώς πως "
-	"πότε ποτε τι πού ποιο ποια ποιος αν δεν μη μην μου σας μας σου μπορώ μπορω μπορείτε ένα ενα μια μία ένας εγώ εσείς "
-	"έχω έχετε έχει υπάρχει κάνω πόσο ποσο αυτό αυτή καλημέρα γεια σασ ευχαριστώ παρακαλώ ή ",
+	" και το τα του των την τον της τις οι ο η στο στη στην στον στα στις με για από σε είναι ειναι να "
+	"θα που πώς πως πότε ποτε τι πού ποιο ποια ποιος αν δεν μη μην μου σας μας σου μπορώ μπορω μπορείτε "
+	"ένα ενα μια μία ένας εγώ εσείς έχω έχετε έχει υπάρχει κάνω πόσο ποσο αυτό αυτή καλημέρα γεια σασ "
+	"ευχαριστώ παρακαλώ ή ",
 	/* Turkish */
-	(" acaba ama bana bir biz bu çok da daha de diye en gibi hangi ile için ise kadar ki kim mi mı mu mü miyim musunuz ne "
-	"neden nasıl nerede o olarak sen siz şu var ve veya ya zaman merhaba lütfen teşekkürler istiyorum "),
+	(" acaba ama bana bir biz bu çok da daha de diye en gibi hangi ile için ise kadar ki kim mi mı mu mü "
+	"miyim musunuz ne neden nasıl nerede o olarak sen siz şu var ve veya ya zaman merhaba lütfen "
+	"teşekkürler istiyorum "),
 };
 
 #define LANGUAGES	(sizeof(stop_words) / sizeof(stop_words[0]))
 
 /* Frequent in questions about anything, so that they cannot carry an answer alone. */
 static const char weak_words[] =
-	" ask back best big buy called case check class day days different difference difficult easy end fast find first follow "
-	"found great happened hard hour hours idea keep last late left long longer look looking lost made meaning minute minutes "
-	"money month months name new next number old part people person place problem put read right run send set show small "
-	"someone start stop switch take taken talk time times today tomorrow tonight town try turn type use used using wait week "
-	"weeks word words work working works world write wrong year years yesterday issue check checking chat company customer demand demanding expect expected having learn list listing modality modalities obtain online problems request requesting services service speak talking user users"
-	"happy love live best bad nice accept method methods option options way ways "
-	"zeit tage tag jahr heute morgen temps jour jours tiempo día dias días hoy tempo giorno giorni dag dagen время день дней ";
+	" ask back best big buy called case check class day days different difference difficult easy end "
+	"fast find first follow found great happened hard hour hours idea keep last late left long longer "
+	"look looking lost made meaning minute minutes money month months name new next number old part "
+	"people person place problem put read right run send set show small someone start stop switch take "
+	"taken talk time times today tomorrow tonight town try turn type use used using wait week weeks "
+	"word words work working works world write wrong year years yesterday issue checking chat company "
+	"customer demand demanding expect expected having learn list listing modality modalities obtain "
+	"online problems request requesting services service speak talking user usershappy love live bad "
+	"nice accept method methods option options way ways zeit tage tag jahr heute morgen temps jour "
+	"jours tiempo día dias días hoy tempo giorno giorni dag dagen время день дней ";
 
 /* Characters that are grammar, not meaning, in Chinese and Japanese; they end a run of characters. */
 static const char stop_characters[] = "的了吗呢吧啊和与是我你您他她们在有么什怎样请个这那可以能想要会也都就の";
@@ -167,15 +184,16 @@ const size_t words_synonym_groups = sizeof(words_synonyms) / sizeof(words_synony
 
 /* What greets, what thanks, and what may stand beside it. */
 static const char greetings[] =
-	" hello hi hey hiya howdy greetings hallo guten grüß buenos buenas bom boa god добрый moin servus bonjour bonsoir salut "
-	"hola ciao salve buongiorno olá ola hej hei cześć привет здравствуйте γεια merhaba selam hoi dag morning afternoon "
-	"evening こんにちは 你好 您好 안녕하세요 สวัสดี ";
+	" hello hi hey hiya howdy greetings hallo guten grüß buenos buenas bom boa god добрый moin servus "
+	"bonjour bonsoir salut hola ciao salve buongiorno olá ola hej hei cześć привет здравствуйте γεια "
+	"merhaba selam hoi dag morning afternoon evening こんにちは 你好 您好 안녕하세요 สวัสดี ";
 static const char thanks[] =
-	" thanks thank thx ty cheers danke merci gracias grazie obrigado obrigada bedankt dank tack takk tak dziękuję спасибо "
-	"ευχαριστώ teşekkürler ありがとう 谢谢 감사합니다 ขอบคุณ ";
+	" thanks thank thx ty cheers danke merci gracias grazie obrigado obrigada bedankt dank tack takk tak "
+	"dziękuję спасибо ευχαριστώ teşekkürler ありがとう 谢谢 감사합니다 ขอบคุณ ";
 static const char small_company[] =
-	" good day there all everyone you very much so a lot many team again tag morgen abend gott vielen schön jour días dias "
-	"tardes noches muchas beaucoup mille dia tarde день σας je wel the sir madam assistant bot chatbot and ";
+	" good day there all everyone you very much so a lot many team again tag morgen abend gott vielen "
+	"schön jour días dias tardes noches muchas beaucoup mille dia tarde день σας je wel the sir madam "
+	"assistant bot chatbot and ";
 
 /* Bits of a word: one for each language that has it as a stop word, then these. */
 #define WORD_WEAK	(1u << 28)
@@ -434,10 +452,13 @@ no_information(const char *word, size_t len)
 	return len == 1 && (unsigned char)*word < 0x80;
 }
 
-/* Calls each(arg, word) for every run of letters and digits, case folded, and run(arg, c) for a character of a script
- * without spaces, run(arg, 0) for what lies between such characters. */
+/*
+ * Calls each(arg, word) for every run of letters and digits, case folded, and run(arg, c) for a character of a script
+ * without spaces, run(arg, 0) for what lies between such characters.
+ */
 static void
-scan(const char *text, size_t len, void (*each)(void *, struct buf *), void (*run)(void *, uint32_t, struct buf *), void *arg)
+scan(const char *text, size_t len, void (*each)(void *, struct buf *), void (*run)(void *, uint32_t, struct buf *),
+    void *arg)
 {
 	const char *p = text, *end = text + len;
 	struct buf word = BUF_INIT(WORDS_QUESTION), scratch = BUF_INIT(64);
