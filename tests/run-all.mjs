@@ -20,6 +20,9 @@ const FILE_LIMIT_MS = 240_000;
 // The longest ones first, so that none of them is left running alone at the end.
 const FIRST = ["bad_requests", "bad_packets", "provider_failures", "run_script", "killed_program", "page", "escalation_rules", "socketio_contract"];
 
+// What measures time runs when nothing else does.
+const ALONE = ["conformance"];
+
 let passed = 0;
 let failed = 0;
 const failures = new Map();	// reason → tests: what a hook that failed says, it says for each of its tests
@@ -88,10 +91,9 @@ function reason(error) {
 	return `${cause?.stack ?? cause?.message ?? String(cause)}`.split("\n").filter((l) => !/node:internal/.test(l)).slice(0, 25).join("\n");
 }
 
-function nodeTests(files) {
-	const names = new Map();
+function nodeTests(files, concurrency) {
 	return new Promise((resolve) => {
-		const stream = run({ files, concurrency: Math.min(2, availableParallelism()), timeout: FILE_LIMIT_MS });
+		const stream = run({ files, concurrency, timeout: FILE_LIMIT_MS });
 		const title = ({ file, name }) => `${file ? path.basename(file, ".test.mjs") : ""}: ${name}`;
 		stream.on("test:pass", (data) => {
 			if (data.details.type === "suite" || data.skip !== undefined || data.todo !== undefined)
@@ -106,7 +108,6 @@ function nodeTests(files) {
 				return;
 			fail(title(data), reason(error));
 		});
-		stream.on("test:stderr", ({ file, message }) => names.set(file, (names.get(file) ?? "") + message));
 		stream.on("end", resolve);
 		stream.resume();
 	});
@@ -136,8 +137,11 @@ if (await packages()) {
 	};
 	const files = readdirSync(here).filter((f) => f.endsWith(".test.mjs") && wanted(f)).sort((a, b) => order(a) - order(b) || a.localeCompare(b));
 	console.log(`${files.length} files of black-box tests`);
-	if (files.length > 0)
-		await nodeTests(files.map((f) => path.join(here, f)));
+	const alone = (name) => ALONE.some((f) => name.startsWith(f));
+	const paths = (list) => list.map((f) => path.join(here, f));
+	for (const [list, concurrency] of [[files.filter((f) => !alone(f)), Math.min(2, availableParallelism())], [files.filter(alone), 1]])
+		if (list.length > 0)
+			await nodeTests(paths(list), concurrency);
 }
 sweep(folder);
 

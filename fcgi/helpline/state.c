@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 
 #define SERVICE_ID		65530
 #define STACK_LOCK_WAIT_MS	5000
+#define LEFT_ASK_MS		1000	/* what a killed supervisor started ends by itself before that, all but nginx's workers */
+#define LEFT_KILL_MS		4000
 
 static const char *const service_dirs[] = { "run", "secrets", "redis", "log" };
 
@@ -131,9 +134,37 @@ take_lock(struct state *st, struct buf *problem)
 	return errno == EAGAIN || errno == EACCES ? HL_CONFLICT : failed(problem, "locked", STATE_LOCK);
 }
 
+static bool
+has_stack_lock(const char *pid, const struct stat *lock)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%.16s/fd/%d", pid, STATE_STACK_FD);
+	return stat(path, &st) == 0 && st.st_dev == lock->st_dev && st.st_ino == lock->st_ino;
+}
+
+/* Signals whatever was started here earlier: it has this very lock file open. */
+static void
+signal_left(int lock, int signal_number)
+{
+	DIR *list = opendir("/proc");
+	struct dirent *e;
+	struct stat st;
+	pid_t pid;
+
+	if (list && fstat(lock, &st) == 0)
+		while ((e = readdir(list)) != NULL)
+			if ((pid = (pid_t)atoi(e->d_name)) > 1 && pid != getpid() && has_stack_lock(e->d_name, &st))
+				(void)kill(pid, signal_number);
+	if (list)
+		closedir(list);
+}
+
 /*
  * The second lock is inherited by everything that is started, so that after a supervisor was killed the next one waits
- * until the last of its children is gone, before it lets another Redis loose on the same files.
+ * until the last of its children is gone, before it lets another Redis loose on the same files.  A worker of nginx whose
+ * master was killed with the supervisor does not go by itself.
  */
 static enum hl_err
 take_stack_lock(struct buf *problem)
@@ -149,6 +180,8 @@ take_stack_lock(struct buf *problem)
 	for (int ms = 0; ms < STACK_LOCK_WAIT_MS; ms += 10) {
 		if (flock(high, LOCK_EX | LOCK_NB) == 0)
 			return HL_OK;
+		if (ms == LEFT_ASK_MS || ms == LEFT_KILL_MS)
+			signal_left(high, ms == LEFT_ASK_MS ? SIGTERM : SIGKILL);
 		usleep(10000);
 	}
 	buf_puts(problem, "programs of an earlier run are still there; end them first");
