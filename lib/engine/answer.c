@@ -224,6 +224,8 @@ think_offline(const struct thinker *t, const struct buf *question, struct verdic
 	v->intents = intents_of(question->data, question->len);
 	if (v->reason == NULL && v->confidence < t->conf->escalation_confidence)
 		v->reason = "low_confidence";
+	if (v->confidence <= 0)
+		passages_free(&v->passages);	/* what is not quoted is no source */
 	if (v->reason == NULL && v->confidence <= 0)
 		buf_puts(&v->text, offer_text);
 }
