@@ -6,14 +6,14 @@ cd -- "${BASH_SOURCE[0]%/*}/../.."
 each=${SECONDS_EACH:-300}
 out=${HELPLINE_FUZZ:-build-fuzz}
 flags=(-std=gnu11 -D_GNU_SOURCE -Ilib -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined)
-libraries=(-lfcgi -luv -lhiredis -lcurl -ljson-c -lsodium -lwslay -lm)
+libraries=(-lsqlite3 -lfcgi -luv -lhiredis -lcurl -ljson-c -lsodium -lwslay -lm)
 parsers=(sse engineio socketio json handshake)
 
 names=("$@")
 [[ ${#names[@]} -gt 0 ]] || names=("${parsers[@]}")
 for name in "${names[@]}"; do
 	mkdir -p "$out/$name"
-	clang "${flags[@]}" "tests/fuzz/${name}_fuzz.c" lib/base/*.c lib/loop/*.c lib/services/{fcgi,http,redis,crypto}.c \
+	clang "${flags[@]}" -DHELPLINE_DATADIR="\"\"" "tests/fuzz/${name}_fuzz.c" lib/base/*.c lib/loop/*.c lib/services/*.c \
 	    lib/push/*.c "${libraries[@]}" -o "$out/${name}_fuzz"
 	echo "== $name, $each s"
 	if ! "$out/${name}_fuzz" -max_total_time="$each" -max_len=8192 -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \
