@@ -1301,9 +1301,9 @@ describe("socket.io-client", () => {
 				const socket = await client(options);
 				const gone = when(socket, "disconnect");
 				await rig.stopPushd();
+				await rig.startPushd();	// a poll that came in between waits in the socket for it
 				const [reason] = await gone;
 				assert.ok(["transport close", "transport error"].includes(reason), reason);
-				await rig.startPushd();
 				await when(socket, "connect");
 				assert.equal(await socket.timeout(5000).emitWithAck("message-with-ack", "again"), "again");
 				socket.disconnect();
