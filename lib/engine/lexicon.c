@@ -149,7 +149,7 @@ static const struct meaning lexicon[] = {
 	    "roots escalator escalators advise advised employed employer instance nowhere ideal prison "
 	    "reason recall recalling password passwords keyword keywords parlato falei humanoid hiring "
 	    "iphone ordeal boot boots meet off ill inn ass though thought tough rough went wait wand feed "
-	    "seed deed weed nerd world night three where theme these all air don hot" },
+	    "none seed deed weed nerd world night three where theme these all air don hot" },
 };
 
 /* ---- finding words ---- */
