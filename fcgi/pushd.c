@@ -39,7 +39,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "pushd: %s\n", problem.len ? problem.data : "cannot start");
 		return 2;
 	}
-	log_init("pushd", LOG_LEVEL_INFO);
+	log_init("pushd", log_level_named(conf.log_level));
 	uv_signal_init(loop, &term);
 	uv_signal_init(loop, &interrupt);
 	uv_signal_start(&term, on_signal, SIGTERM);

@@ -86,17 +86,6 @@ read_probe_token(struct app *app)
 	fclose(file);
 }
 
-static enum log_level
-log_level(const char *name)
-{
-	static const char *const names[] = { "error", "warn", "info", "debug" };
-
-	for (unsigned i = 0; i < 4; i++)
-		if (strcmp(names[i], name) == 0)
-			return (enum log_level)i;
-	return LOG_LEVEL_INFO;
-}
-
 static enum hl_err
 open_services(struct running *r, struct buf *problem)
 {
@@ -129,7 +118,7 @@ start(struct running *r, struct buf *problem)
 
 	if (err)
 		return err;
-	log_init(r->program->name, log_level(r->app.conf.log_level));
+	log_init(r->program->name, log_level_named(r->app.conf.log_level));
 	err = listen_take(1, &listener, problem);
 	if (err == HL_OK)
 		err = open_services(r, problem);

@@ -16,6 +16,17 @@ log_init(const char *program, enum log_level most)
 	most_wanted = most;
 }
 
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
+
+enum log_level
+log_level_named(const char *name)
+{
+	for (unsigned i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++)
+		if (strcmp(level_names[i], name) == 0)
+			return (enum log_level)i;
+	return LOG_LEVEL_INFO;
+}
+
 static void
 add_value(struct buf *line, const char *v)
 {
@@ -36,7 +47,6 @@ add_value(struct buf *line, const char *v)
 void
 log_line(enum log_level level, const char *event, ...)
 {
-	static const char *const names[] = { "error", "warn", "info", "debug" };
 	struct buf line = BUF_INIT(8192);
 	char now[CLOCK_ISO_LEN + 1];
 	const char *key;
@@ -45,7 +55,7 @@ log_line(enum log_level level, const char *event, ...)
 	if (level > most_wanted)
 		return;
 	clock_iso(clock_wall_ms(), now);
-	buf_printf(&line, "%s level=%s program=%s event=%s", now, names[level], program_name, event);
+	buf_printf(&line, "%s level=%s program=%s event=%s", now, level_names[level], program_name, event);
 	va_start(ap, event);
 	while ((key = va_arg(ap, const char *)) != NULL) {
 		buf_printf(&line, " %s=", key);

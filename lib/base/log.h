@@ -13,6 +13,7 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 void	 log_init(const char *program, enum log_level most);
+enum log_level log_level_named(const char *);	/* LOG_LEVEL's value; info for what is none */
 
 /*
  * log_line(LOG_LEVEL_INFO, "turn", "outcome", "answered", "provider", name, NULL): pairs of strings, ended by NULL.
