@@ -57,9 +57,10 @@ export async function startRig({ port, env = {}, redis = true } = {}) {
 
 	const program = (name) => path.join(build, "tests/conformance", name);
 
+	// argv0: redis-tools has the server under another name, and it goes by what it is called with.
 	function start(name, command, args, more = {}) {
 		const child = spawn(command, args, {
-			cwd: dir, stdio: [more.stdin ?? "ignore", "pipe", "pipe"],
+			cwd: dir, argv0: more.argv0, stdio: [more.stdin ?? "ignore", "pipe", "pipe"],
 			env: {
 				PATH: process.env.PATH, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? "", UBSAN_OPTIONS: process.env.UBSAN_OPTIONS ?? "",
 				SOCKET_PING_INTERVAL: "300", SOCKET_PING_TIMEOUT: "200", SOCKET_CONNECT_TIMEOUT: "1000",
@@ -129,7 +130,7 @@ export async function startRig({ port, env = {}, redis = true } = {}) {
 		start("echo", program("echo"), ["echo-polls.sock", "echo-ws.sock"]);
 		await listening({ path: path.join(dir, "echo-ws.sock") }, children.get("echo"));
 		if (redis) {
-			start("redis", "redis-server", ["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "no"]);
+			start("redis", "redis-check-rdb", ["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "no"], { argv0: "redis-server" });
 			await listening({ path: path.join(dir, "redis.sock") }, children.get("redis"));
 			rig.startEvents();
 			await listening({ path: path.join(dir, "events.sock") }, children.get("events"));
