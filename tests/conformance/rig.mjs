@@ -143,12 +143,12 @@ export async function startRig({ port, env = {}, redis = true } = {}) {
 		await listening({ port, host: "127.0.0.1" }, children.get("nginx"));
 	} catch (error) {
 		for (const name of children.keys())
-			await stopOne(name, "SIGKILL");
+			await stopOne(name, name === "nginx" ? "SIGTERM" : "SIGKILL");
 		throw new Error([error.message, ...[...logs].map(([name, text]) => `${name}: ${text}`)].join("\n"));
 	}
 	process.once("exit", () => {
-		for (const child of children.values())
-			child.kill("SIGKILL");
+		for (const [name, child] of children)
+			child.kill(name === "nginx" ? "SIGTERM" : "SIGKILL");	// its worker would outlive it
 	});
 	return rig;
 }
