@@ -10,59 +10,81 @@
 
 /*
  * Everybody who asks while a count is under way shares the next one: always fresh, and at any load one count at a time.
+ * A store that hangs is as bad as none: whoever has waited PATIENCE_MS is told so.
  */
+#define PATIENCE_MS	1000
+#define LOOK_MS		250
+
 struct member { struct member *next; struct task *task; int64_t count; enum hl_err err; bool done; };
 
 static struct {
 	struct member	*waiting;	/* for the next count */
-	struct task	*leader;	/* who will make it, while another one is under way */
-	bool		 counting, led;
+	struct member	*asked;		/* in the one under way */
+	int64_t		 since_mono_ms;	/* when that began; 0: none is */
+	bool		 watched;
 } shared;
 
 static void
-lead_count(struct app *app, struct member *me)
+tell_all(struct member **list, enum hl_err err, int64_t count)
 {
-	struct member *members, *next;
+	struct member *m;
 
-	shared.led = true;
-	while (shared.counting) {
-		shared.leader = task_self();
-		task_wait_always();
+	while ((m = *list) != NULL) {
+		*list = m->next;
+		m->count = count;
+		m->err = err;
+		m->done = true;
+		task_wake(m->task);
 	}
-	shared.counting = true;
-	shared.led = false;
-	members = shared.waiting;
-	shared.waiting = NULL;
-	me->err = conversation_count_active(&app->store, &me->count);
-	shared.counting = false;
-	if (shared.leader) {
-		struct task *leader = shared.leader;
+}
 
-		shared.leader = NULL;
-		task_wake(leader);
+static void
+watch_count(void *arg)
+{
+	(void)arg;
+	while (shared.since_mono_ms && task_sleep(LOOK_MS) == HL_OK) {
+		if (shared.since_mono_ms && clock_mono_ms() - shared.since_mono_ms >= PATIENCE_MS) {
+			tell_all(&shared.asked, HL_STORE, 0);
+			tell_all(&shared.waiting, HL_STORE, 0);
+		}
 	}
-	for (; members; members = next) {
-		next = members->next;
-		members->count = me->count;
-		members->err = me->err;
-		members->done = true;
-		task_wake(members->task);
+	shared.watched = false;
+}
+
+static void
+count_for_all(void *arg)
+{
+	struct app *app = arg;
+	int64_t count;
+	enum hl_err err;
+
+	while (shared.waiting) {
+		shared.asked = shared.waiting;
+		shared.waiting = NULL;
+		shared.since_mono_ms = clock_mono_ms();
+		err = conversation_count_active(&app->store, &count);
+		tell_all(&shared.asked, err, count);
 	}
+	shared.since_mono_ms = 0;
 }
 
 static enum hl_err
 count_sessions(struct app *app, int64_t *ret)
 {
-	struct member me = { .task = task_self() };
+	struct member me = { .task = task_self(), .next = shared.waiting };
 
-	if (!shared.led)
-		lead_count(app, &me);
-	else {
-		me.next = shared.waiting;
-		shared.waiting = &me;
-		while (!me.done)
-			task_wait_always();
+	shared.waiting = &me;
+	if (shared.since_mono_ms == 0 && task_start(app->loop, count_for_all, app) != HL_OK) {
+		shared.waiting = me.next;
+		return HL_NO_MEMORY;
 	}
+	if (!shared.watched && !me.done) {
+		shared.watched = true;
+		if (task_start(app->loop, watch_count, NULL) != HL_OK)
+			shared.watched = false;		/* then the store's own time limit holds */
+	}
+	while (!me.done)
+		task_wait_always();
 	*ret = me.count;
 	return me.err;
 }
