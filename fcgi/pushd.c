@@ -1,5 +1,6 @@
 /*
- * pushd - sockets: Engine.IO and Socket.IO over long-polling and WebSocket.  It knows nothing of chat; see lib/push.
+ * pushd - sockets: Engine.IO and Socket.IO over long-polling and WebSocket.  It knows nothing of chat; see
+ * lib/push.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -32,7 +33,8 @@ main(int argc, char **argv)
 		printf("helpline-pushd %s\nusage: pushd [--version | --help]\nIt takes its two listening sockets from systemd "
 		    "or helpline supervise, and its settings from the\nenvironment (helpline config explain lists them).\n",
 		    PACKAGE_VERSION);
-		return argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "--help") == 0) ? 0 : 2;
+		return argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "--help") == 0) ? 0
+		    : 2;
 	}
 	if (conf_load(&conf, &problem) != HL_OK || listen_take(2, sockets, &problem) != HL_OK ||
 	    push_start(&push, loop, &conf, sockets[0], sockets[1]) != HL_OK) {

@@ -1,6 +1,7 @@
 /*
- * sha1.h - SHA-1 (RFC 3174), for one use: the answer to a WebSocket handshake (RFC 6455, section 4.2.2), where it
- * proves that the server speaks the protocol and protects nothing.  libsodium rightly does not have it.
+ * sha1.h - SHA-1 (RFC 3174), for one use: the answer to a WebSocket handshake (RFC 6455, section 4.2.2),
+ * where it proves that the server speaks the protocol and protects nothing.  libsodium rightly does not have
+ * it.
  */
 #ifndef HL_SHA1_H
 #define HL_SHA1_H

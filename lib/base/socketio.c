@@ -75,7 +75,8 @@ take_id(const char **at, const char *end, struct span *ret)
 static bool
 reserved(struct span name)
 {
-	static const char *const names[] = { "\"connect\"", "\"connect_error\"", "\"disconnect\"", "\"disconnecting\"",
+	static const char *const names[] = { "\"connect\"", "\"connect_error\"", "\"disconnect\"",
+	    "\"disconnecting\"",
 		"\"newListener\"", "\"removeListener\"" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -88,7 +89,8 @@ reserved(struct span name)
 static enum hl_err
 event_name(struct span data, struct span *ret)
 {
-	const char *end = data.p + data.len, *p = json_space(data.p + 1, end), *after = json_skip(p, end, JSON_JS);
+	const char *end = data.p + data.len, *p = json_space(data.p + 1, end);
+	const char *after = json_skip(p, end, JSON_JS);
 
 	if (after == NULL || (*p != '"' && *p != '-' && !is_digit(*p)))
 		return HL_BAD_REQUEST;
@@ -317,7 +319,8 @@ sio_feed_binary(struct sio_decoder *d, const void *bytes, size_t len, struct sio
 	if (buf_err(part) || partial->have < partial->want)
 		return buf_err(part);
 	err = sio_parse(partial->head.data, partial->head.len, ret);
-	if (err == HL_OK && ret->data.len && !check_value(ret->data.p, ret->data.p + ret->data.len, partial->want))
+	if (err == HL_OK && ret->data.len &&
+	    check_value(ret->data.p, ret->data.p + ret->data.len, partial->want) == NULL)
 		err = HL_BAD_REQUEST;
 	*ret_whole = err == HL_OK;
 	return err;

@@ -1,8 +1,8 @@
 /*
  * socketio.h - Socket.IO v5 packets: text in, one checked packet out, and back.  No I/O.
  *
- * Arguments are never rewritten: a packet's data is the JSON text as the client wrote it, checked (json.h's depth and
- * size limits, JavaScript's grammar) but not parsed into a tree.
+ * Arguments are never rewritten: a packet's data is the JSON text as the client wrote it, checked (json.h's
+ * depth and size limits, JavaScript's grammar) but not parsed into a tree.
  */
 #ifndef HL_SOCKETIO_H
 #define HL_SOCKETIO_H
@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-#define SIO_MAX_ATTACHMENTS	10u		/* what socket.io-parser takes; more makes clients reconnect */
+#define SIO_MAX_ATTACHMENTS	10u		/* what socket.io-parser takes; with more, clients reconnect */
 #define SIO_MAX_ID		32u		/* digits of an acknowledgement's id */
 #define SIO_MAX_NSP		256u		/* bytes of a namespace's name */
 #define SIO_MAX_BYTES		(4u << 20)	/* a packet with its attachments */
@@ -40,16 +40,21 @@ enum hl_err sio_parse(const char *text, size_t len, struct sio_packet *ret) HL_M
 /* Appends the text of a packet (name is not looked at). */
 void	 sio_encode(struct buf *, const struct sio_packet *);
 
-/* Puts packets and their attachments together.  All zero is a fresh one; it takes memory only while one is incomplete. */
+/*
+ * Puts packets and their attachments together.  All zero is a fresh one; it takes memory only while one is
+ * incomplete.
+ */
 struct sio_decoder { struct sio_partial *partial; };
 
 /*
- * Feed every message of the connection to one of these.  *ret_whole tells whether *ret is a whole packet now; it and its
- * attachments are borrowed until the next call.  HL_BAD_REQUEST: as above, also for what comes out of order and for
- * placeholders that point nowhere.
+ * Feed every message of the connection to one of these.  *ret_whole tells whether *ret is a whole packet now;
+ * it and its attachments are borrowed until the next call.  HL_BAD_REQUEST: as above, also for what comes out
+ * of order and for placeholders that point nowhere.
  */
-enum hl_err sio_feed_text(struct sio_decoder *, const char *, size_t, struct sio_packet *ret, bool *ret_whole) HL_MUST_CHECK;
-enum hl_err sio_feed_binary(struct sio_decoder *, const void *, size_t, struct sio_packet *ret, bool *ret_whole) HL_MUST_CHECK;
+enum hl_err sio_feed_text(struct sio_decoder *, const char *, size_t, struct sio_packet *ret,
+    bool *ret_whole) HL_MUST_CHECK;
+enum hl_err sio_feed_binary(struct sio_decoder *, const void *, size_t, struct sio_packet *ret,
+    bool *ret_whole) HL_MUST_CHECK;
 struct span sio_attachment(const struct sio_decoder *, unsigned);
 void	 sio_decoder_free(struct sio_decoder *);
 

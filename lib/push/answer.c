@@ -149,8 +149,8 @@ head(const struct sio_packet *packet, struct message **ret)
 }
 
 enum hl_err
-packet_messages(enum sio_type type, struct span nsp, struct span id, struct span args, struct message **ret_messages,
-    unsigned *ret_count)
+packet_messages(enum sio_type type, struct span nsp, struct span id, struct span args,
+    struct message **ret_messages, unsigned *ret_count)
 {
 	struct sio_packet packet = { .type = type, .nsp = nsp, .id = id, .data = args };
 	struct span item, binary = { NULL, 0 };

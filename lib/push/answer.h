@@ -1,6 +1,6 @@
 /*
- * answer.h - what the events program answers, read as slices of its text, so that arguments reach clients byte for
- * byte.  No I/O.
+ * answer.h - what the events program answers, read as slices of its text, so that arguments reach clients
+ * byte for byte.  No I/O.
  */
 #ifndef HL_PUSH_ANSWER_H
 #define HL_PUSH_ANSWER_H
@@ -35,10 +35,11 @@ int64_t	 span_integer(struct span, int64_t otherwise);
 bool	 span_text(struct span, struct buf *);
 
 /*
- * The packet that carries arguments to a client: [..], or {"args":[..],"binary":["base64",..]} with attachments.
- * messages has room for 1 + SIO_MAX_ATTACHMENTS; the caller owns one reference to each.  HL_UPSTREAM: not that shape.
+ * The packet that carries arguments to a client: [..], or {"args":[..],"binary":["base64",..]} with
+ * attachments. messages has room for 1 + SIO_MAX_ATTACHMENTS; the caller owns one reference to each.
+ * HL_UPSTREAM: not that shape.
  */
-enum hl_err packet_messages(enum sio_type, struct span nsp, struct span id, struct span args, struct message **ret_messages,
-	    unsigned *ret_count) HL_MUST_CHECK;
+enum hl_err packet_messages(enum sio_type, struct span nsp, struct span id, struct span args,
+    struct message **ret_messages, unsigned *ret_count) HL_MUST_CHECK;
 
 #endif

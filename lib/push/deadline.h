@@ -19,8 +19,11 @@ struct deadlines { struct deadline **heap; size_t count, cap, owners; };
 
 void	 deadlines_free(struct deadlines *);
 
-/* Prepares a deadline that is not set yet; setting it cannot fail then.  deadline_end() gives its place back. */
-enum hl_err deadline_init(struct deadlines *, struct deadline *, void (*expired)(struct deadline *)) HL_MUST_CHECK;
+/*
+ * Prepares a deadline that is not set yet; setting it cannot fail then.  deadline_end() gives its place back.
+ */
+enum hl_err deadline_init(struct deadlines *, struct deadline *,
+    void (*expired)(struct deadline *)) HL_MUST_CHECK;
 void	 deadline_end(struct deadlines *, struct deadline *);
 
 void	 deadline_set(struct deadlines *, struct deadline *, int64_t at_ms);	/* also moves it */

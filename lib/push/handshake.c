@@ -155,7 +155,8 @@ handshake_accept(struct buf *b, const struct handshake *h)
 	memcpy(text, h->key, KEY_LEN);
 	memcpy(text + KEY_LEN, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", 37);
 	sha1(text, KEY_LEN + 36, digest);
-	buf_puts(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ");
+	buf_puts(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Sec-WebSocket-Accept: ");
 	buf_base64(b, digest, sizeof(digest));
 	buf_puts(b, "\r\n\r\n");
 }

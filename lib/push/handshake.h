@@ -1,7 +1,8 @@
 /*
  * handshake.h - the HTTP request that opens a WebSocket (RFC 6455, section 4.2.1), bounded.  No I/O.
  *
- * Only nginx speaks to this parser, yet what it forwards is the client's: names, values and lengths are not trusted.
+ * Only nginx speaks to this parser, yet what it forwards is the client's: names, values and lengths are not
+ * trusted.
  */
 #ifndef HL_HANDSHAKE_H
 #define HL_HANDSHAKE_H
@@ -21,7 +22,10 @@ struct handshake {
 	bool		 upgrade;			/* "Upgrade: websocket" and "Connection: upgrade" */
 };
 
-/* Length of the head with its empty line, once it is there; else 0.  The first from bytes have been looked at before. */
+/*
+ * Length of the head with its empty line, once it is there; else 0.  The first from bytes have been looked at
+ * before.
+ */
 size_t	 handshake_end(const char *bytes, size_t len, size_t from);
 
 /* Cuts the head up in place; *ret points into it.  HL_BAD_REQUEST: not HTTP/1.1. */

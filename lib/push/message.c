@@ -63,7 +63,9 @@ cost(const struct message *m)
 bool
 queue_full(const struct queue *q)
 {
-	/* The first one is on its way and may be long: a history must not count against who has just joined. */
+	/*
+	 * The first one is on its way and may be long: a history must not count against who has just joined.
+	 */
 	return q->head && q->bytes - cost(q->head->message) > QUEUE_MAX;
 }
 

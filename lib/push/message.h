@@ -1,8 +1,8 @@
 /*
  * message.h - what goes to sockets: one immutable message shared by all who receive it.
  *
- * The bytes of its WebSocket frame lie in one piece (server frames are not masked, so every receiver gets the same
- * ones); a polling payload takes the part behind the frame's header.  No I/O.
+ * The bytes of its WebSocket frame lie in one piece (server frames are not masked, so every receiver gets the
+ * same ones); a polling payload takes the part behind the frame's header.  No I/O.
  */
 #ifndef HL_MESSAGE_H
 #define HL_MESSAGE_H
@@ -26,7 +26,8 @@ struct message {
 	uint32_t	 len;		/* of the data */
 	uint8_t		 header;	/* bytes of the frame's header in front of the data */
 	uint8_t		 kind;
-	char		 bytes[];	/* MESSAGE_HEADROOM, of which the last ones are the header, and the data */
+	/* MESSAGE_HEADROOM, of which the last ones are the header, and the data */
+	char		 bytes[];
 };
 
 /* Copies; the caller owns one reference.  NULL: out of memory. */

@@ -1,6 +1,6 @@
 /*
- * Long-polling by FastCGI.  A held GET is a task that waits; its client's going away is seen at once, because the
- * FastCGI connection is watched, and ends the session as the reference does.
+ * Long-polling by FastCGI.  A held GET is a task that waits; its client's going away is seen at once, because
+ * the FastCGI connection is watched, and ends the session as the reference does.
  */
 #include <string.h>
 #include <strings.h>
@@ -168,7 +168,8 @@ answer_preflight(const struct poll *p)
 	struct buf b = BUF_INIT(8192);
 	const char *headers = fcgi_param(p->request, "HTTP_ACCESS_CONTROL_REQUEST_HEADERS");
 
-	buf_puts(&b, "Access-Control-Allow-Methods: GET,HEAD,PUT,PATCH,POST,DELETE\r\nAccess-Control-Max-Age: 600\r\n");
+	buf_puts(&b,
+	    "Access-Control-Allow-Methods: GET,HEAD,PUT,PATCH,POST,DELETE\r\nAccess-Control-Max-Age: 600\r\n");
 	if (headers && *headers && strpbrk(headers, "\r\n") == NULL && strlen(headers) < 4096)
 		buf_printf(&b, "Access-Control-Allow-Headers: %s\r\n", headers);
 	reply(p, 204, b.data, "", 0);
@@ -188,7 +189,8 @@ origin_of(struct fcgi_request *r)
 {
 	const char *origin = fcgi_param(r, "HTTP_ORIGIN");
 
-	return origin && *origin ? origin : NULL;	/* nginx passes an absent header as an empty parameter */
+	/* nginx passes an absent header as an empty parameter */
+	return origin && *origin ? origin : NULL;
 }
 
 void

@@ -18,7 +18,8 @@ push_start(struct push *p, uv_loop_t *loop, const struct conf *conf, int take_po
 	if (err == HL_OK)
 		err = hub_init(&p->hub, loop, conf, p->redis, p->http, &p->transport.deadlines);
 	if (err == HL_OK)
-		err = transport_start(&p->transport, loop, conf, take_polls, take_websockets, &socket_app, &p->hub);
+		err = transport_start(&p->transport, loop, conf, take_polls, take_websockets, &socket_app,
+		    &p->hub);
 	return err;
 }
 

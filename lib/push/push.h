@@ -21,11 +21,12 @@ struct push {
 };
 
 /* Takes the descriptors.  It must stay where it is until the loop has ended. */
-enum hl_err push_start(struct push *, uv_loop_t *, const struct conf *, int take_polls, int take_websockets) HL_MUST_CHECK;
+enum hl_err push_start(struct push *, uv_loop_t *, const struct conf *, int take_polls,
+    int take_websockets) HL_MUST_CHECK;
 
 /*
- * Stops accepting, closes the transports (never a namespace: clients come back by themselves), lets what is being asked
- * be answered, and stops the loop; a few seconds at most.
+ * Stops accepting, closes the transports (never a namespace: clients come back by themselves), lets what is
+ * being asked be answered, and stops the loop; a few seconds at most.
  */
 void	 push_drain(struct push *);
 void	 push_free(struct push *);

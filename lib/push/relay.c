@@ -39,8 +39,8 @@ static enum hl_err
 attempt(struct relay *r, const char *const *headers, const struct buf *body, struct relay_reply *reply)
 {
 	struct http_request request = {
-		.method = "POST", .url = "http://localhost/push/event", .unix_socket = r->conf->front_socket, .headers = headers,
-		.body = body->data, .body_len = body->len, .connect_ms = 5000,
+		.method = "POST", .url = "http://localhost/push/event", .unix_socket = r->conf->front_socket,
+		.headers = headers, .body = body->data, .body_len = body->len, .connect_ms = 5000,
 		.total_ms = r->conf->turn_timeout_ms + PATIENCE_MS, .max_body = RELAY_MAX_ANSWER,
 	};
 	struct http_stream *stream;
@@ -69,7 +69,7 @@ explain(struct relay_reply *reply, enum hl_err err)
 	struct json *doc = NULL;
 	const char *message = NULL, *code = NULL;
 
-	if (err == HL_OK && json_parse(reply->body.data ? reply->body.data : "", reply->body.len, &doc) == HL_OK) {
+	if (err == HL_OK && reply->body.len && json_parse(reply->body.data, reply->body.len, &doc) == HL_OK) {
 		message = json_get_string(doc, "message");
 		code = json_get_string(doc, "code");
 	}
@@ -87,7 +87,8 @@ relay_ask(struct relay *r, const char *address, const struct buf *body, bool ret
 	const char *headers[] = { "Content-Type: application/json", id_line, address_line, NULL };
 	enum hl_err err;
 
-	*ret = (struct relay_reply){ .body = BUF_INIT(RELAY_MAX_ANSWER), .message = BUF_INIT(PROBLEM_MAX), .code = BUF_INIT(PROBLEM_MAX) };
+	*ret = (struct relay_reply){ .body = BUF_INIT(RELAY_MAX_ANSWER), .message = BUF_INIT(PROBLEM_MAX),
+	    .code = BUF_INIT(PROBLEM_MAX) };
 	id_new(id);
 	snprintf(id_line, sizeof(id_line), "X-Request-Id: %s", id);
 	snprintf(address_line, sizeof(address_line), "X-Forwarded-For: %s", address);

@@ -27,10 +27,11 @@ struct relay_reply {
 
 /*
  * Suspends.  address is the client's, for limits and logs; "" for none.  With retry, 502, 503, 504 and broken
- * connections are tried again for about five seconds under the same request id, by which acceptance de-duplicates.
- * HL_OK: answered 200.  The caller frees the reply in any case.
+ * connections are tried again for about five seconds under the same request id, by which acceptance
+ * de-duplicates. HL_OK: answered 200.  The caller frees the reply in any case.
  */
-enum hl_err relay_ask(struct relay *, const char *address, const struct buf *body, bool retry, struct relay_reply *ret) HL_MUST_CHECK;
+enum hl_err relay_ask(struct relay *, const char *address, const struct buf *body, bool retry,
+    struct relay_reply *ret) HL_MUST_CHECK;
 void	 relay_reply_free(struct relay_reply *);
 
 #endif

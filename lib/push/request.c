@@ -62,13 +62,15 @@ check_known(const struct push_request *r, const struct session *s, bool websocke
 {
 	if (s == NULL)
 		return &refused_sid;
-	if (websocket != r->upgrade || (!websocket && !session_is_polling(s)) || !query_is(r->query, "EIO", "4"))
+	if (websocket != r->upgrade || (!websocket && !session_is_polling(s)) ||
+	    !query_is(r->query, "EIO", "4"))
 		return &refused_request;
 	return NULL;
 }
 
 const struct refusal *
-request_check(const struct push_request *r, struct sessions *sessions, const char *frontend_urls, struct session **ret_session)
+request_check(const struct push_request *r, struct sessions *sessions, const char *frontend_urls,
+    struct session **ret_session)
 {
 	bool websocket = query_is(r->query, "transport", "websocket");
 	const char *sid;

@@ -32,7 +32,8 @@ struct room {
 	int64_t		 epoch;		/* the highest seen */
 	struct job	 replay;
 	bool		 replaying;
-	int64_t		 asked;		/* the seq that a replay has been asked for: no gap before it counts any more */
+	/* the seq that a replay has been asked for: no gap before it counts any more */
+	int64_t		 asked;
 	unsigned	 failures;
 	struct held_list held;		/* while replaying */
 	bool		 overflow;	/* some could not be held: one more replay brings them */
@@ -71,7 +72,8 @@ add_event(struct publication *p, const char *event, size_t len)
 	struct span root = SPAN("/"), none = { NULL, 0 }, args = { event, len };
 	unsigned n;
 
-	if (p->count == PUBLICATION_MAX_EVENTS || len == 0 || event[0] != '[' || json_check(event, len, JSON_JS) != HL_OK)
+	if (p->count == PUBLICATION_MAX_EVENTS || len == 0 || event[0] != '[' ||
+	    json_check(event, len, JSON_JS) != HL_OK)
 		return HL_BAD_REQUEST;
 	/* Without attachments it is exactly one message. */
 	if (packet_messages(SIO_EVENT, root, none, args, &p->messages[p->count], &n) != HL_OK)
@@ -411,7 +413,10 @@ run_replay(struct job *job)
 	enum hl_err err = after >= 0 ? replay(r, after) : HL_OK;
 
 	if (!room_is_over(r) && err && ++r->failures < REPLAY_TRIES) {
-		/* The store or the events program is away: what is live stays held back until it is there again. */
+		/*
+		 * The store or the events program is away: what is live stays held back until it is there
+		 * again.
+		 */
 		err = task_sleep(r->failures < 8 ? 250 << r->failures / 2 : 5000);
 		workers_add(r->rooms->replays, &r->replay);
 		return true;

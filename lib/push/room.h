@@ -1,9 +1,9 @@
 /*
  * room.h - who listens to which Redis channel, and that nobody misses a message of it.
  *
- * A publication is "<seq> <epoch> <except>" and then one JSON array a line, each an event.  Counted publications
- * (seq > 0) reach every member once and in order; a gap, or a subscription that was lost for a while, makes the room
- * ask the events program for the replay and hold back what is live meanwhile.
+ * A publication is "<seq> <epoch> <except>" and then one JSON array a line, each an event.  Counted
+ * publications (seq > 0) reach every member once and in order; a gap, or a subscription that was lost for a
+ * while, makes the room ask the events program for the replay and hold back what is live meanwhile.
  */
 #ifndef HL_ROOM_H
 #define HL_ROOM_H
@@ -47,7 +47,8 @@ struct member {
 	struct member	*next, **link;		/* in the room */
 	struct member	*next_of_owner;
 	void		*owner;
-	int64_t		 last;			/* seq of the last counted publication; -1: begins with the next one */
+	/* seq of the last counted publication; -1: begins with the next one */
+	int64_t		 last;
 	bool		 live;
 	bool		 missed;		/* the subscription was lost while it was not live yet */
 	struct held_list held;			/* until it is live */

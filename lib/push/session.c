@@ -62,7 +62,8 @@ enum hl_err
 sessions_init(struct sessions *all, const struct session_rules *rules, const struct session_io *io,
     const struct session_app *app, void *app_arg, struct deadlines *deadlines)
 {
-	*all = (struct sessions){ .rules = rules, .io = io, .app = app, .app_arg = app_arg, .deadlines = deadlines };
+	*all = (struct sessions){ .rules = rules, .io = io, .app = app, .app_arg = app_arg };
+	all->deadlines = deadlines;
 	all->buckets = BUCKETS;
 	all->table = calloc(BUCKETS, sizeof(struct session *));
 	all->ping = message_new(MESSAGE_TEXT, "2", 1);
@@ -85,7 +86,10 @@ mark_dirty(struct session *s)
 
 /* ---- the end of a session ---- */
 
-/* Takes it out of everybody's sight.  Its memory stays until the flush, for callers further up that still hold it. */
+/*
+ * Takes it out of everybody's sight.  Its memory stays until the flush, for callers further up that still
+ * hold it.
+ */
 static void
 remove_session(struct session *s)
 {
@@ -223,9 +227,10 @@ send_open(struct session *s)
 	struct message *m = NULL;
 	enum hl_err err;
 
-	buf_printf(&text, "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%lld,\"pingTimeout\":%lld,\"maxPayload\":%zu}",
-	    s->sid, s->ws ? "" : "\"websocket\"", (long long)rules->ping_interval_ms, (long long)rules->ping_timeout_ms,
-	    rules->max_payload);
+	buf_printf(&text,
+	    "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%lld,\"pingTimeout\":%lld,\"maxPayload\":%zu}",
+	    s->sid, s->ws ? "" : "\"websocket\"", (long long)rules->ping_interval_ms,
+	    (long long)rules->ping_timeout_ms, rules->max_payload);
 	err = buf_err(&text);
 	if (err == HL_OK && (m = message_new(MESSAGE_TEXT, text.data, text.len)) == NULL)
 		err = HL_NO_MEMORY;

@@ -1,9 +1,10 @@
 /*
  * session.h - Engine.IO v4 sessions: heartbeat, polling, upgrade, close.  The rules without I/O.
  *
- * A session speaks through a held GET (struct poll) or a WebSocket (struct socket); both belong to the I/O side, which
- * reports what arrives and does what struct session_io says.  Deadlines are tested when something arrives for a
- * session, not only when the timer fires.  What one turn of the loop sends leaves together, at sessions_flush().
+ * A session speaks through a held GET (struct poll) or a WebSocket (struct websocket); both belong to the I/O
+ * side, which reports what arrives and does what struct session_io says.  Deadlines are tested when something
+ * arrives for a session, not only when the timer fires.  What one turn of the loop sends leaves together, at
+ * sessions_flush().
  */
 #ifndef HL_SESSION_H
 #define HL_SESSION_H
@@ -30,7 +31,10 @@ struct session_io {
 	int64_t	(*now_ms)(void);
 	/* Answers a held GET: HL_OK with the payload, else refused.  The session has forgotten it already. */
 	void	(*answer)(struct poll *, enum hl_err, const char *payload, size_t len);
-	/* Queues a message; the I/O side sends it soon.  An error: the reader is too slow, or there is no memory. */
+	/*
+	 * Queues a message; the I/O side sends it soon.  An error: the reader is too slow, or there is no
+	 * memory.
+	 */
 	enum hl_err (*send)(struct websocket *, struct message *);
 	/* Closes after what is queued, with a close frame.  The session has forgotten it already. */
 	void	(*end)(struct websocket *);
@@ -86,18 +90,19 @@ struct session {
 	bool			 probed;	/* "2probe" has been seen: GETs are not held any more */
 };
 
-enum hl_err sessions_init(struct sessions *, const struct session_rules *, const struct session_io *, const struct session_app *,
-	    void *app_arg, struct deadlines *) HL_MUST_CHECK;
+enum hl_err sessions_init(struct sessions *, const struct session_rules *, const struct session_io *,
+    const struct session_app *, void *app_arg, struct deadlines *) HL_MUST_CHECK;
 void	 sessions_free(struct sessions *);
 void	 sessions_close_all(struct sessions *);	/* and take no new ones */
 void	 sessions_flush(struct sessions *);
 bool	 sessions_idle(const struct sessions *);	/* sessions_flush() has nothing to do */
 
 /*
- * A handshake; ws is NULL when it came by polling: then hand the GET to session_poll().  HL_BUSY: too many, or closing;
- * HL_NO_MEMORY.
+ * A handshake; ws is NULL when it came by polling: then hand the GET to session_poll().  HL_BUSY: too many,
+ * or closing; HL_NO_MEMORY.
  */
-enum hl_err session_open(struct sessions *, struct websocket *, const char *address, struct session **ret) HL_MUST_CHECK;
+enum hl_err session_open(struct sessions *, struct websocket *, const char *address,
+    struct session **ret) HL_MUST_CHECK;
 struct session *session_find(struct sessions *, const char *sid, size_t len);	/* NULL: unknown, or over */
 bool	 session_is_polling(const struct session *);
 

@@ -170,7 +170,8 @@ send_error(struct socket *s, struct question *q, const char *message, const char
 		buf_printf(&b, "[{\"ok\":false,\"error\":%s,\"code\":%s}]", message, code);
 		q->acked = true;
 		if (err == HL_OK && buf_err(&b) == HL_OK)
-			err = send_args(s, SIO_ACK, (struct span){ q->id, strlen(q->id) }, (struct span){ b.data, b.len });
+			err = send_args(s, SIO_ACK, (struct span){ q->id, strlen(q->id) },
+			    (struct span){ b.data, b.len });
 	}
 	(void)err;		/* no memory to complain about it */
 	buf_free(&b);
@@ -189,6 +190,13 @@ send_own_error(struct socket *s, struct question *q, enum hl_err why)
 	buf_free(&code);
 }
 
+/* The arguments of an event on "/", "42[…]". */
+static struct span
+args_of(const struct message *m)
+{
+	return (struct span){ message_data(m) + 2, m->len - 2 };
+}
+
 /* A publication of a room. */
 static void
 deliver(void *owner, struct publication *p)
@@ -203,7 +211,7 @@ deliver(void *owner, struct publication *p)
 
 		if (s->nsp_len == 1)
 			session_send(s->client->session, m);
-		else if (send_args(s, SIO_EVENT, none, (struct span){ message_data(m) + 2, m->len - 2 }) != HL_OK)
+		else if (send_args(s, SIO_EVENT, none, args_of(m)) != HL_OK)
 			return;
 	}
 }
@@ -278,7 +286,9 @@ leave_rooms(struct socket *s, struct span rooms)
 	}
 }
 
-/* Its member of the room, held back until the joined answer; *ret_was_in tells whether it was in it before. */
+/*
+ * Its member of the room, held back until the joined answer; *ret_was_in tells whether it was in it before.
+ */
 static enum hl_err
 join_room(struct socket *s, const char *room, bool *ret_was_in)
 {
@@ -300,9 +310,13 @@ join_room(struct socket *s, const char *room, bool *ret_was_in)
 
 static enum hl_err apply(struct socket *, struct question *, const struct answer *, unsigned round);
 
-/* The subscription is live: asks again with what the first answer wanted to know then.  *ret_seq is where to go on. */
+/*
+ * The subscription is live: asks again with what the first answer wanted to know then.  *ret_seq is where to
+ * go on.
+ */
 static enum hl_err
-ask_joined(struct socket *s, struct question *q, const char *room, struct span then, unsigned round, int64_t *ret_seq)
+ask_joined(struct socket *s, struct question *q, const char *room, struct span then, unsigned round,
+    int64_t *ret_seq)
 {
 	struct buf members = BUF_INIT(RELAY_MAX_ANSWER);
 	struct relay_reply reply;
@@ -396,8 +410,8 @@ let_in(struct socket *s)
 }
 
 /*
- * A client that gets CONNECT_ERROR never comes back by itself, one whose transport closes does: so only what will be
- * refused again is refused.
+ * A client that gets CONNECT_ERROR never comes back by itself, one whose transport closes does: so only what
+ * will be refused again is refused.
  */
 static void
 connect_failed(struct socket *s, const struct relay_reply *reply)
@@ -642,7 +656,7 @@ on_event(struct client *c, struct socket *s, const struct sio_packet *k)
 	if (q != &refused) {
 		add_question(s, q);
 	} else {
-		send_own_error(s, q, full ? HL_TOO_MANY : buf_err(&members) ? buf_err(&members) : HL_NO_MEMORY);
+		send_own_error(s, q, full ? HL_TOO_MANY : members.err ? members.err : HL_NO_MEMORY);
 		free(refused.client_id);
 	}
 	buf_free(&members);
@@ -662,7 +676,8 @@ on_packet(struct client *c, const struct sio_packet *k)
 		leave(s);
 	else if ((k->type == SIO_EVENT || k->type == SIO_BINARY_EVENT) && k->data.len)
 		on_event(c, s, k);
-	return HL_OK;		/* we ask for no acknowledgements, so those that come are unknown and ignored */
+	/* we ask for no acknowledgements, so those that come are unknown and ignored */
+	return HL_OK;
 }
 
 /* ---- sessions ---- */

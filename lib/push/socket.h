@@ -1,8 +1,9 @@
 /*
  * socket.h - Socket.IO on top of sessions: namespaces, events in order, acknowledgements, rooms.
  *
- * It knows nothing of chat: what a client says becomes one question to the events program, whose answer says what to
- * emit, to acknowledge, and which rooms to join or leave.  The questions of one socket go one at a time, in order.
+ * It knows nothing of chat: what a client says becomes one question to the events program, whose answer says
+ * what to emit, to acknowledge, and which rooms to join or leave.  The questions of one socket go one at a
+ * time, in order.
  */
 #ifndef HL_PUSH_SOCKET_H
 #define HL_PUSH_SOCKET_H
@@ -31,7 +32,8 @@ struct hub {
 	struct rooms	 rooms;
 };
 
-enum hl_err hub_init(struct hub *, uv_loop_t *, const struct conf *, struct redis *, struct http *, struct deadlines *) HL_MUST_CHECK;
+enum hl_err hub_init(struct hub *, uv_loop_t *, const struct conf *, struct redis *, struct http *,
+    struct deadlines *) HL_MUST_CHECK;
 void	 hub_free(struct hub *);
 bool	 hub_is_idle(const struct hub *);	/* nothing is being asked */
 

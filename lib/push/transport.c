@@ -56,8 +56,8 @@ on_prepare(uv_prepare_t *prepare)
 }
 
 enum hl_err
-transport_start(struct transport *t, uv_loop_t *loop, const struct conf *conf, int take_polls, int take_websockets,
-    const struct session_app *app, void *app_arg)
+transport_start(struct transport *t, uv_loop_t *loop, const struct conf *conf, int take_polls,
+    int take_websockets, const struct session_app *app, void *app_arg)
 {
 	enum hl_err err;
 

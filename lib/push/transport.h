@@ -1,6 +1,6 @@
 /*
- * transport.h - sessions on real connections: polls by FastCGI, WebSockets on a listening socket of their own, one
- * timer and one flush a turn of the loop for all of them.
+ * transport.h - sessions on real connections: polls by FastCGI, WebSockets on a listening socket of their
+ * own, one timer and one flush a turn of the loop for all of them.
  */
 #ifndef HL_TRANSPORT_H
 #define HL_TRANSPORT_H
@@ -34,12 +34,12 @@ struct transport {
 };
 
 /* Takes both descriptors.  The transport must stay where it is until the process ends. */
-enum hl_err transport_start(struct transport *, uv_loop_t *, const struct conf *, int take_polls, int take_websockets,
-	    const struct session_app *, void *app_arg) HL_MUST_CHECK;
+enum hl_err transport_start(struct transport *, uv_loop_t *, const struct conf *, int take_polls,
+    int take_websockets, const struct session_app *, void *app_arg) HL_MUST_CHECK;
 
 /*
- * Stops accepting, closes every session (clients come back by themselves) and calls drained(arg) when the last byte is
- * out or a few seconds have passed.
+ * Stops accepting, closes every session (clients come back by themselves) and calls drained(arg) when the
+ * last byte is out or a few seconds have passed.
  */
 void	 transport_drain(struct transport *, void (*drained)(void *), void *arg);
 

@@ -27,7 +27,8 @@ enum ws_state {
 	WS_HANDSHAKE,
 	WS_OPEN,
 	WS_CLOSING,	/* sends what is left */
-	WS_LINGERING,	/* waits for the other side's end, so that closing does not cut off what it has not read yet */
+	/* waits for the other side's end, so that closing does not cut off what it has not read yet */
+	WS_LINGERING,
 	WS_DEAD
 };
 
@@ -56,7 +57,8 @@ struct websockets {
 	size_t		 count, max;
 	struct websocket *connections, *dirty;
 	struct message	*close_frame;
-	char		*input;		/* READ_SIZE bytes, shared: what is read is digested before the next read */
+	/* READ_SIZE bytes, shared: what is read is digested before the next read */
+	char		*input;
 };
 
 /* Bytes on their way into libwslay. */
@@ -186,7 +188,10 @@ static void
 send_bytes(struct websocket *ws, const void *bytes, size_t len)
 {
 	struct message *m = message_new(MESSAGE_RAW, bytes, len);
-	/* A pong that a client does not read, or no memory: dropped, the heartbeat and the deadlines see to the rest. */
+	/*
+	 * A pong that a client does not read, or no memory: dropped, the heartbeat and the deadlines see to
+	 * the rest.
+	 */
 	enum hl_err err = m ? websocket_send(ws, m) : HL_NO_MEMORY;
 
 	(void)err;
@@ -349,7 +354,8 @@ message_arrived(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_rec
 
 	(void)ctx;
 	if (ws->session && (msg->opcode == WSLAY_TEXT_FRAME || msg->opcode == WSLAY_BINARY_FRAME))
-		session_frame(ws->session, ws, (const char *)msg->msg, msg->msg_length, msg->opcode == WSLAY_BINARY_FRAME);
+		session_frame(ws->session, ws, (const char *)msg->msg, msg->msg_length,
+		    msg->opcode == WSLAY_BINARY_FRAME);
 }
 
 static struct reader *
@@ -365,7 +371,8 @@ reader_new(struct websocket *ws)
 		free(r);
 		return NULL;
 	}
-	wslay_event_config_set_max_recv_msg_length(r->ctx, (uint64_t)ws->all->transport->conf->socket_max_payload);
+	wslay_event_config_set_max_recv_msg_length(r->ctx,
+	    (uint64_t)ws->all->transport->conf->socket_max_payload);
 	r->ws = ws;
 	return r;
 }
@@ -410,7 +417,8 @@ read_frames(struct websocket *ws, const char *bytes, size_t len)
 	if (ws->state != WS_OPEN)
 		return;
 	if (failed)
-		send_bytes(ws, "\x88\x02\x03\xea", 4);	/* 1002: libwslay gives up on a bad header without a word */
+		/* 1002: libwslay gives up on a bad header without a word */
+		send_bytes(ws, "\x88\x02\x03\xea", 4);
 	if (failed || over)
 		protocol_over(ws);
 }
@@ -422,7 +430,8 @@ refuse(struct websocket *ws, int status, const char *headers, const char *text)
 {
 	struct buf b = BUF_INIT(1024);
 
-	buf_printf(&b, "HTTP/1.1 %d %s\r\nContent-Type: text/html\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n%s", status,
+	buf_printf(&b, "HTTP/1.1 %d %s\r\nContent-Type: text/html\r\nContent-Length: %zu\r\n"
+	    "Connection: close\r\n%s\r\n%s", status,
 	    status == 403 ? "Forbidden" : status == 431 ? "Request Header Fields Too Large" :
 	    status == 503 ? "Service Unavailable" : "Bad Request", strlen(text), headers, text);
 	if (buf_err(&b) == HL_OK)
@@ -557,13 +566,15 @@ connection_new(struct websockets *all, int fd)
 	struct buf *head = calloc(1, sizeof(*head));
 	int on = 1;
 
-	if (ws == NULL || head == NULL || deadline_init(&all->transport->deadlines, &ws->deadline, expired) != HL_OK)
+	if (ws == NULL || head == NULL ||
+	    deadline_init(&all->transport->deadlines, &ws->deadline, expired) != HL_OK)
 		goto fail;
 	if (uv_poll_init(all->transport->loop, &ws->poll, fd) != 0) {
 		deadline_end(&all->transport->deadlines, &ws->deadline);
 		goto fail;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));	/* fails on a unix socket, which has no delay */
+	/* fails on a unix socket, which has no delay */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	*head = BUF_INIT(HANDSHAKE_MAX);
 	ws->all = all;
 	ws->fd = fd;
@@ -654,7 +665,8 @@ websockets_start(struct transport *t, int take_listener, struct websockets **ret
 	all->max = connection_limit();
 	all->input = malloc(READ_SIZE);
 	all->close_frame = message_new(MESSAGE_RAW, "\x88\x00", 2);
-	if (all->input == NULL || all->close_frame == NULL || uv_poll_init(t->loop, &all->accepter, take_listener) != 0) {
+	if (all->input == NULL || all->close_frame == NULL ||
+	    uv_poll_init(t->loop, &all->accepter, take_listener) != 0) {
 		free(all->input);
 		message_unref(all->close_frame);
 		free(all);

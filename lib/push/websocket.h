@@ -1,8 +1,8 @@
 /*
  * websocket.h - WebSocket connections: accepting, handshake, frames in (libwslay), frames out.
  *
- * A connection that is silent holds no buffers: the parser's context exists only while part of a frame or of a
- * fragmented message is pending.
+ * A connection that is silent holds no buffers: the parser's context exists only while part of a frame or of
+ * a fragmented message is pending.
  */
 #ifndef HL_WEBSOCKET_H
 #define HL_WEBSOCKET_H

@@ -1,8 +1,8 @@
 /*
  * workers.h - jobs done by a bounded number of tasks, first come, first served.
  *
- * A socket or a room that has something to ask is a job; ten thousand of them at once cost ten thousand queue entries,
- * not ten thousand stacks and connections.
+ * A socket or a room that has something to ask is a job; ten thousand of them at once cost ten thousand queue
+ * entries, not ten thousand stacks and connections.
  */
 #ifndef HL_WORKERS_H
 #define HL_WORKERS_H

@@ -65,10 +65,11 @@ main(int argc, char **argv)
 	uv_signal_t term;
 
 	if (argc != 3 || conf_load(&conf, &problem) != HL_OK) {
-		fprintf(stderr, "echo: %s\n", problem.data ? problem.data : "usage: echo POLLS_SOCKET WEBSOCKET_SOCKET");
+		fprintf(stderr, "echo: %s\n",
+		    problem.data ? problem.data : "usage: echo POLLS_SOCKET WEBSOCKET_SOCKET");
 		return 2;
 	}
-	if (transport_start(&transport, loop, &conf, listen_on(argv[1]), listen_on(argv[2]), &echo, NULL) != HL_OK)
+	if (transport_start(&transport, loop, &conf, listen_on(argv[1]), listen_on(argv[2]), &echo, NULL))
 		return 1;
 	uv_signal_init(loop, &term);
 	uv_signal_start(&term, on_term, SIGTERM);

@@ -1,12 +1,12 @@
 /*
- * events_app - the event handler that the conformance tests put behind the push daemon: CONFORMANCE's Socket.IO
- * application, and rooms with a log in Redis, failures and delays on demand.
+ * events_app - the event handler that the conformance tests put behind the push daemon: CONFORMANCE's
+ * Socket.IO application, and rooms with a log in Redis, failures and delays on demand.
  *
  *	events_app SOCKET
  *
  * Namespaces: "/" and "/custom"; "/refused" and "/down" fail in their ways; others are invalid.
- * Events on "/": message, message-with-ack, join [room, after], leave [room], fail [status], slow [ms, text], count [],
- * address [], twice [name].
+ * Events on "/": message, message-with-ack, join [room, after], leave [room], fail [status], slow [ms, text],
+ * count [], address [].
  */
 #include <signal.h>
 
@@ -29,7 +29,8 @@ reply(struct fcgi_request *r, int status, const struct buf *body)
 	struct buf b = BUF_INIT(MAX_ANSWER + 256);
 	enum hl_err err;
 
-	buf_printf(&b, "Status: %d\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", status, body->len);
+	buf_printf(&b, "Status: %d\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", status,
+	    body->len);
 	buf_add(&b, body->data, body->len);
 	err = fcgi_write(r, b.data, b.len);
 	(void)err;
@@ -175,7 +176,8 @@ count(struct span body, struct buf *b)
 static void
 on_event(struct fcgi_request *r, struct span body, struct buf *b)
 {
-	struct span args = span_member(body, "args"), name = { NULL, 0 }, first = { NULL, 0 }, second = { NULL, 0 }, rest;
+	struct span args = span_member(body, "args"), rest;
+	struct span name = { NULL, 0 }, first = { NULL, 0 }, second = { NULL, 0 };
 	const char *at = NULL, *address = fcgi_param(r, "REMOTE_ADDR");
 
 	if (!span_next(args, &at, &name)) {
@@ -298,7 +300,8 @@ main(int argc, char **argv)
 		fprintf(stderr, "events_app: %s\n", problem.data ? problem.data : "usage: events_app SOCKET");
 		return 2;
 	}
-	if (redis_open(loop, &conf, &redis) != HL_OK || fcgi_serve(loop, listen_on(argv[1]), handle, NULL, &server) != HL_OK)
+	if (redis_open(loop, &conf, &redis) != HL_OK ||
+	    fcgi_serve(loop, listen_on(argv[1]), handle, NULL, &server) != HL_OK)
 		return 1;
 	uv_signal_init(loop, &term);
 	uv_signal_start(&term, on_term, SIGTERM);

@@ -186,7 +186,8 @@ bad_bytes_are_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(eio_decode(bad[i], strlen(bad[i]), &scratch, &p), HL_BAD_REQUEST);
-	assert_int_equal(eio_decode("bAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 41, &scratch, &p), HL_TOO_LARGE);
+	assert_int_equal(eio_decode("bAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 41, &scratch, &p),
+	    HL_TOO_LARGE);
 	buf_free(&scratch);
 }
 

@@ -1,5 +1,6 @@
 /*
- * push_test - the push daemon's parts that do no I/O: handshake, query, deadlines, messages, answers, publications.
+ * push_test - the push daemon's parts that do no I/O: handshake, query, deadlines, messages, answers,
+ * publications.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +27,8 @@ sha1_gives_the_known_digests(void **state)
 	static const struct { const char *text, *hex; } known[] = {
 		{ "", "da39a3ee5e6b4b0d3255bfef95601890afd80709" },
 		{ "abc", "a9993e364706816aba3e25717850c26c9cd0d89d" },
-		{ "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "84983e441c3bd26ebaae4aa1f95129e5e54670f1" },
+		{ "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+		    "84983e441c3bd26ebaae4aa1f95129e5e54670f1" },
 		{ "0123456701234567012345670123456701234567012345670123456701234567",
 		    "e0c094e867ef46c350ef54a7f59dd60bed92ae83" },
 	};
@@ -94,8 +96,10 @@ static void
 what_is_not_http_is_refused(void **state)
 {
 	static const char *const bad[] = {
-		"\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "GET /\r\n\r\n", "GET x HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
-		"GET / HTTP/1.1\r\n: v\r\n\r\n", "GET / HTTP/1.1\r\na b: v\r\n\r\n", "GET / HTTP/1.1\r\n folded: v\r\n\r\n",
+		"\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "GET /\r\n\r\n", "GET x HTTP/1.1\r\n\r\n",
+		    "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+		"GET / HTTP/1.1\r\n: v\r\n\r\n", "GET / HTTP/1.1\r\na b: v\r\n\r\n",
+		    "GET / HTTP/1.1\r\n folded: v\r\n\r\n",
 		"GET / HTTP/1.1\r\na: b\nc: d\r\n\r\n", "GET / HTTP/1.1\r\na: b\rc\r\n\r\n",
 	};
 	char copy[256];
@@ -180,7 +184,8 @@ deadlines_come_when_they_are_due(void **state)
 static void
 frames_have_the_shortest_header(void **state)
 {
-	static const struct { size_t len, header; } sizes[] = { { 0, 2 }, { 125, 2 }, { 126, 4 }, { 65535, 4 }, { 65536, 10 } };
+	static const struct { size_t len, header; } sizes[] = { { 0, 2 }, { 125, 2 }, { 126, 4 },
+	    { 65535, 4 }, { 65536, 10 } };
 	char *bytes = calloc(1, 65536);
 
 	(void)state;
@@ -203,7 +208,8 @@ a_queue_is_full_behind_its_first_message(void **state)
 {
 	struct queue q = { NULL, NULL, 0 };
 	char *bytes = calloc(1, QUEUE_MAX * 2);
-	struct message *big = message_new(MESSAGE_TEXT, bytes, QUEUE_MAX * 2), *m = message_new(MESSAGE_TEXT, bytes, 1000);
+	struct message *big = message_new(MESSAGE_TEXT, bytes, QUEUE_MAX * 2);
+	struct message *m = message_new(MESSAGE_TEXT, bytes, 1000);
 	int n = 0;
 
 	(void)state;
@@ -225,7 +231,8 @@ a_queue_is_full_behind_its_first_message(void **state)
 static void
 an_answer_is_read_in_slices(void **state)
 {
-	static const char text[] = " { \"state\" : {\"a\":[1, 2]} ,\"join\":[{\"room\":\"r\\u0031\",\"then\":null}],\"refuse\":null,"
+	static const char text[] =
+	    " { \"state\" : {\"a\":[1, 2]} ,\"join\":[{\"room\":\"r\\u0031\",\"then\":null}],\"refuse\":null,"
 	    "\"emit\":[[\"a\",1.0],[\"b\"]],\"seq\":12,\"other\":{\"seq\":13}}";
 	struct answer a;
 	struct span item;
@@ -254,7 +261,8 @@ an_answer_is_read_in_slices(void **state)
 static void
 what_is_no_answer_is_refused(void **state)
 {
-	static const char *const bad[] = { "", "[]", "null", "{\"a\":1", "{\"emit\":{}}", "{\"join\":\"r\"}", "{\"refuse\":[]}", "{}x" };
+	static const char *const bad[] = { "", "[]", "null", "{\"a\":1", "{\"emit\":{}}", "{\"join\":\"r\"}",
+	    "{\"refuse\":[]}", "{}x" };
 	struct answer a;
 
 	(void)state;
@@ -268,24 +276,28 @@ what_is_no_answer_is_refused(void **state)
 static void
 packets_with_attachments_are_several_messages(void **state)
 {
-	static const char args[] = "{\"args\":[\"x\",{\"_placeholder\":true,\"num\":0}],\"binary\":[\"AQID\",\"\"]}";
-	static const char *const bad[] = { "1", "{}", "{\"args\":{}}", "{\"args\":[],\"binary\":[1]}", "{\"args\":[],\"binary\":[\"!\"]}",
+	static const char args[] =
+	    "{\"args\":[\"x\",{\"_placeholder\":true,\"num\":0}],\"binary\":[\"AQID\",\"\"]}";
+	static const char *const bad[] = { "1", "{}", "{\"args\":{}}", "{\"args\":[],\"binary\":[1]}",
+	    "{\"args\":[],\"binary\":[\"!\"]}",
 		"{\"args\":[],\"binary\":[\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\"]}" };
 	struct message *m[1 + SIO_MAX_ATTACHMENTS];
 	struct span none = { NULL, 0 };
 	unsigned n;
 
 	(void)state;
-	assert_int_equal(packet_messages(SIO_EVENT, SPAN("/n"), none, (struct span){ args, strlen(args) }, m, &n), HL_OK);
+	assert_int_equal(packet_messages(SIO_EVENT, SPAN("/n"), none, (struct span){ args, strlen(args) },
+	    m, &n), HL_OK);
 	assert_int_equal(n, 3);
-	assert_memory_equal(message_data(m[0]), "452-/n,[\"x\",{\"_placeholder\":true,\"num\":0}]", m[0]->len);
+	assert_memory_equal(message_data(m[0]), "452-/n,[\"x\",{\"_placeholder\":true,\"num\":0}]",
+	    m[0]->len);
 	assert_int_equal(m[1]->len, 3);
 	assert_int_equal(m[2]->len, 0);
 	while (n-- > 0)
 		message_unref(m[n]);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_not_equal(packet_messages(SIO_ACK, SPAN("/"), SPAN("7"), (struct span){ bad[i], strlen(bad[i]) }, m, &n),
-		    HL_OK);
+		assert_int_not_equal(packet_messages(SIO_ACK, SPAN("/"), SPAN("7"),
+		    (struct span){ bad[i], strlen(bad[i]) }, m, &n), HL_OK);
 }
 
 /* ---- publications ---- */
@@ -294,7 +306,8 @@ static void
 a_publication_is_a_head_and_events(void **state)
 {
 	static const char text[] = "7 2 0123456789012345678901\n[\"a\",1]\n\n[\"b\"]";
-	static const char *const bad[] = { "", "1", "1 2", "1 2 -", "x 2 -\n[]", "-1 2 -\n[]", "1 2 -\n{}", "1 2 -\n[", "1 2 -\nx" };
+	static const char *const bad[] = { "", "1", "1 2", "1 2 -", "x 2 -\n[]", "-1 2 -\n[]", "1 2 -\n{}",
+	    "1 2 -\n[", "1 2 -\nx" };
 	struct publication *p;
 
 	(void)state;

@@ -1,5 +1,6 @@
 /*
- * session_test - the rules of Engine.IO sessions, with a clock that the test moves and transports that only write down.
+ * session_test - the rules of Engine.IO sessions, with a clock that the test moves and transports that only
+ * write down.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +43,8 @@ fake_send(struct websocket *ws, struct message *m)
 {
 	if (ws->full)
 		return HL_BUSY;
-	snprintf(ws->sent + strlen(ws->sent), sizeof(ws->sent) - strlen(ws->sent), "%.*s|", (int)m->len, message_data(m));
+	snprintf(ws->sent + strlen(ws->sent), sizeof(ws->sent) - strlen(ws->sent), "%.*s|", (int)m->len,
+	    message_data(m));
 	return HL_OK;
 }
 
@@ -73,7 +75,8 @@ app_message(struct session *s, const char *bytes, size_t len, bool binary)
 	if (len == 3 && memcmp(bytes, "bye", 3) == 0)
 		session_close(s);
 	snprintf(text, sizeof(text), "4%.*s", (int)len, bytes);
-	m = message_new(binary ? MESSAGE_BINARY : MESSAGE_TEXT, binary ? bytes : text, binary ? len : len + 1);
+	m = message_new(binary ? MESSAGE_BINARY : MESSAGE_TEXT, binary ? bytes : text,
+	    binary ? len : len + 1);
 	session_send(s, m);
 	message_unref(m);
 	return HL_OK;

@@ -67,11 +67,15 @@ assert_written(struct json_object *v, const struct sio_packet *k)
 	struct buf out = BUF_INIT(1 << 16);
 
 	sio_encode(&out, k);
-	/* json-c cannot hold a lone surrogate, so that vector is written from the packet that reading it gives. */
+	/*
+	 * json-c cannot hold a lone surrogate, so that vector is written from the packet that reading it
+	 * gives.
+	 */
 	if (strstr(json_object_get_string(frame), "\\ud83d")) {
 		struct sio_packet read;
 
-		assert_int_equal(sio_parse(json_object_get_string(frame), (size_t)json_object_get_string_len(frame), &read),
+		assert_int_equal(sio_parse(json_object_get_string(frame),
+		    (size_t)json_object_get_string_len(frame), &read),
 		    HL_OK);
 		buf_reset(&out);
 		sio_encode(&out, &read);
@@ -219,7 +223,8 @@ packets_are_read_as_the_reference_does(void **state)
 static void
 what_is_read_and_written_again_is_the_same_bytes(void **state)
 {
-	static const char *const texts[] = { "0", "1", "2[\"a\",1.0,{\"z\":1,\"a\":[ ]}]", "2/x,7[\"a\"]", "36[]",
+	static const char *const texts[] = { "0", "1", "2[\"a\",1.0,{\"z\":1,\"a\":[ ]}]", "2/x,7[\"a\"]",
+	    "36[]",
 		"4{\"message\":\"no\"}", "510-/n,3[\"x\"]", "61-4[{\"_placeholder\":true,\"num\":0}]" };
 
 	(void)state;
