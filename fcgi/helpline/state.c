@@ -161,6 +161,20 @@ signal_left(int lock, int signal_number)
 		closedir(list);
 }
 
+/* Waits until this process holds the lock, that is, until whoever was started here earlier has gone; helps with that. */
+static bool
+outlive(int lock)
+{
+	for (int ms = 0; ms < STACK_LOCK_WAIT_MS; ms += 10) {
+		if (flock(lock, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (ms == LEFT_ASK_MS || ms == LEFT_KILL_MS)
+			signal_left(lock, ms == LEFT_ASK_MS ? SIGTERM : SIGKILL);
+		usleep(10000);
+	}
+	return false;
+}
+
 /*
  * The second lock is inherited by everything that is started, so that after a supervisor was killed the next one waits
  * until the last of its children is gone, before it lets another Redis loose on the same files.  A worker of nginx whose
@@ -169,23 +183,29 @@ signal_left(int lock, int signal_number)
 static enum hl_err
 take_stack_lock(struct buf *problem)
 {
-	int fd = open("stack", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), high;
+	int fd = open(STATE_STACK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), high;
 
 	if (fd < 0)
-		return failed(problem, "opened", "stack");
+		return failed(problem, "opened", STATE_STACK);
 	high = dup2(fd, STATE_STACK_FD);
 	close(fd);
 	if (high < 0)
-		return failed(problem, "opened", "stack");
-	for (int ms = 0; ms < STACK_LOCK_WAIT_MS; ms += 10) {
-		if (flock(high, LOCK_EX | LOCK_NB) == 0)
-			return HL_OK;
-		if (ms == LEFT_ASK_MS || ms == LEFT_KILL_MS)
-			signal_left(high, ms == LEFT_ASK_MS ? SIGTERM : SIGKILL);
-		usleep(10000);
-	}
+		return failed(problem, "opened", STATE_STACK);
+	if (outlive(high))
+		return HL_OK;
 	buf_puts(problem, "programs of an earlier run are still there; end them first");
 	return HL_INTERNAL;
+}
+
+bool
+state_end_left(void)
+{
+	int fd = open(STATE_STACK, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	bool ended = fd < 0 || outlive(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return ended;
 }
 
 enum hl_err
@@ -246,7 +266,7 @@ state_supervisor(const char *path)
 	int fd;
 
 	if (chdir(path) != 0 || (fd = open(STATE_LOCK, O_RDWR | O_NOFOLLOW | O_CLOEXEC)) < 0)
-		return 0;
+		return -1;
 	if (fcntl(fd, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK)
 		pid = whole.l_pid;
 	close(fd);

@@ -22,8 +22,9 @@
 #include "base/error.h"
 
 #define STATE_LOCK	"lock"
+#define STATE_STACK	"stack"
 #define STATE_STATUS	"run/status.json"
-#define STATE_STACK_FD	200	/* the second lock, open in everything that is started */
+#define STATE_STACK_FD	200	/* where the second lock is open in everything that is started */
 
 struct state {
 	char	path[4096];	/* absolute, for people */
@@ -42,7 +43,10 @@ enum hl_err state_drop_root(const struct state *, struct buf *problem) HL_MUST_C
 /* Could the services read that folder's knowledge? */
 bool	 state_can_read(const struct state *, const char *folder, bool (*want)(const char *));
 
-/* The supervisor that runs in the folder path, or 0.  Enters the folder. */
+/* The supervisor that runs in the folder path, 0 if there is none, -1 if it is no such folder.  Enters the folder. */
 pid_t	 state_supervisor(const char *path);
+
+/* In the current directory, where no supervisor runs: ends what a killed one may have left.  False if it does not go. */
+bool	 state_end_left(void);
 
 #endif

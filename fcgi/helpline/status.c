@@ -113,6 +113,7 @@ status_tell_running(const char *state_path, int pid)
 		address = find_member(doc, "address");
 	printf("Helpline is already running at %s (process %d, state in %s)\n",
 	    address ? address : "an address that is not known yet", pid, state_path);
+	(void)fflush(stdout);	/* somebody may be told next that we are done */
 	json_free(doc);
 	buf_free(&text);
 }
@@ -171,7 +172,7 @@ cmd_status(int argc, char **argv)
 
 	if (ret)
 		return ret;
-	if (state_supervisor(place.state_dir) == 0 || read_status(&text, &doc) != HL_OK) {
+	if (state_supervisor(place.state_dir) <= 0 || read_status(&text, &doc) != HL_OK) {
 		puts(place.json ? "[]" : "Helpline is not running.");
 		ret = 3;
 	} else if (place.json)
@@ -193,14 +194,14 @@ cmd_stop(int argc, char **argv)
 	if (ret)
 		return ret;
 	pid = state_supervisor(place.state_dir);
-	if (pid == 0) {
+	if (pid <= 0) {
 		puts("Helpline is not running.");
-		return 0;
+		return pid < 0 || state_end_left() ? 0 : complain(1, argv[0], "programs that a killed run left do not end");
 	}
 	if (kill(pid, SIGTERM) != 0)
 		return complain(1, argv[0], "process %d cannot be ended: %s", (int)pid, strerror(errno));
 	for (int ms = 0; ms < STOP_WAIT_MS; ms += 10) {
-		if (state_supervisor(".") == 0) {
+		if (state_supervisor(".") <= 0) {
 			puts("Helpline has ended.");
 			return 0;
 		}

@@ -31,7 +31,7 @@
 
 struct launch {
 	const char	*state_dir, *env_file;
-	char		*app;
+	const char	*app;
 	int		 port;
 	bool		 port_given, detach;
 	int		 tell;
@@ -290,7 +290,6 @@ launch(struct launch *l)
 		ret = stack_run(&plan);
 	}
 	conf_free(&l->conf);
-	free(l->app);
 	buf_free(&problem);
 	return ret;
 }
