@@ -6,6 +6,7 @@
 #include "engine/answer.h"
 
 #define PROMPT_MAX	(512u * 1024)
+#define QUESTION_MAX	(64u * 1024)
 #define UPSTREAM_SLACK_MS 250		/* of the turn's time, kept for storing the answer */
 
 static const char system_text[] =
@@ -47,15 +48,26 @@ is_new(const struct lease *l, const struct entry *e)
 	return e->seq > l->before && entry_is_user(e);
 }
 
+/* Of more than QUESTION_MAX bytes the newest messages, at least the last: no turn may fail because somebody wrote a lot. */
 static void
 collect_question(const struct lease *l, struct buf *out)
 {
-	for (size_t i = 0; i < l->context.count; i++) {
-		size_t len;
-		const char *text = entry_content(&l->context.list[i], &len);
+	size_t first = l->context.count, bytes = 0, len;
+	const char *text;
 
+	for (size_t i = l->context.count; i-- > 0; ) {
 		if (!is_new(l, &l->context.list[i]))
 			continue;
+		(void)entry_content(&l->context.list[i], &len);
+		if (bytes && bytes + len > QUESTION_MAX)
+			break;
+		bytes += len;
+		first = i;
+	}
+	for (size_t i = first; i < l->context.count; i++) {
+		if (!is_new(l, &l->context.list[i]))
+			continue;
+		text = entry_content(&l->context.list[i], &len);
 		if (out->len)
 			buf_putc(out, '\n');
 		buf_add(out, text, len);
@@ -185,6 +197,18 @@ take_failure(struct verdict *v, const struct buf *question)
 	v->provider = "helpline";
 	v->sentiment = sentiment_of(question->data, question->len);
 	v->intents = intents_of(question->data, question->len);
+}
+
+void
+answer_give_up(struct verdict *v, enum hl_err why)
+{
+	char empty[] = "";
+	struct buf nothing = { .data = empty };
+
+	buf_printf(&v->problem, "%s%s", v->problem.len ? "; " : "", err_code(why));
+	passages_free(&v->passages);
+	v->text.err = HL_OK;
+	take_failure(v, &nothing);
 }
 
 static enum hl_err

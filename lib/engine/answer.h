@@ -43,11 +43,14 @@ void	 verdict_free(struct verdict *);
 
 /*
  * Suspends.  delta as in struct question: what it is given, joined, is how the answer's text begins.  Only HL_CANCELLED,
- * HL_NO_MEMORY and what delta returned are failures; a model that cannot be reached is an answer that says so and
+ * HL_NO_MEMORY, HL_TOO_LARGE and what delta returned are failures; a model that cannot be reached is an answer that says so and
  * hands over.
  */
 enum hl_err answer_think(const struct thinker *, const struct lease *, enum hl_err (*delta)(void *, const char *, size_t),
 	    void *arg, struct verdict *ret) HL_MUST_CHECK;
+
+/* Makes it the answer that there is none, and hands over. */
+void	 answer_give_up(struct verdict *, enum hl_err why);
 
 /* Entry, events and escalation record of a verdict; out->id and out->escalation_id are set already. */
 enum hl_err answer_write(const struct lease *, const struct verdict *, int64_t at_ms, struct outgoing *out) HL_MUST_CHECK;

@@ -300,6 +300,24 @@ commit(struct runner *r, struct outgoing *o, enum committed *how, int64_t *seq)
 	return err;
 }
 
+/* What cannot be stored because of its size would be thought of again and again: then a person is called instead. */
+static enum hl_err
+write_and_commit(struct runner *r, struct verdict *v, struct outgoing *o, enum committed *how, int64_t *seq)
+{
+	enum hl_err err = HL_OK;
+
+	for (int i = 0; i < 2; i++) {
+		err = answer_write(&r->lease, v, clock_wall_ms(), o);
+		if (err == HL_OK)
+			err = commit(r, o, how, seq);
+		if (err != HL_TOO_LARGE)
+			break;
+		answer_give_up(v, err);
+		outgoing_free(o);
+	}
+	return err;
+}
+
 static enum hl_err
 run_turn(struct runner *r, enum committed *how)
 {
@@ -315,6 +333,10 @@ run_turn(struct runner *r, enum committed *how)
 	r->index = 0;
 	r->shown = false;
 	err = think(r, &v);
+	if (err == HL_TOO_LARGE) {
+		answer_give_up(&v, err);
+		err = HL_OK;
+	}
 	if (err)
 		goto out;
 	if (*r->lease.escalation_id)
@@ -322,9 +344,7 @@ run_turn(struct runner *r, enum committed *how)
 	else
 		id_new(o.escalation_id);
 	covered = r->lease.covered;
-	err = answer_write(&r->lease, &v, clock_wall_ms(), &o);
-	if (err == HL_OK)
-		err = commit(r, &o, how, &seq);
+	err = write_and_commit(r, &v, &o, how, &seq);
 	if (err == HL_OK && *how != COMMIT_FENCED) {
 		if (v.reason && *r->lease.escalation_id == '\0')
 			strcpy(r->lease.escalation_id, o.escalation_id);

@@ -86,10 +86,10 @@ entry_open(const struct store *s, const struct keys *k, const struct redis_reply
 }
 
 enum hl_err
-entries_open(const struct store *s, const struct keys *k, const struct redis_reply *list, int64_t last_seq,
+entries_open(const struct store *s, const struct keys *k, const struct redis_reply *list, int64_t last_seq, size_t max,
     struct entries *ret)
 {
-	size_t n = redis_length(list);
+	size_t n = redis_length(list), first = n, bytes = 0;
 	enum hl_err err = HL_OK;
 
 	*ret = (struct entries){ 0 };
@@ -98,13 +98,17 @@ entries_open(const struct store *s, const struct keys *k, const struct redis_rep
 	ret->list = calloc(n, sizeof(*ret->list));
 	if (ret->list == NULL)
 		return HL_NO_MEMORY;
-	while (err == HL_OK && ret->count < n) {
-		int64_t seq = last_seq - (int64_t)(n - 1 - ret->count);
+	while (err == HL_OK && first > 0 && bytes < max) {
+		struct entry *e = &ret->list[first - 1];
 
-		err = entry_open(s, k, redis_at(list, ret->count), seq, &ret->list[ret->count]);
-		if (err == HL_OK)
-			ret->count++;
+		err = entry_open(s, k, redis_at(list, first - 1), last_seq - (int64_t)(n - first), e);
+		if (err == HL_OK) {
+			bytes += e->text.len;
+			first--;
+		}
 	}
+	ret->count = n - first;
+	memmove(ret->list, ret->list + first, ret->count * sizeof(*ret->list));
 	if (err)
 		entries_free(ret);
 	return err;

@@ -9,8 +9,11 @@
 enum hl_err entry_seal(const struct store *, const struct keys *, const char *id, const struct buf *json, struct buf *out) HL_MUST_CHECK;
 enum hl_err entry_open(const struct store *, const struct keys *, const struct redis_reply *, int64_t seq, struct entry *) HL_MUST_CHECK;
 
-/* A list whose last message has that seq. */
+#define CONTEXT_MAX	(1u << 20)	/* bytes of JSON that a turn is told */
+#define HISTORY_MAX	(6u << 20)	/* and a reader: what a program can answer with, in one piece */
+
+/* A list whose last message has that seq.  Of more than max bytes only the newest messages are opened. */
 enum hl_err entries_open(const struct store *, const struct keys *, const struct redis_reply *list, int64_t last_seq,
-	    struct entries *ret) HL_MUST_CHECK;
+	    size_t max, struct entries *ret) HL_MUST_CHECK;
 
 #endif

@@ -43,7 +43,7 @@ lease_take(const struct store *s, const struct keys *k, const struct place *p, c
 	l->attempt = l->fence - redis_int(redis_at(reply, 10));
 	err = open_data(s, k, redis_at(reply, 6), &l->data);
 	if (err == HL_OK)
-		err = entries_open(s, k, redis_at(reply, 9), l->covered, &l->context);
+		err = entries_open(s, k, redis_at(reply, 9), l->covered, CONTEXT_MAX, &l->context);
 	if (err)
 		lease_clear(l);
 	return err;
@@ -227,7 +227,7 @@ conversation_peek(struct store *s, struct lease *l, bool *ret_changed)
 		err = refusal(reply);
 	if (err || said(reply, "same"))
 		return err;
-	err = entries_open(s, &k, redis_at(reply, 4), redis_int(redis_at(reply, 1)), &fresh);
+	err = entries_open(s, &k, redis_at(reply, 4), redis_int(redis_at(reply, 1)), CONTEXT_MAX, &fresh);
 	if (err)
 		return err;
 	entries_free(&l->context);
@@ -311,19 +311,24 @@ enum hl_err
 conversation_answer(struct store *s, const struct place *p, int64_t seq, struct entry *ret)
 {
 	const struct redis_reply *reply;
+	int64_t at = seq;
 	struct keys k;
 	enum hl_err err;
+	size_t n;
 
 	keys_of(p, &k);
-	err = read_log(s, &k, seq, seq + ANSWER_LOOK, &reply);
-	for (size_t i = 0; err == HL_OK && i < redis_length(reply); i++) {
-		int64_t covers;
+	do {
+		err = read_log(s, &k, at, at + ANSWER_LOOK - 1, &reply);
+		n = err ? 0 : redis_length(reply);
+		for (size_t i = 0; err == HL_OK && i < n; i++) {
+			int64_t covers;
 
-		err = entry_open(s, &k, redis_at(reply, i), seq + 1 + (int64_t)i, ret);
-		if (err == HL_OK && json_integer(json_get(ret->json, "for"), &covers) && covers >= seq)
-			return HL_OK;
-		if (err == HL_OK)
-			entry_clear(ret);
-	}
+			err = entry_open(s, &k, redis_at(reply, i), ++at, ret);
+			if (err == HL_OK && json_integer(json_get(ret->json, "for"), &covers) && covers >= seq)
+				return HL_OK;
+			if (err == HL_OK)
+				entry_clear(ret);
+		}
+	} while (err == HL_OK && n == ANSWER_LOOK);
 	return err ? err : HL_NOT_FOUND;
 }

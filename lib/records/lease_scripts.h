@@ -61,8 +61,8 @@ static struct redis_script commit_script = { .text =
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[5]) "
 	"redis.call('HSET', KEYS[1], 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq, "
 	"  'fs', more and s[1] - 1 or s[1]) "
-	"local open = s[6] "
-	"if ARGV[11] ~= '' and not open then "
+	"local open = s[6] "	/* its record is KEYS[7], and lives as long as the conversation */
+	"if redis.call('PEXPIRE', KEYS[7], ARGV[14]) == 0 and ARGV[11] ~= '' then "
 	"  open = ARGV[11] "
 	"  redis.call('HSET', KEYS[1], 'esc', open) "
 	"  redis.call('HSET', KEYS[7], 'c', ARGV[1], 'at', now, 'reason', ARGV[12], 'st', 'open', 'd', ARGV[13]) "
