@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@
 #include "status.h"
 #include "tree.h"
 
-#define MIRROR_PAUSE_S		1
+#define MIRROR_PAUSE_MS		1000
 #define WANTED_DESCRIPTORS	65536
 #define MOST_CONNECTIONS	20480	/* nginx prepares 400 bytes for each */
 #define OTHER_DESCRIPTORS	64
@@ -98,16 +98,18 @@ is_knowledge(const char *name)
 	return len > 3 && (strcmp(name + len - 3, ".md") == 0 || (len > 4 && strcmp(name + len - 4, ".txt") == 0));
 }
 
-/* Lives as root beside the supervisor for as long as that does. */
+/*
+ * Lives as root beside the supervisor for as long as that does: it holds the other end of the pipe, and nobody else.  (The
+ * kernel's signal at a parent's death does not reach a root process from a parent that has changed its user.)
+ */
 static void
-mirror(const char *folder, pid_t supervisor)
+mirror(const char *folder, int supervisor)
 {
 	struct buf problem = BUF_INIT(1024);
+	struct pollfd end = { .fd = supervisor };
 
-	signal(SIGINT, SIG_IGN);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (getppid() == supervisor) {
-		sleep(MIRROR_PAUSE_S);
+	signal(SIGINT, SIG_IGN);	/* Ctrl-C is for the supervisor */
+	while (poll(&end, 1, MIRROR_PAUSE_MS) == 0) {
 		buf_reset(&problem);
 		if (tree_sync(folder, "knowledge", is_knowledge, &problem) != HL_OK)
 			log_line(LOG_LEVEL_WARN, "knowledge", "problem", problem.data, NULL);
@@ -119,17 +121,20 @@ mirror(const char *folder, pid_t supervisor)
 static enum hl_err
 share_knowledge(const struct launch *l, const char *folder, struct buf *problem)
 {
-	pid_t self = getpid(), pid;
+	int ends[2];
+	pid_t pid;
 
 	if (tree_sync(folder, "knowledge", is_knowledge, problem) != HL_OK)
 		return HL_INTERNAL;
 	fprintf(stderr, "KNOWLEDGE_PATH is readable to root alone: a copy in %s/knowledge is used and kept fresh.\n",
 	    l->state.path);
-	pid = fork();
-	if (pid == 0)
-		mirror(folder, self);
-	if (pid < 0)
+	if (pipe2(ends, O_CLOEXEC) != 0 || (pid = fork()) < 0)
 		return HL_INTERNAL;
+	if (pid == 0) {
+		close(ends[1]);
+		mirror(folder, ends[0]);
+	}
+	close(ends[0]);			/* ends[1] stays open until we end */
 	setenv("KNOWLEDGE_PATH", "knowledge", 1);
 	return HL_OK;
 }
