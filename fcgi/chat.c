@@ -33,7 +33,7 @@ check_metadata(struct call *call, const struct json **ret)
 {
 	const struct json *metadata = json_get(call->body, "metadata");
 	struct buf text = BUF_INIT(METADATA_MAX);
-	enum hl_err err = HL_OK;
+	enum hl_err err;
 
 	*ret = NULL;
 	if (metadata == NULL || json_kind(metadata) == JSON_NULL)
@@ -41,7 +41,8 @@ check_metadata(struct call *call, const struct json **ret)
 	if (json_kind(metadata) != JSON_OBJECT)
 		return call_fail(call, HL_BAD_REQUEST, "metadata must be an object");
 	json_write(&text, metadata);
-	if (buf_err(&text))
+	err = buf_err(&text);
+	if (err == HL_TOO_LARGE)
 		err = call_fail(call, HL_TOO_LARGE, "metadata is larger than %d bytes", METADATA_MAX);
 	buf_free(&text);
 	*ret = metadata;

@@ -44,6 +44,7 @@ request_json(struct call *call)
 {
 	size_t len;
 	const char *text = fcgi_body(call->fcgi, &len);
+	enum hl_err err;
 
 	if (!is_json(fcgi_param(call->fcgi, "CONTENT_TYPE")))
 		return call_fail(call, HL_MEDIA_TYPE, "The body must be sent as application/json");
@@ -53,9 +54,12 @@ request_json(struct call *call)
 		return call_fail(call, HL_BAD_REQUEST, "The body is shorter than announced");
 	if (len == 0)
 		return call_fail(call, HL_BAD_JSON, "The body is empty; it must be a JSON object");
-	if (json_parse(text, len, &call->body) != HL_OK)
+	err = json_parse(text, len, &call->body);
+	if (err == HL_BAD_JSON)
 		return call_fail(call, HL_BAD_JSON, "The body is not valid JSON: UTF-8, at most %d levels deep, no member "
 		    "twice, no \\u0000 and no half surrogate pairs", JSON_MAX_DEPTH);
+	if (err)
+		return err;
 	if (json_kind(call->body) != JSON_OBJECT)
 		return call_fail(call, HL_BAD_REQUEST, "The body must be a JSON object");
 	return HL_OK;
