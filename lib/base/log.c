@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define LINE_MAX_BYTES	8192u		/* the end of a longer line is lost, its line end is not */
+
 static const char *program_name = "helpline";
 static enum log_level most_wanted = LOG_LEVEL_INFO;
 
@@ -47,7 +49,7 @@ add_value(struct buf *line, const char *v)
 void
 log_line(enum log_level level, const char *event, ...)
 {
-	struct buf line = BUF_INIT(8192);
+	struct buf line = BUF_INIT(LINE_MAX_BYTES);
 	char now[CLOCK_ISO_LEN + 1];
 	const char *key;
 	va_list ap;
@@ -62,6 +64,10 @@ log_line(enum log_level level, const char *event, ...)
 		add_value(&line, va_arg(ap, const char *));
 	}
 	va_end(ap);
+	if (buf_err(&line)) {
+		line.err = HL_OK;
+		line.max++;
+	}
 	buf_putc(&line, '\n');
 	/* One write a line, so that lines of several processes do not mix; there is nowhere to report its failure. */
 	if (line.len)
