@@ -1,5 +1,6 @@
 #include <locale.h>
 #include <string.h>
+#include <threads.h>
 #include <wchar.h>
 #include <wctype.h>
 
@@ -7,17 +8,24 @@
 
 /*
  * Character classes and folding come from the C library's C.UTF-8 locale, which every Debian has: all scripts, no table
- * of our own.  Created once; a process without it falls back to ASCII.
+ * of our own.  Created once, by whichever thread is first; a process without it falls back to ASCII.
  */
+static locale_t locale;
+
+static void
+open_locale(void)
+{
+	locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	if (locale == (locale_t)0)
+		locale = newlocale(LC_CTYPE_MASK, "C", (locale_t)0);
+}
+
 static locale_t
 unicode(void)
 {
-	static locale_t locale;
+	static once_flag once = ONCE_FLAG_INIT;
 
-	if (locale == (locale_t)0)
-		locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-	if (locale == (locale_t)0)
-		locale = newlocale(LC_CTYPE_MASK, "C", (locale_t)0);
+	call_once(&once, open_locale);
 	return locale;
 }
 
