@@ -164,10 +164,12 @@ channel_settle(struct channel *c)
 		return;
 	}
 	if (c->asked && r->subscriptions.up) {
-		c->leaving = true;
-		c->confirmed = false;
-		if (redisAsyncCommand(r->subscriptions.ac, NULL, NULL, "UNSUBSCRIBE %b", c->name, strlen(c->name)) == REDIS_OK)
-			return;
+		/* If that cannot be sent the channel stays, subscribed: hiredis still points to it. */
+		if (redisAsyncCommand(r->subscriptions.ac, NULL, NULL, "UNSUBSCRIBE %b", c->name, strlen(c->name)) == REDIS_OK) {
+			c->leaving = true;
+			c->confirmed = false;
+		}
+		return;
 	}
 	*channel_slot(r, c->name, c->hash) = c->next;
 	r->channels--;
