@@ -213,12 +213,6 @@ crypto_name(const struct crypto *c, const char *purpose, const char *id, size_t 
 	sodium_bin2base64(out, CRYPTO_NAME_LEN + 1, name, sizeof(name), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
-void
-crypto_random(void *out, size_t len)
-{
-	randombytes_buf(out, len);
-}
-
 int
 crypto_equal(const void *a, const void *b, size_t len)
 {

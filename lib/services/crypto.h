@@ -1,5 +1,5 @@
 /*
- * crypto.h - sealing, keyed names and random bytes (libsodium).
+ * crypto.h - sealing and keyed names (libsodium).
  *
  * Sealing is XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03): key number (1 byte), nonce (24), ciphertext with tag (16).
  * The associated data binds a value to its place, so that it cannot be moved elsewhere.  Keyed names are BLAKE2b with a
@@ -35,7 +35,6 @@ enum hl_err crypto_unseal(const struct crypto *, const char *place, const void *
 /* The keyed name of id for a purpose ("conversation", "address", …): different purposes give unrelated names. */
 void	 crypto_name(const struct crypto *, const char *purpose, const char *id, size_t len, char out[CRYPTO_NAME_LEN + 1]);
 
-void	 crypto_random(void *, size_t);
 int	 crypto_equal(const void *, const void *, size_t);	/* in constant time; 1 if equal */
 
 #endif

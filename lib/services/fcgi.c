@@ -239,12 +239,6 @@ fcgi_body_cut(const struct fcgi_request *r)
 	return r->cut;
 }
 
-bool
-fcgi_gone(const struct fcgi_request *r)
-{
-	return r->gone;
-}
-
 void
 fcgi_on_gone(struct fcgi_request *r, void (*gone)(void *), void *arg)
 {

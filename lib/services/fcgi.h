@@ -43,7 +43,6 @@ bool	 fcgi_body_cut(const struct fcgi_request *);	/* shorter than CONTENT_LENGTH
 #define FCGI_MAX_QUEUE	(256u * 1024)
 enum hl_err fcgi_write(struct fcgi_request *, const void *, size_t) HL_MUST_CHECK;
 enum hl_err fcgi_flush(struct fcgi_request *) HL_MUST_CHECK;
-bool	 fcgi_gone(const struct fcgi_request *);	/* the client has gone away */
 
 /*
  * By default a task is cancelled when its client goes away.  A handler may instead name what to call then (on the
