@@ -15,7 +15,7 @@
  *   open:{S}      zset   open escalations by time
  *   rl:{S}:…      string rate limits (GCRA: the theoretical arrival time)
  *   spend:{S}:DAY hash   tokens and money (millionths) spent on a day, UTC
- *   room:H        channel what sockets of the conversation get (lib/push/rooms.h tells the form)
+ *   room:H        channel what sockets of the conversation get (lib/push/room.h tells the form)
  *
  * An owed answer or an open escalation suspends expiry (the latter for ESCALATION_KEEP at most).
  */
