@@ -224,8 +224,11 @@ test("in the foreground, Ctrl-C ends everything", async () => {
 		const stack = new Stack(dir, {});
 		const pids = (await stack.programs()).map((p) => p.pid);
 		assert.ok(pids.length >= 6);
+		const second = await runScript(["--state-dir", dir]);
+		assert.deepEqual([second.status, second.stderr], [0, ""]);
+		assert.match(second.stdout, new RegExp(`already running at http://127.0.0.1:${port} `));
 		process.kill(-child.pid, "SIGINT");
-		await ended;
+		assert.deepEqual(await ended, { status: 0, signal: null }, text);
 		await waitFor("every program has ended", () => pids.every(gone));
 	} finally {
 		await runScript(["--state-dir", dir, "--stop"]);
