@@ -3,6 +3,9 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/str.h"
+
+#define FIRST_CAP	64u
 
 void
 buf_free(struct buf *b)
@@ -23,7 +26,7 @@ buf_reset(struct buf *b)
 char *
 buf_reserve(struct buf *b, size_t n)
 {
-	size_t cap = b->cap ? b->cap : 64;
+	size_t cap = b->cap ? b->cap : FIRST_CAP;
 	char *data;
 
 	if (b->err)
@@ -80,18 +83,28 @@ buf_putc(struct buf *b, char c)
 void
 buf_printf(struct buf *b, const char *fmt, ...)
 {
+	size_t room;
 	va_list ap;
 	char *p;
 	int n;
 
-	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	va_end(ap);
-	if (n < 0 || (p = buf_reserve(b, (size_t)n)) == NULL)
+	/* It mostly fits at once into what is there. */
+	if (b->cap == 0 && b->max >= FIRST_CAP && buf_reserve(b, FIRST_CAP - 1) == NULL)
 		return;
+	room = b->cap - b->len;
 	va_start(ap, fmt);
-	vsnprintf(p, (size_t)n + 1, fmt, ap);
+	n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, ap);
 	va_end(ap);
+	if (n < 0 || (p = buf_reserve(b, (size_t)n)) == NULL) {
+		if (room)
+			b->data[b->len] = '\0';
+		return;
+	}
+	if ((size_t)n >= room) {
+		va_start(ap, fmt);
+		vsnprintf(p, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+	}
 	buf_grow(b, (size_t)n);
 }
 
@@ -138,16 +151,21 @@ buf_json(struct buf *b, const char *s, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
 	static const char short_form[] = "btn\vfr";	/* \v stands for none */
-	size_t from = 0;
+	const char *end = n ? s + n : s;
 
 	buf_putc(b, '"');
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-		char esc[6] = { '\\', (char)c };
+	for (;;) {
+		size_t run = str_json_plain(s, end);
+		char esc[6] = { '\\' };
 		size_t len = 2;
+		unsigned char c;
 
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
+		buf_add(b, s, run);
+		s += run;
+		if (s == end)
+			break;
+		c = (unsigned char)*s++;
+		esc[1] = (char)c;
 		if (c >= '\b' && c <= '\r' && c != '\v')
 			esc[1] = short_form[c - '\b'];
 		else if (c < 0x20) {
@@ -156,11 +174,8 @@ buf_json(struct buf *b, const char *s, size_t n)
 			esc[5] = hex[c & 15];
 			len = 6;
 		}
-		buf_add(b, s + from, i - from);
 		buf_add(b, esc, len);
-		from = i + 1;
 	}
-	buf_add(b, s + from, n - from);
 	buf_putc(b, '"');
 }
 

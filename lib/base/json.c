@@ -75,17 +75,11 @@ scan_string(const struct scan *s, const char *p)
 {
 	const char *run = ++p;
 
-	while (p < s->end) {
-		unsigned char c = (unsigned char)*p;
-
-		if (c == '"')
+	while ((p += str_json_plain(p, s->end)) < s->end) {
+		if (*p == '"')
 			return utf8_valid(run, (size_t)(p - run)) ? p + 1 : NULL;
-		if (c < 0x20)
+		if (*p != '\\')
 			return NULL;
-		if (c != '\\') {
-			p++;
-			continue;
-		}
 		if (!utf8_valid(run, (size_t)(p - run)) || (p = scan_escape(s, p + 1)) == NULL)
 			return NULL;
 		run = p;

@@ -153,6 +153,28 @@ str_fold(struct buf *out, const char *s, size_t len)
 		utf8_put(out, uni_fold(utf8_next(&s, end)));
 }
 
+/* Eight bytes are looked at together: a top bit in odd tells of one that is not plain. */
+size_t
+str_json_plain(const char *s, const char *end)
+{
+	const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+	const char *p = s;
+
+	for (; end - p >= 8; p += 8) {
+		uint64_t v, quote, slash, odd;
+
+		memcpy(&v, p, 8);
+		quote = v ^ ones * '"';
+		slash = v ^ ones * '\\';
+		odd = ((v - ones * 0x20) & ~v) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
+		if (odd & tops)
+			break;
+	}
+	while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\')
+		p++;
+	return (size_t)(p - s);
+}
+
 bool
 str_blank(const char *s, size_t len)
 {

@@ -26,6 +26,9 @@ uint32_t uni_fold(uint32_t);			/* simple case folding */
 /* Appends the text case-folded. */
 void	 str_fold(struct buf *, const char *, size_t);
 
+/* How many bytes from here on need no escape in a JSON string: no quote, no backslash, no control character. */
+size_t	 str_json_plain(const char *, const char *end);
+
 bool	 str_blank(const char *, size_t);	/* empty or only white space (Unicode) */
 bool	 str_equal(const char *, const char *);	/* NULL equals only NULL */
 

@@ -91,7 +91,7 @@ export class Stack {
 		const stack = new Stack();
 		stack.dir = temporaryFolder();
 		stack.env = { ...env, HELPLINE_BUILD: build, RATE_LIMITS: "off", OPENAI_BASE_URL: upstream.url, OPENAI_API_KEY: "sk-bench",
-			OPENAI_MODEL: "bench", FALLBACK_API_KEY: "", GEMINI_API_KEY: "", REDIS_URL: "", KNOWLEDGE_PATH: "", LOG_LEVEL: "warn" };
+			OPENAI_MODEL: "bench", FALLBACK_API_KEY: "", GEMINI_API_KEY: "", REDIS_URL: "", KNOWLEDGE_PATH: "" };
 		stack.end = () => stack.stop();
 		started.add(stack.end);
 		const begin = process.hrtime.bigint();
