@@ -200,6 +200,8 @@ post_message(struct call *call)
 		return call_fail(call, err, "Session not found");
 	if (err == HL_FORBIDDEN)
 		return call_fail(call, err, "This session belongs to another user");
+	if (err == HL_TOO_LARGE)
+		return call_fail(call, err, "This conversation is full; start a new session");
 	if (err == HL_UNPROCESSABLE)
 		return call_fail(call, err, "This clientMessageId or Idempotency-Key was used for another message");
 	if (err)

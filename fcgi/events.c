@@ -235,6 +235,8 @@ accept_message(struct call *call, const struct json *payload, struct incoming *i
 		return call_fail(call, err, "Session not found");
 	if (err == HL_FORBIDDEN)
 		return call_fail(call, err, "This session belongs to another user");
+	if (err == HL_TOO_LARGE)
+		return call_fail(call, err, "This conversation is full; start a new session");
 	if (err == HL_UNPROCESSABLE)
 		return call_fail(call, err, "This clientMessageId was used for another message");
 	return err;

@@ -57,6 +57,20 @@ test("deltas come while the model writes, then the whole body, then the end", as
 	assert.equal((await stack.history(id)).at(-1).id, last.json.messageId);
 });
 
+test("deltas add up to the answer, with what is added to it and with what replaces it", async () => {
+	upstream.next(said("Look in your account.", { confidence: 0.9 }, { tokenDelay: 5 }));
+	let events = await collect(await stack.stream(message(await stack.session(), "I have a complaint")));
+	assert.ok(events.at(-1).json.response.length > "Look in your account.".length, "what happens next is said");
+	assert.equal(textOf(events), events.at(-1).json.response);
+	upstream.next(reply("One two three four five six seven", { cut: 3, tokenDelay: 5 }));
+	events = await collect(await stack.stream(message(await stack.session(), "and now it breaks")));
+	const deltas = events.filter((e) => e.event === "delta");
+	const last = Math.max(...deltas.map((e) => e.json.attempt));
+	assert.equal(events.at(-1).json.escalation.reason, "ai_unavailable");
+	assert.ok(deltas.some((e) => e.json.attempt < last), "something had been shown");
+	assert.equal(deltas.filter((e) => e.json.attempt === last).map((e) => e.json.text).join(""), events.at(-1).json.response);
+});
+
 test("structured output never shows its JSON", async () => {
 	const answer = 'He said "yes" \\ then {left}.\nNext line: ☃ \u{1F642}';
 	upstream.next(reply(answer));

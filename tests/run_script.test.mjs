@@ -6,7 +6,8 @@ import { spawn, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync, rmSync, existsSync, statSync, readdirSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
-import { Stack, startStack, runScript, newStateDir, freePort, modeOf, waitFor, run, root, environment, request, Redis } from "./harness.mjs";
+import { Stack, startStack, runScript, newStateDir, freePort, modeOf, waitFor, run, root, environment, request, Redis, upstreamEnv } from "./harness.mjs";
+import { startUpstream, invalidKey } from "./upstream.mjs";
 
 const gone = (pid) => {
 	try {
@@ -115,6 +116,25 @@ test("what was acknowledged survives a stop and a start, sealed with the same ke
 	first.finish();
 });
 
+test("check says what is wrong: with a model that refuses, and when nothing runs", async () => {
+	const upstream = await startUpstream();
+	const stack = await startStack({ upstream });
+	const env = upstreamEnv(upstream);
+	const check = (...more) => runScript(["check", "--state-dir", stack.dir, ...more], { env });
+	const good = await check("--provider");
+	assert.deepEqual([good.status, /WRONG/.test(good.stdout)], [0, false], good.stdout + good.stderr);
+	upstream.otherwise = invalidKey();
+	const refused = await check("--provider");
+	assert.equal(refused.status, 1);
+	assert.match(refused.stdout, /WRONG {2}The model does not answer: .*Incorrect API key/);
+	await runScript(["--state-dir", stack.dir, "--stop"]);
+	const stopped = await check();
+	assert.equal(stopped.status, 1);
+	assert.deepEqual(stopped.stdout.match(/WRONG.*/g), ["WRONG  Helpline is not running"], stopped.stdout);
+	await stack.stop();
+	await upstream.close();
+});
+
 test("a taken port is reported, or the next free one is used", async () => {
 	const port = await freePort();
 	const server = net.createServer();
@@ -137,7 +157,7 @@ test("a taken port is reported, or the next free one is used", async () => {
 
 test("a setting that cannot be right is named, and nothing is left running", async () => {
 	for (const [name, value] of Object.entries({ MAX_CONVERSATION_HISTORY: "many", SESSION_TIMEOUT: "-5", ESCALATION_CONFIDENCE: "2", OPENAI_BASE_URL: "not a url", RATE_LIMITS: "perhaps",
-		FRONTEND_URL: "no origin", KNOWLEDGE_PATH: "/no/such/folder", TURN_TIMEOUT: "1e99" })) {
+		FRONTEND_URL: "no origin", KNOWLEDGE_PATH: "/no/such/folder", LOG_LEVEL: "verbose", TURN_TIMEOUT: "1e99" })) {
 		const dir = newStateDir();
 		const out = await runScript(["--state-dir", dir, "--port", String(await freePort()), "--detach"], { env: { [name]: value } });
 		await runScript(["--state-dir", dir, "--stop"]);
@@ -152,6 +172,7 @@ test("an unknown option is refused with a sentence", async () => {
 		const out = await runScript(args, { ms: 10_000 });
 		assert.ok(Number.isInteger(out.status) && out.status !== 0, `${args}: ${out.status}`);
 		assert.ok((out.stdout + out.stderr).trim().length > 0);
+		assert.match(out.stderr, /^\.\/run: .*\n$/);
 	}
 });
 

@@ -16,13 +16,15 @@
 #include "services/redis.h"
 #include "settings.h"
 #include "sockets.h"
+#include "state.h"
 
 #define CONNECT_MS	2000
 #define PROVIDER_MS	30000
+#define OWN_REDIS	"run/redis.sock"
 
 struct check {
 	const char	*state_dir;
-	bool		 ask_provider;
+	bool		 ask_provider, running;
 	struct conf	 conf;
 	unsigned	 wrong;
 };
@@ -113,11 +115,13 @@ check_sockets(struct check *c)
 {
 	static const char *const names[] = { "chat", "events", "health", "polls", "ws", "front" };
 	char path[64], text[128];
+	bool ok;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s.sock", c->state_dir ? "run" : "/run/helpline", names[i]);
-		snprintf(text, sizeof(text), "The socket %s takes connections", path);
-		found(c, socket_unix_answers(path), text, "Is Helpline running? ./run --status");
+		ok = socket_unix_answers(path);
+		snprintf(text, sizeof(text), "The socket %s takes %sconnections", path, ok ? "" : "no ");
+		found(c, ok, text, "Is Helpline running? ./run --status");
 	}
 }
 
@@ -168,14 +172,25 @@ check_provider(struct check *c, struct http *http)
 
 /* ---- */
 
+static bool
+own_redis(const struct conf *conf)
+{
+	return settings_own_redis(conf) || (*conf->redis_url == '\0' && strcmp(conf->redis_socket, OWN_REDIS) == 0);
+}
+
 static void
 run_checks(struct client *client, void *arg)
 {
 	struct check *c = arg;
 
+	c->running = c->state_dir == NULL || state_supervisor(".") != 0;
 	check_secrets(c);
-	check_redis(c, client->loop);
-	check_sockets(c);
+	if (!c->running)	/* and then neither do its Redis and its sockets answer */
+		found(c, false, "Helpline is not running", "./run --detach starts it.");
+	if (c->running || !own_redis(&c->conf))
+		check_redis(c, client->loop);
+	if (c->running)
+		check_sockets(c);
 	check_provider(c, client->http);
 }
 
@@ -188,8 +203,8 @@ enter_state(const char *dir)
 	if (chdir(dir) != 0)
 		return -1;
 	setenv("HELPLINE_SECRETS", "secrets", 1);
-	if (access("run/redis.sock", F_OK) == 0)
-		setenv("REDIS_SOCKET", "run/redis.sock", 1);
+	if (access(OWN_REDIS, F_OK) == 0)
+		setenv("REDIS_SOCKET", OWN_REDIS, 1);
 	return 0;
 }
 

@@ -143,12 +143,16 @@ share_knowledge(const struct launch *l, const char *folder, struct buf *problem)
 static enum hl_err
 find_knowledge(const struct launch *l, char **ret, struct buf *problem)
 {
+	struct stat st;
+
 	*ret = NULL;
 	if (*l->conf.knowledge_path == '\0')
 		return HL_OK;
 	*ret = realpath(l->conf.knowledge_path, NULL);
-	if (*ret)
+	if (*ret && (stat(*ret, &st) != 0 || S_ISDIR(st.st_mode)))
 		return HL_OK;
+	if (*ret)
+		errno = ENOTDIR;
 	buf_printf(problem, "KNOWLEDGE_PATH is %s, which cannot be read: %s", l->conf.knowledge_path, strerror(errno));
 	return HL_BAD_REQUEST;
 }

@@ -99,7 +99,8 @@ open_services(struct running *r, struct buf *problem)
 			return err;
 		err = redis_open(app->loop, &app->conf, &app->redis);
 		if (err) {
-			buf_puts(problem, "REDIS_URL must be redis://[user:password@]host[:port][/db] or unix:///path.");
+			buf_puts(problem, err == HL_NO_MEMORY ? "Out of memory for the connection to Redis." :
+			    "REDIS_URL must be redis://[user:password@]host[:port][/db] or unix:///path (no rediss:// yet).");
 			return err;
 		}
 		app->store = (struct store){ .redis = app->redis, .crypto = app->crypto, .conf = &app->conf };

@@ -146,6 +146,18 @@ check_origins(const char *list, struct buf *problem)
 	return HL_OK;
 }
 
+static enum hl_err
+check_log_level(const char *name, struct buf *problem)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return HL_OK;
+	buf_printf(problem, "LOG_LEVEL is \"%s\" (from the environment or .env): it must be error, warn, info or debug.", name);
+	return HL_BAD_REQUEST;
+}
+
 #define PARSE_CONF_TEXT(m)	parse_text(e, &store, &conf->m, problem)
 #define PARSE_CONF_SECRET(m)	parse_text(e, &store, &conf->m, problem)
 #define PARSE_CONF_URL(m)	parse_text(e, &store, &conf->m, problem)
@@ -172,6 +184,8 @@ conf_load(struct conf *conf, struct buf *problem)
 	CONF_SETTINGS(X)
 #undef X
 	err = check_origins(conf->frontend_url, problem);
+	if (err == HL_OK)
+		err = check_log_level(conf->log_level, problem);
 out:
 	if (err)
 		conf_free(conf);

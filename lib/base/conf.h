@@ -19,7 +19,7 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 /*   member              name                      type         default   low  high  meaning */
 #define CONF_SETTINGS(X)											\
 	X(port,			"PORT",			CONF_INT,	"3000",	1, 65535,			\
-	    "Port that ./run listens on; the next free one is used and reported if it is taken")		\
+	    "Port that ./run listens on; if none is set and 3000 is taken, the next free one is used and reported")\
 	X(environment,		"APP_ENV",		CONF_TEXT,	"development", 0, 64,			\
 	    "Shown by /health; NODE_ENV is the old name")							\
 	X(openai_key,		"OPENAI_API_KEY",	CONF_SECRET,	"",	0, 4096,			\
@@ -55,7 +55,7 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	X(redis_socket,		"REDIS_SOCKET",		CONF_TEXT,	"",	0, 4096,			\
 	    "Unix socket of the Redis server; wins over REDIS_HOST")						\
 	X(redis_url,		"REDIS_URL",		CONF_SECRET,	"",	0, 4096,			\
-	    "redis://[user:password@]host[:port][/db], rediss:// with TLS, or unix:///path; wins over all others")	\
+	    "redis://[user:password@]host[:port][/db] or unix:///path; wins over all others")	\
 	X(knowledge_path,	"KNOWLEDGE_PATH",	CONF_TEXT,	"",	0, 4096,			\
 	    "Folder of Markdown and text files that answers draw on; empty means the sample")			\
 	X(knowledge_index,	"KNOWLEDGE_INDEX",	CONF_TEXT,	"",	0, 4096,			\

@@ -57,9 +57,11 @@ struct waiter {
 	int64_t		 seq;
 	const struct turn_deltas *deltas;
 	size_t		 told;		/* bytes of runner->text */
+	int64_t		 attempt;	/* that they were of */
 	unsigned	 index;
 	bool		 done;		/* answered, or the runner has given up */
 	bool		 answered;
+	bool		 goes_on;	/* the answer begins with what was told */
 	struct entry	 answer;	/* then */
 };
 
@@ -178,6 +180,7 @@ waiter_catch_up(struct waiter *w, const struct runner *r)
 	if (d->delta(d->arg, r->lease.attempt, w->index++, r->text.data + w->told, r->text.len - w->told) != HL_OK)
 		w->deltas = NULL;
 	w->told = r->text.len;
+	w->attempt = r->lease.attempt;
 }
 
 static bool
@@ -265,6 +268,15 @@ log_turn(const struct verdict *v, const char *outcome, int64_t started_mono_ms)
 	    "confidence", confidence, "escalation", v->reason, "problem", v->problem.data, NULL);
 }
 
+static bool
+begins_with(const struct entry *answer, const struct buf *told)
+{
+	size_t len;
+	const char *text = entry_content(answer, &len);
+
+	return told->len == 0 || (len >= told->len && memcmp(text, told->data, told->len) == 0);
+}
+
 /* The answer is stored: everyone whose message it covers goes on. */
 static void
 tell_answered(struct runner *r, int64_t covered, const struct outgoing *o, int64_t seq)
@@ -280,6 +292,7 @@ tell_answered(struct runner *r, int64_t covered, const struct outgoing *o, int64
 		w->runner = NULL;
 		w->done = true;
 		w->answered = entry_make(seq, o->id, &o->entry, &w->answer) == HL_OK;
+		w->goes_on = w->answered && begins_with(&w->answer, &r->text);
 		task_wake(w->task);
 		at = &r->waiters;	/* the list may be another one now */
 	}
@@ -540,15 +553,24 @@ wait_for_others(struct turn *t, struct waiter *w, struct entry *ret)
 	return err;
 }
 
-/* A caller who comes when all is said is told it in one piece. */
+/*
+ * What of the answer a caller has not been told as it was written: all of it if he came later, its end, or all of it anew,
+ * as another attempt, if it is not what he was told the beginning of.
+ */
 static void
 tell_rest(struct waiter *w, const struct entry *answer)
 {
 	size_t len;
 	const char *text = entry_content(answer, &len);
+	int64_t attempt = w->attempt ? w->attempt : 1;
 
+	if (w->told && !w->goes_on) {
+		attempt++;
+		w->told = 0;
+		w->index = 0;
+	}
 	if (w->deltas && w->told < len)
-		(void)!w->deltas->delta(w->deltas->arg, 1, w->index, text + w->told, len - w->told);
+		(void)!w->deltas->delta(w->deltas->arg, attempt, w->index, text + w->told, len - w->told);
 }
 
 enum hl_err
@@ -556,7 +578,6 @@ turn_wait(struct turn *t, const struct turn_deltas *deltas, struct entry *ret)
 {
 	struct waiter w = { .task = task_self(), .seq = t->accepted.seq, .deltas = deltas };
 	struct runner *r = *slot(t->engine, &t->place);
-	bool fresh = t->accepted.how == ACCEPTED_RUN;
 	enum hl_err err;
 
 	*ret = (struct entry){ 0 };
@@ -571,7 +592,7 @@ turn_wait(struct turn *t, const struct turn_deltas *deltas, struct entry *ret)
 		err = conversation_answer(&t->engine->store, &t->place, t->accepted.seq, ret);
 	else
 		err = wait_for_others(t, &w, ret);
-	if (err == HL_OK && !fresh)
+	if (err == HL_OK)
 		tell_rest(&w, ret);
 	free(t);
 	return err;
@@ -676,18 +697,6 @@ engine_free(struct engine *e)
 	providers_free(e->thinker.providers);
 	http_free(e->http);
 	free(e);
-}
-
-struct store *
-engine_store(struct engine *e)
-{
-	return &e->store;
-}
-
-size_t
-engine_running(const struct engine *e)
-{
-	return e->running;
 }
 
 void

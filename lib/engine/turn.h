@@ -26,8 +26,6 @@ struct turn;		/* one accepted message, as its caller sees it */
 /* redis and crypto are borrowed.  On failure *problem has the sentence. */
 enum hl_err engine_open(uv_loop_t *, const struct conf *, struct redis *, const struct crypto *, struct engine **ret,
 	    struct buf *problem) HL_MUST_CHECK;
-struct store *engine_store(struct engine *);
-size_t	 engine_running(const struct engine *);
 
 /* Takes no more conversations over and calls done(arg) when those that run are finished. */
 void	 engine_drain(struct engine *, void (*done)(void *), void *arg);

@@ -5,7 +5,7 @@
  * suspends.  Keys (S is the shard, H the keyed name of the id; the id itself is in no key):
  *
  *   c:{S}:H       hash   clear (absent means 0, or ai): ow owner (ai, human, closed), seq, us last customer seq, dn covered seq, fn fencing
- *                        number, fs where attempts are counted from, ep epoch, cr created, up updated (ms), ttl (ms), uh keyed name of the user, pr probe,
+ *                        number, fs where attempts are counted from, ep epoch, lb bytes of the log, cr created, up updated (ms), ttl (ms), uh keyed name of the user, pr probe,
  *                        esc open escalation; sealed: d = {"id","userId","metadata"}
  *   c:{S}:H:log   list   one entry a message: its id (22 bytes), then sealed JSON; the index is seq - 1
  *   c:{S}:H:seen  hash   keyed name of a client's message id or idempotency key -> "seq bodyhash"
@@ -140,7 +140,10 @@ struct acceptance {
 	struct lease	 lease;			/* RUN only */
 };
 
-/* HL_NOT_FOUND, HL_FORBIDDEN, HL_TOO_MANY, HL_UNPROCESSABLE (same key, other message), HL_STORE. */
+/*
+ * HL_NOT_FOUND, HL_FORBIDDEN, HL_TOO_MANY, HL_UNPROCESSABLE (same key, other message), HL_TOO_LARGE (the conversation is
+ * full), HL_STORE.
+ */
 enum hl_err conversation_accept(struct store *, const struct incoming *, struct acceptance *ret) HL_MUST_CHECK;
 
 struct outgoing {

@@ -1,8 +1,11 @@
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "records/keys.h"
+
+#define NETWORK_MAX	64
 
 void
 keys_of(const struct place *p, struct keys *k)
@@ -60,6 +63,8 @@ refusal(const struct redis_reply *reply)
 		return HL_FORBIDDEN;
 	if (said(reply, "conflict"))
 		return HL_UNPROCESSABLE;
+	if (said(reply, "full"))
+		return HL_TOO_LARGE;
 	if (said(reply, "limited"))
 		return HL_TOO_MANY;
 	if (said(reply, "fenced") || said(reply, "settled"))
@@ -105,12 +110,32 @@ add_limit(const struct store *s, struct limit_args *a, const char *kind, const c
 	a->count++;
 }
 
+/* An IPv6 customer has 2^64 addresses: what counts is their common half. */
+static void
+write_network(const char *address, char out[NETWORK_MAX])
+{
+	struct in6_addr v6;
+
+	if (inet_pton(AF_INET6, address, &v6) != 1) {
+		snprintf(out, NETWORK_MAX, "%.63s", address);
+		return;
+	}
+	memset(v6.s6_addr + 8, 0, 8);
+	inet_ntop(AF_INET6, &v6, out, NETWORK_MAX);
+}
+
 void
 limit_args(const struct store *s, const struct limits *l, struct limit_args *a)
 {
+	char network[NETWORK_MAX] = "", visitor[NETWORK_MAX + 512];
+
 	a->count = 0;
-	add_limit(s, a, "limit-address", l->address, s->conf->rate_address);
-	add_limit(s, a, "limit-visitor", l->visitor, s->conf->rate_visitor);
+	if (l->address)
+		write_network(l->address, network);
+	add_limit(s, a, "limit-address", l->address ? network : NULL, s->conf->rate_address);
+	/* Anybody can say any userId: who says it from elsewhere is somebody else here. */
+	snprintf(visitor, sizeof(visitor), "%s %s", network, l->visitor ? l->visitor : "");
+	add_limit(s, a, "limit-visitor", l->visitor ? visitor : NULL, s->conf->rate_visitor);
 	add_limit(s, a, "limit-session", l->session, s->conf->rate_session);
 }
 

@@ -6,13 +6,15 @@
 
 #include "records/scripts.h"
 
+#define LOG_BYTES_MAX "4194304"	/* of a conversation's messages; then it is full */
+
 /*
  * KEYS c log seen active due rl…
  * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep intervals…
  */
 static struct redis_script accept_script = { .text =
 	LUA_N LUA_NOW LUA_EXPIRE LUA_CONTEXT
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs') "
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb') "
 	"local owner, dn, epoch = s[2] or 'ai', n(s[4]), n(s[5]) "
 	"if not s[1] then return {'gone'} end "
 	"if s[1] ~= ARGV[2] then return {'forbidden'} end "
@@ -25,12 +27,14 @@ static struct redis_script accept_script = { .text =
 	"    return {'again', seq, seq <= dn and 1 or 0, owner, redis.call('LINDEX', KEYS[2], seq - 1)} "
 	"  end "
 	"end "
+	"local bytes = n(s[10]) + #ARGV[6] "
+	"if bytes > " LOG_BYTES_MAX " then return {'full'} end "
 	LUA_LIMITS(6, 14)
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
 	"  if field ~= '' then redis.call('HSET', KEYS[3], field, seq .. ' ' .. ARGV[4]) end "
 	"end "
-	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now) "
+	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now, 'lb', bytes) "
 	"redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) "
 	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. epoch .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10]) "
 	"if owner ~= 'ai' then "
@@ -61,6 +65,7 @@ static struct redis_script commit_script = { .text =
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[5]) "
 	"redis.call('HSET', KEYS[1], 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq, "
 	"  'fs', more and s[1] - 1 or s[1]) "
+	"redis.call('HINCRBY', KEYS[1], 'lb', #ARGV[5]) "
 	"local open = s[6] "	/* its record is KEYS[7], and lives as long as the conversation */
 	"if redis.call('PEXPIRE', KEYS[7], ARGV[14]) == 0 and ARGV[11] ~= '' then "
 	"  open = ARGV[11] "

@@ -66,8 +66,11 @@ address_from_url(struct address *a, const char *text)
 	port = url_part(url, CURLUPART_PORT);
 	path = url_part(url, CURLUPART_PATH);
 	a->port = port ? atoi(port) : 6379;
+	if (path && path[strspn(path, "/0123456789")] != '\0')
+		goto out;		/* a database is a number */
 	a->db = path && path[0] == '/' ? atoi(path + 1) : 0;
-	err = a->host ? HL_OK : HL_NO_MEMORY;
+	/* Without memory for the password it would be tried without one. */
+	err = a->host && (a->password || strchr(text, '@') == NULL) ? HL_OK : HL_BAD_REQUEST;
 out:
 	free(port);
 	free(path);

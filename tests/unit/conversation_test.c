@@ -67,6 +67,7 @@ set_up(void **state)
 	snprintf(path, sizeof(path), "%s/redis.sock", dir);
 	setenv("REDIS_SOCKET", path, 1);
 	setenv("RATE_LIMIT_SESSION", "60", 1);
+	setenv("RATE_LIMIT_ADDRESS", "40", 1);
 	setenv("SESSION_TIMEOUT", "60000", 1);
 	start_server();
 	loop = uv_default_loop();
@@ -343,6 +344,53 @@ TEST(floods_are_limited_and_a_repeated_message_is_not)
 	conversation_clear(&conv);
 }
 
+TEST(a_full_conversation_takes_no_more)
+{
+	struct redis_arg args[4] = { RA("HSET"), { 0 }, RA("lb"), RA("4194300") };
+	const struct redis_reply *reply;
+	struct conversation conv;
+	struct acceptance a;
+	char key[CONVERSATION_KEY_MAX];
+
+	(void)arg;
+	new_conversation(&conv);
+	snprintf(key, sizeof(key), "c:{0}:%s", conv.place.h);
+	args[1] = RA(key);
+	assert_int_equal(redis_call(store.redis, args, 4, &reply), HL_OK);
+	assert_int_equal(say(&conv, "one more", "c1", &a), HL_TOO_LARGE);
+	assert_int_equal(messages(&conv), 0);
+	conversation_clear(&conv);
+}
+
+/* Creates sessions from addresses until one is refused; returns how many were not. */
+static int
+sessions_from(const char *const addresses[2])
+{
+	struct conversation conv;
+	int64_t retry = 0;
+	int taken = 0;
+
+	for (;; taken++) {
+		struct limits limits = { .address = addresses[taken % 2] };
+		enum hl_err err = conversation_create(&store, "ada", NULL, false, &limits, &conv, &retry);
+
+		conversation_clear(&conv);
+		if (err == HL_TOO_MANY)
+			return taken;
+		assert_int_equal(err, HL_OK);
+	}
+}
+
+TEST(an_ipv6_network_counts_as_one_address)
+{
+	static const char *const one[] = { "2001:db8:1:2::1", "2001:db8:1:2:ffff::9" };
+	static const char *const two[] = { "2001:db8:1:3::1", "2001:db8:1:4::1" };
+
+	(void)arg;
+	assert_in_range(sessions_from(one), 10, 13);
+	assert_in_range(sessions_from(two), 20, 26);
+}
+
 int
 main(void)
 {
@@ -352,6 +400,8 @@ main(void)
 		cmocka_unit_test(messages_that_come_meanwhile_are_one_next_turn),
 		cmocka_unit_test(who_has_lost_the_lease_cannot_answer),
 		cmocka_unit_test(a_second_escalation_joins_the_first),
+		cmocka_unit_test(a_full_conversation_takes_no_more),
+		cmocka_unit_test(an_ipv6_network_counts_as_one_address),
 		cmocka_unit_test(floods_are_limited_and_a_repeated_message_is_not),
 	};
 
