@@ -85,20 +85,14 @@ out:
 static void
 write_answer(struct buf *out, const struct entry *e)
 {
-	static const char *const passed[] = { "needsEscalation", "confidence", "provider", "escalation", "sources" };
+	static const char *const names[] = { "needsEscalation", "confidence", "provider", "escalation", "sources" };
 	char at[CLOCK_ISO_LEN + 1];
-	int64_t ms = 0;
 
-	if (!json_integer(json_get(e->json, "ts"), &ms))
-		ms = 0;
-	clock_iso(ms, at);
+	entry_time(e, at);
 	buf_puts(out, "{\"success\":true,\"response\":");
 	json_write(out, json_get(e->json, "content"));
 	buf_printf(out, ",\"timestamp\":\"%s\",\"messageId\":\"%s\",\"seq\":%lld", at, e->id, (long long)e->seq);
-	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
-		buf_printf(out, ",\"%s\":", passed[i]);
-		json_write(out, json_get(e->json, passed[i]));
-	}
+	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_putc(out, '}');
 }
 
@@ -196,16 +190,8 @@ post_message(struct call *call)
 	in.limits = (struct limits){ call->address, in.user_id, in.id };
 	fcgi_on_gone(call->fcgi, NULL, NULL);
 	err = turn_accept(call->app->engine, &in, &turn, &call->retry_ms);
-	if (err == HL_NOT_FOUND)
-		return call_fail(call, err, "Session not found");
-	if (err == HL_FORBIDDEN)
-		return call_fail(call, err, "This session belongs to another user");
-	if (err == HL_TOO_LARGE)
-		return call_fail(call, err, "This conversation is full; start a new session");
-	if (err == HL_UNPROCESSABLE)
-		return call_fail(call, err, "This clientMessageId or Idempotency-Key was used for another message");
 	if (err)
-		return err;
+		return call_session_error(call, err);
 	err = answer_turn(call, turn, wants_events(call));
 	if (is_probe(call) && conversation_delete(&call->app->store, in.id) != HL_OK)
 		err = HL_STORE;
@@ -246,10 +232,10 @@ get_history(struct call *call)
 	enum hl_err err;
 
 	err = conversation_read(&call->app->store, call->segment, NULL, 0, false, &conv, &messages);
-	if (err == HL_NOT_FOUND)
-		err = call_fail(call, err, "Session not found");
-	if (err)
+	if (err) {
+		err = call_session_error(call, err);
 		goto out;
+	}
 	write_history(&body, &conv, &messages);
 	err = reply_json(call, 200, &body);
 out:

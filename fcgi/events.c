@@ -58,27 +58,17 @@ reply_text(struct call *call, const char *text)
 static void
 write_event(struct buf *out, const struct entry *e)
 {
-	static const char *const passed[] = { "needsEscalation", "confidence", "provider", "escalation", "sources",
+	static const char *const names[] = { "needsEscalation", "confidence", "provider", "escalation", "sources",
 		"clientMessageId" };
 	bool user = entry_is_user(e);
 	char at[CLOCK_ISO_LEN + 1];
-	int64_t ms = 0;
 
-	if (!json_integer(json_get(e->json, "ts"), &ms))
-		ms = 0;
-	clock_iso(ms, at);
+	entry_time(e, at);
 	buf_printf(out, "[\"%s\",{\"id\":\"%s\",\"seq\":%lld,\"message\":", user ? "message-accepted" : "message-received",
 	    e->id, (long long)e->seq);
 	json_write(out, json_get(e->json, "content"));
 	buf_printf(out, ",\"timestamp\":\"%s\",%s", at, user ? "\"role\":\"user\"" : "\"isBot\":true");
-	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
-		const struct json *v = json_get(e->json, passed[i]);
-
-		if (v == NULL)
-			continue;
-		buf_printf(out, ",\"%s\":", passed[i]);
-		json_write(out, v);
-	}
+	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_puts(out, "}]");
 }
 
@@ -132,12 +122,10 @@ join_chat(struct call *call, const struct json *payload)
 		err = conversation_read(&call->app->store, id, user_id, INT32_MAX, true, &conv, &none);
 	else
 		err = conversation_create(&call->app->store, user_id, NULL, false, &limits, &conv, &call->retry_ms);
-	if (err == HL_NOT_FOUND)
-		err = call_fail(call, err, "Session not found");
-	else if (err == HL_FORBIDDEN)
-		err = call_fail(call, err, "This session belongs to another user");
-	if (err)
+	if (err) {
+		err = call_session_error(call, err);
 		goto out;
+	}
 	buf_putc(&body, '{');
 	begin_join(&body, &conv.place);
 	buf_printf(&body, "\"joined\":\"%s\"", conv.id);
@@ -181,10 +169,10 @@ joined_chat(struct call *call, const char *id, const struct json *then)
 	enum hl_err err;
 
 	err = conversation_read(&call->app->store, id, NULL, with_history ? seq : INT32_MAX, false, &conv, &messages);
-	if (err == HL_NOT_FOUND)
-		err = call_fail(call, err, "Session not found");
-	if (err)
+	if (err) {
+		err = call_session_error(call, err);
 		goto out;
+	}
 	write_joined(&body, &conv, &messages, with_history);
 	err = reply_json(call, 200, &body);
 out:
@@ -231,15 +219,7 @@ accept_message(struct call *call, const struct json *payload, struct incoming *i
 	in->limits = (struct limits){ call->address, in->user_id, in->id };
 	fcgi_on_gone(call->fcgi, NULL, NULL);
 	err = turn_accept(call->app->engine, in, turn, &call->retry_ms);
-	if (err == HL_NOT_FOUND)
-		return call_fail(call, err, "Session not found");
-	if (err == HL_FORBIDDEN)
-		return call_fail(call, err, "This session belongs to another user");
-	if (err == HL_TOO_LARGE)
-		return call_fail(call, err, "This conversation is full; start a new session");
-	if (err == HL_UNPROCESSABLE)
-		return call_fail(call, err, "This clientMessageId was used for another message");
-	return err;
+	return call_session_error(call, err);
 }
 
 static enum hl_err

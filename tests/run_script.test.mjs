@@ -126,7 +126,7 @@ test("check says what is wrong: with a model that refuses, and when nothing runs
 	upstream.otherwise = invalidKey();
 	const refused = await check("--provider");
 	assert.equal(refused.status, 1);
-	assert.match(refused.stdout, /WRONG {2}The model does not answer: .*Incorrect API key/);
+	assert.match(refused.stdout, /WRONG {2}The model does not answer: .*401 invalid_api_key/);
 	await runScript(["--state-dir", stack.dir, "--stop"]);
 	const stopped = await check();
 	assert.equal(stopped.status, 1);

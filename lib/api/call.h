@@ -53,4 +53,7 @@ typedef enum hl_err (*call_handler)(struct call *);
 /* Sets the sentence and returns err. */
 enum hl_err call_fail(struct call *, enum hl_err, const char *, ...) __attribute__((format(printf, 3, 4))) HL_MUST_CHECK;
 
+/* Passes err on, with the sentence for what lib/records said of a session. */
+enum hl_err call_session_error(struct call *, enum hl_err) HL_MUST_CHECK;
+
 #endif

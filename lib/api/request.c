@@ -22,6 +22,23 @@ call_fail(struct call *call, enum hl_err err, const char *format, ...)
 	return err;
 }
 
+enum hl_err
+call_session_error(struct call *call, enum hl_err err)
+{
+	switch (err) {
+	case HL_NOT_FOUND:
+		return call_fail(call, err, "Session not found");
+	case HL_FORBIDDEN:
+		return call_fail(call, err, "This session belongs to another user");
+	case HL_TOO_LARGE:
+		return call_fail(call, err, "This conversation is full; start a new session");
+	case HL_UNPROCESSABLE:
+		return call_fail(call, err, "This clientMessageId or Idempotency-Key was used for another message");
+	default:
+		return err;
+	}
+}
+
 /* A body without a type is taken for JSON in UTF-8; one that says it is something else is not. */
 static bool
 is_json(const char *type)

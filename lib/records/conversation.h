@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/conf.h"
 #include "base/error.h"
 #include "base/id.h"
@@ -63,6 +64,10 @@ enum hl_err entry_make(int64_t seq, const char *id, const struct buf *json, stru
 void	 entry_clear(struct entry *);
 bool	 entry_is_user(const struct entry *);
 const char *entry_content(const struct entry *, size_t *len);
+
+/* Appends ,"name":value for each of the names that the message has. */
+void	 entry_members(struct buf *, const struct entry *, const char *const *names, size_t count);
+void	 entry_time(const struct entry *, char out[CLOCK_ISO_LEN + 1]);
 
 /* {"id","seq","role","content","timestamp", and of an answer "confidence","provider","needsEscalation","escalation","sources"} */
 void	 entry_write(struct buf *, const struct entry *);

@@ -115,31 +115,39 @@ entries_open(const struct store *s, const struct keys *k, const struct redis_rep
 }
 
 void
+entry_time(const struct entry *e, char out[CLOCK_ISO_LEN + 1])
+{
+	int64_t ms;
+
+	clock_iso(json_integer(json_get(e->json, "ts"), &ms) ? ms : 0, out);
+}
+
+void
+entry_members(struct buf *out, const struct entry *e, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct json *v = json_get(e->json, names[i]);
+
+		if (v == NULL)
+			continue;
+		buf_printf(out, ",\"%s\":", names[i]);
+		json_write(out, v);
+	}
+}
+
+void
 entry_write(struct buf *out, const struct entry *e)
 {
-	static const char *const passed[] = { "confidence", "provider", "needsEscalation", "escalation", "sources" };
+	static const char *const names[] = { "clientMessageId", "confidence", "provider", "needsEscalation", "escalation",
+		"sources" };
 	char at[CLOCK_ISO_LEN + 1];
-	int64_t ms = 0;
 
-	if (!json_integer(json_get(e->json, "ts"), &ms))
-		ms = 0;
-	clock_iso(ms, at);
+	entry_time(e, at);
 	buf_printf(out, "{\"id\":\"%s\",\"seq\":%lld,\"role\":", e->id, (long long)e->seq);
 	buf_json_str(out, json_get_string(e->json, "role"));
 	buf_puts(out, ",\"content\":");
 	json_write(out, json_get(e->json, "content"));
 	buf_printf(out, ",\"timestamp\":\"%s\"", at);
-	if (json_get(e->json, "clientMessageId")) {
-		buf_puts(out, ",\"clientMessageId\":");
-		json_write(out, json_get(e->json, "clientMessageId"));
-	}
-	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
-		const struct json *v = json_get(e->json, passed[i]);
-
-		if (v == NULL)
-			continue;
-		buf_printf(out, ",\"%s\":", passed[i]);
-		json_write(out, v);
-	}
+	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_putc(out, '}');
 }
