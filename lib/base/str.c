@@ -153,23 +153,43 @@ str_fold(struct buf *out, const char *s, size_t len)
 		utf8_put(out, uni_fold(utf8_next(&s, end)));
 }
 
-/* Eight bytes are looked at together: a top bit in odd tells of one that is not plain. */
+/* Sixteen bytes are looked at together, then eight: a top bit in odd tells of one that is not plain. */
+typedef unsigned char bytes16 __attribute__((vector_size(16)));
+
+static bool
+plain16(const char *p)
+{
+	bytes16 v, odd;
+	uint64_t halves[2];
+
+	memcpy(&v, p, sizeof(v));
+	odd = (bytes16)((v < 0x20) | (v == '"') | (v == '\\'));
+	memcpy(halves, &odd, sizeof(halves));
+	return (halves[0] | halves[1]) == 0;
+}
+
+static bool
+plain8(const char *p)
+{
+	const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+	uint64_t v, quote, slash, odd;
+
+	memcpy(&v, p, sizeof(v));
+	quote = v ^ ones * '"';
+	slash = v ^ ones * '\\';
+	odd = ((v - ones * 0x20) & ~v) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
+	return (odd & tops) == 0;
+}
+
 size_t
 str_json_plain(const char *s, const char *end)
 {
-	const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
 	const char *p = s;
 
-	for (; end - p >= 8; p += 8) {
-		uint64_t v, quote, slash, odd;
-
-		memcpy(&v, p, 8);
-		quote = v ^ ones * '"';
-		slash = v ^ ones * '\\';
-		odd = ((v - ones * 0x20) & ~v) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
-		if (odd & tops)
-			break;
-	}
+	while (end - p >= 16 && plain16(p))
+		p += 16;
+	if (end - p >= 8 && plain8(p))
+		p += 8;
 	while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\')
 		p++;
 	return (size_t)(p - s);

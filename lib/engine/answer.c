@@ -24,7 +24,8 @@ static const char asked_text[] =
 static const char handover_text[] =
     "I have asked a person from our team to look at this. They will answer here.";
 static const char offer_text[] = "\n\nWould you like a person to help? Just say so.";
-static const char already_text[] = "A person from our team has already been asked to join and will answer here.";
+static const char already_text[] = "A person from our team has already been asked to join and will answer here. You can keep "
+    "writing.";
 
 void
 verdict_init(struct verdict *v)
@@ -256,9 +257,9 @@ think_offline(const struct thinker *t, const struct buf *question, struct verdic
 
 /* A person was asked for: that is the answer, and no model need be asked. */
 static void
-think_handover(const struct buf *question, bool offline, struct verdict *v)
+think_handover(const struct lease *l, const struct buf *question, bool offline, struct verdict *v)
 {
-	buf_puts(&v->text, asked_text);
+	buf_puts(&v->text, *l->escalation_id ? already_text : asked_text);
 	v->provider = offline ? "offline" : "helpline";
 	v->confidence = 1;
 	v->sentiment = sentiment_of(question->data, question->len);
@@ -291,7 +292,7 @@ answer_think(const struct thinker *t, const struct lease *l, enum hl_err (*delta
 	if (err)
 		goto out;
 	if (asked)
-		think_handover(&question, offline, v);
+		think_handover(l, &question, offline, v);
 	else {
 		err = knowledge_find(t->knowledge, question.data, question.len, &v->passages);
 		if (err && err != HL_CANCELLED) {	/* answer without it rather than not at all */
