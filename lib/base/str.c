@@ -153,10 +153,21 @@ str_fold(struct buf *out, const char *s, size_t len)
 		utf8_put(out, uni_fold(utf8_next(&s, end)));
 }
 
-/* Sixteen bytes are looked at together, then eight: a top bit in odd tells of one that is not plain. */
 typedef unsigned char bytes16 __attribute__((vector_size(16)));
 
-static bool
+/* Which of eight bytes is the first that is not 0. */
+static unsigned
+first_byte(uint64_t eight)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (unsigned)__builtin_ctzll(eight) / 8;
+#else
+	return (unsigned)__builtin_clzll(eight) / 8;
+#endif
+}
+
+/* How many of the sixteen bytes at p are plain before the first that is not. */
+static unsigned
 plain16(const char *p)
 {
 	bytes16 v, odd;
@@ -165,33 +176,24 @@ plain16(const char *p)
 	memcpy(&v, p, sizeof(v));
 	odd = (bytes16)((v < 0x20) | (v == '"') | (v == '\\'));
 	memcpy(halves, &odd, sizeof(halves));
-	return (halves[0] | halves[1]) == 0;
-}
-
-static bool
-plain8(const char *p)
-{
-	const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
-	uint64_t v, quote, slash, odd;
-
-	memcpy(&v, p, sizeof(v));
-	quote = v ^ ones * '"';
-	slash = v ^ ones * '\\';
-	odd = ((v - ones * 0x20) & ~v) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
-	return (odd & tops) == 0;
+	if (halves[0])
+		return first_byte(halves[0]);
+	return halves[1] ? 8 + first_byte(halves[1]) : 16;
 }
 
 size_t
 str_json_plain(const char *s, const char *end)
 {
 	const char *p = s;
+	unsigned n = 16;
 
-	while (end - p >= 16 && plain16(p))
-		p += 16;
-	if (end - p >= 8 && plain8(p))
-		p += 8;
-	while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\')
-		p++;
+	while (n == 16 && end - p >= 16) {
+		n = plain16(p);
+		p += n;
+	}
+	if (n == 16)
+		while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\')
+			p++;
 	return (size_t)(p - s);
 }
 

@@ -134,6 +134,23 @@ text_is_written_so_that_it_reads_back(void **state)
 }
 
 static void
+plain_text_ends_at_the_first_byte_to_escape(void **state)
+{
+	static const char odd[] = { '"', '\\', '\0', '\n', 0x1f };
+	char text[48];
+
+	(void)state;
+	for (size_t len = 0; len <= sizeof(text); len++)
+		for (size_t at = 0; at <= len; at++)
+			for (size_t i = 0; i < sizeof(odd); i++) {
+				memset(text, at % 2 ? 0xff : ' ', sizeof(text));
+				if (at < len)
+					text[at] = text[len - 1] = odd[i];
+				assert_int_equal(str_json_plain(text, text + len), at);
+			}
+}
+
+static void
 folding_and_words_know_scripts(void **state)
 {
 	struct buf b = BUF_INIT(1000);
@@ -160,6 +177,7 @@ main(void)
 		cmocka_unit_test(depth_and_number_of_values_are_bounded),
 		cmocka_unit_test(members_are_found_by_type),
 		cmocka_unit_test(text_is_written_so_that_it_reads_back),
+		cmocka_unit_test(plain_text_ends_at_the_first_byte_to_escape),
 		cmocka_unit_test(folding_and_words_know_scripts),
 	};
 
