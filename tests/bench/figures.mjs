@@ -165,19 +165,21 @@ async function sockets(bench) {
 // ---- streams ---------------------------------------------------------------------------------------------------------------
 
 const STREAMS = { users: 500, tokens: 100, interval: 50 };
+const STREAM_MS = STREAMS.tokens * STREAMS.interval;
 
 async function streams(bench) {
 	await bench.upstream.set({ delay: 200, tokens: STREAMS.tokens, interval: STREAMS.interval });
 	return withStack(bench, async (stack) => {
-		const load = new Load("rest", stack, { users: STREAMS.users, ramp: 1000, seconds: 2, stream: true });
+		const load = new Load("rest", stack, { users: STREAMS.users, ramp: STREAM_MS - 200, settle: STREAM_MS, seconds: 9,
+			stream: true });
 		await load.event("ready");
 		const before = stack.each(cpu);
 		load.go();
 		await load.event("full");
 		const result = await load.event("result");
 		const cost = round(Object.fromEntries(Object.entries(difference(stack.each(cpu), before))
-			.map(([k, v]) => [k, us(v) / result.tokens.count])), 1);
-		const lost = result.asked * STREAMS.tokens - result.tokens.count;
+			.map(([k, v]) => [k, us(v) / result.pieces])), 1);
+		const lost = result.asked * STREAMS.tokens - result.pieces;
 		const reference = `${STREAMS.users} streams, ${atRate(STREAMS.users * 1000 / STREAMS.interval)} tokens`;
 		return [
 			{ name: "added to a token, p50", value: result.tokens.p50, unit: "ms", reference },

@@ -1,11 +1,12 @@
 /*
  * load - many customers of one Helpline, and how long they wait beyond what the model takes.
  *
- *	load rest|socket --port N --users N [--seconds S] [--ramp MS] [--stream]
+ *	load rest|socket --port N --users N [--seconds S] [--ramp MS] [--settle MS] [--stream]
  *
  * Prints one JSON object a line: {"event":"ready"} when all have a session (and have joined it), then waits for a line
  * on its standard input; {"event":"full"} when all of them wait at once; and at the end {"event":"result",...}.  With
- * --seconds 0 nobody asks anything, and the result comes when the line does.  The users begin spread over the ramp.
+ * --seconds 0 nobody asks anything, and the result comes when the line does.  The users begin spread over the ramp;
+ * delays are noted once they have settled.
  * Behind Helpline must be this folder's upstream: its answers tell what time it took itself.
  */
 #include <getopt.h>
@@ -31,8 +32,9 @@ struct load {
 	struct samples	 added, tokens;	/* milliseconds */
 	char		 problem[200];
 	uint64_t	 begin_ns, end_ns;
-	unsigned	 seconds, ramp_ms, count, opened, ready, begun, waiting, most_waiting;
+	unsigned	 seconds, ramp_ms, settle_ms, count, opened, ready, begun, waiting, most_waiting;
 	unsigned	 asked, answered, errors;
+	uint64_t	 pieces;		/* tokens in all */
 	int		 port;
 	bool		 streams, going, ending, full;
 };
@@ -65,8 +67,10 @@ user_question(const struct user *u)
 /* ---- numbers ---- */
 
 static void
-add_sample(struct samples *s, double ms)
+add_sample(const struct load *l, struct samples *s, uint64_t now, double ms)
 {
+	if (now - l->begin_ns < (uint64_t)l->settle_ms * 1000000)
+		return;
 	if (s->count == s->cap) {
 		s->cap = s->cap ? 2 * s->cap : 4096;
 		s->ms = realloc(s->ms, s->cap * sizeof(*s->ms));
@@ -97,8 +101,9 @@ print_samples(const char *name, struct samples *s)
 static void
 print_result(struct load *l)
 {
-	printf("{\"event\":\"result\",\"asked\":%u,\"answered\":%u,\"errors\":%u,\"mostWaiting\":%u,\"seconds\":%.3f", l->asked,
-	    l->answered, l->errors + l->waiting, l->most_waiting, (double)(l->end_ns - l->begin_ns) / 1e9);
+	printf("{\"event\":\"result\",\"asked\":%u,\"answered\":%u,\"errors\":%u,\"mostWaiting\":%u,\"seconds\":%.3f,"
+	    "\"pieces\":%llu", l->asked, l->answered, l->errors + l->waiting, l->most_waiting,
+	    (double)(l->end_ns - l->begin_ns) / 1e9, (unsigned long long)l->pieces);
 	print_samples("added", &l->added);
 	print_samples("tokens", &l->tokens);
 	if (l->errors) {
@@ -192,7 +197,8 @@ user_delta(struct user *u, const char *text, size_t len)
 	const char *at = text, *end = text + len;
 
 	while (at < end && (at = memmem(at, (size_t)(end - at), "@s", 2)) != NULL) {
-		add_sample(&u->load->tokens, (double)(now - moment(at, end)) / 1e6);
+		add_sample(u->load, &u->load->tokens, now, (double)(now - moment(at, end)) / 1e6);
+		u->load->pieces++;
 		at += 2;
 	}
 }
@@ -211,7 +217,7 @@ user_answered(struct user *u, const char *text, size_t len)
 		return;
 	}
 	u->load->answered++;
-	add_sample(&u->load->added, (double)((now - u->asked_ns) - (wrote - came)) / 1e6);
+	add_sample(u->load, &u->load->added, now, (double)((now - u->asked_ns) - (wrote - came)) / 1e6);
 	settled(u);
 }
 
@@ -359,6 +365,7 @@ main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "port", required_argument, NULL, 'p' }, { "users", required_argument, NULL, 'u' },
 		{ "seconds", required_argument, NULL, 's' }, { "ramp", required_argument, NULL, 'r' },
+		{ "settle", required_argument, NULL, 'w' },
 		{ "stream", no_argument, NULL, 'e' }, { NULL, 0, NULL, 0 }
 	};
 	struct load l = { .loop = uv_default_loop(), .count = 1 };
@@ -371,6 +378,7 @@ main(int argc, char **argv)
 		case 'u': l.count = (unsigned)atoi(optarg); break;
 		case 's': l.seconds = (unsigned)atoi(optarg); break;
 		case 'r': l.ramp_ms = (unsigned)atoi(optarg); break;
+		case 'w': l.settle_ms = (unsigned)atoi(optarg); break;
 		case 'e': l.streams = true; break;
 		default: return 2;
 		}

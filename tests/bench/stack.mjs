@@ -199,9 +199,9 @@ export class Upstream {
 
 export class Load {
 	// way: "rest" or "socket"; options as the program's.
-	constructor(way, stack, { users, seconds = 0, ramp = 0, stream = false }) {
+	constructor(way, stack, { users, seconds = 0, ramp = 0, settle = 0, stream = false }) {
 		this.child = service(tool("load"), [way, "--port", stack.port, "--users", users, "--seconds", seconds, "--ramp", ramp,
-			...(stream ? ["--stream"] : [])].map(String));
+			"--settle", settle, ...(stream ? ["--stream"] : [])].map(String));
 	}
 
 	// The program's next event, which must be the one that is named.
