@@ -90,7 +90,7 @@ write_answer(struct buf *out, const struct entry *e)
 
 	entry_time(e, at);
 	buf_puts(out, "{\"success\":true,\"response\":");
-	json_write(out, json_get(e->json, "content"));
+	json_view_write(out, entry_member(e, "content"));
 	buf_printf(out, ",\"timestamp\":\"%s\",\"messageId\":\"%s\",\"seq\":%lld", at, e->id, (long long)e->seq);
 	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_putc(out, '}');

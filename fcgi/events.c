@@ -66,7 +66,7 @@ write_event(struct buf *out, const struct entry *e)
 	entry_time(e, at);
 	buf_printf(out, "[\"%s\",{\"id\":\"%s\",\"seq\":%lld,\"message\":", user ? "message-accepted" : "message-received",
 	    e->id, (long long)e->seq);
-	json_write(out, json_get(e->json, "content"));
+	json_view_write(out, entry_member(e, "content"));
 	buf_printf(out, ",\"timestamp\":\"%s\",%s", at, user ? "\"role\":\"user\"" : "\"isBot\":true");
 	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_puts(out, "}]");

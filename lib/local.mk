@@ -12,6 +12,7 @@ libhelpline_a_SOURCES = \
 	lib/base/error.c lib/base/error.h \
 	lib/base/id.c lib/base/id.h \
 	lib/base/json.c lib/base/json.h \
+	lib/base/json_view.c lib/base/json_view.h \
 	lib/base/log.c lib/base/log.h \
 	lib/base/origin.c lib/base/origin.h \
 	lib/base/sha1.c lib/base/sha1.h \

@@ -373,6 +373,7 @@ newest_question(const struct lease *l)
 static void
 write_received(struct outgoing *o, const struct lease *l, const struct verdict *v, const char *at)
 {
+	static const char *const names[] = { "clientMessageId" };
 	const struct entry *asked = newest_question(l);
 	struct buf *out = &o->event_tail;
 
@@ -381,10 +382,8 @@ write_received(struct outgoing *o, const struct lease *l, const struct verdict *
 	buf_json(out, v->text.data, v->text.len);
 	buf_printf(out, ",\"timestamp\":\"%s\",\"isBot\":true", at);
 	write_common(out, v, o->escalation_id);
-	if (asked && json_get(asked->json, "clientMessageId")) {
-		buf_puts(out, ",\"clientMessageId\":");
-		json_write(out, json_get(asked->json, "clientMessageId"));
-	}
+	if (asked)
+		entry_members(out, asked, names, 1);
 	buf_puts(out, "}]\n[\"typing\",false]");
 }
 
@@ -401,7 +400,7 @@ write_needed(struct outgoing *o, const struct lease *l, const struct verdict *v,
 	buf_puts(out, ",\"message\":");
 	buf_json(out, v->text.data, v->text.len);
 	buf_printf(out, ",\"timestamp\":\"%s\",\"originalMessage\":", at);
-	json_write(out, asked ? json_get(asked->json, "content") : NULL);
+	json_view_write(out, asked ? entry_member(asked, "content") : (struct json_view){ 0 });
 	buf_putc(out, '}');
 	buf_puts(&o->event_tail, "\n[\"escalation-needed\",");
 	buf_add(&o->event_tail, out->data, out->len);

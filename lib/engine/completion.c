@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_view.h"
 #include "base/str.h"
 #include "engine/completion.h"
 
@@ -130,85 +131,88 @@ upstream_error_read(struct upstream_error *e, const char *body, size_t len)
 
 /* ---- one event ---- */
 
-static void
-add_content(struct completion *c, const char *text, size_t len)
-{
-	buf_add(&c->content, text, len);
-	peel_more(&c->peel, &c->content, c->text);
-}
-
 /* A string, or an array of parts with texts. */
 static void
-take_content(struct completion *c, const struct json *content)
+take_content(struct completion *c, struct json_view content)
 {
-	const char *text;
-	size_t len;
+	struct json_view part = { 0 };
 
-	text = json_string(content, &len);
-	if (text)
-		add_content(c, text, len);
-	for (size_t i = 0; i < json_length(content); i++) {
-		text = json_string(json_get(json_at(content, i), "text"), &len);
-		if (text)
-			add_content(c, text, len);
-	}
+	if (json_view_string(content, &c->content))
+		peel_more(&c->peel, &c->content, c->text);
+	while (json_view_next(content, &part))
+		if (json_view_string(json_view_get(part, "text"), &c->content))
+			peel_more(&c->peel, &c->content, c->text);
 }
 
 static void
-take_choice(struct completion *c, const struct json *choice)
+take_finish(struct completion *c, struct json_view finish)
 {
-	const struct json *piece = json_get(choice, "delta");
-	const char *text, *finish = json_get_string(choice, "finish_reason");
+	struct buf word = BUF_INIT(sizeof(c->finish));
+
+	if (json_view_string(finish, &word) && word.len)
+		copy_word(c->finish, sizeof(c->finish), word.data);
+	buf_free(&word);
+}
+
+static void
+take_choice(struct completion *c, struct json_view choice)
+{
+	struct json_view piece = json_view_get(choice, "delta"), calls = { 0 };
+	size_t before;
 	int64_t index = 0;
-	size_t len;
 
-	if (json_integer(json_get(choice, "index"), &index) && index != 0)
+	if (json_view_integer(json_view_get(choice, "index"), &index) && index != 0)
 		return;
-	if (json_kind(piece) != JSON_OBJECT)
-		piece = json_get(choice, "message");
-	take_content(c, json_get(piece, "content"));
-	text = json_string(json_get(piece, "refusal"), &len);
-	if (text && len) {
-		buf_add(c->text, text, len);
+	if (json_view_kind(piece) != JSON_OBJECT)
+		piece = json_view_get(choice, "message");
+	take_content(c, json_view_get(piece, "content"));
+	before = c->text->len;
+	if (json_view_string(json_view_get(piece, "refusal"), c->text) && c->text->len > before)
 		c->refusal = true;
-	}
-	if (json_length(json_get(piece, "tool_calls")) ||
-	    json_kind(json_get(piece, "function_call")) == JSON_OBJECT)
+	if (json_view_next(json_view_get(piece, "tool_calls"), &calls) ||
+	    json_view_kind(json_view_get(piece, "function_call")) == JSON_OBJECT)
 		c->tool_calls = true;
-	if (finish && *finish)
-		copy_word(c->finish, sizeof(c->finish), finish);
+	take_finish(c, json_view_get(choice, "finish_reason"));
 }
 
 static void
-take_count(const struct json *usage, const char *name, int64_t *count)
+take_count(struct json_view usage, const char *name, int64_t *count)
 {
 	int64_t n;
 
-	if (json_integer(json_get(usage, name), &n) && n >= 0)
+	if (json_view_integer(json_view_get(usage, name), &n) && n >= 0)
 		*count = n;
 }
 
-static enum hl_err
-take(struct completion *c, const struct json *doc, const char *data, size_t len)
+/* Whether error_of() may find something in it: few documents are worth its tree. */
+static bool
+may_be_error(struct json_view doc)
 {
-	const struct json *choices = json_get(doc, "choices"), *usage = json_get(doc, "usage");
+	enum json_kind kind = json_view_kind(json_view_get(doc, "error"));
 
-	if (error_of(doc)) {
+	return json_view_kind(doc) != JSON_OBJECT || (kind != JSON_NONE && kind != JSON_NULL) ||
+	    json_view_is(json_view_get(doc, "object"), "error");
+}
+
+static enum hl_err
+take_error(struct completion *c, const char *data, size_t len)
+{
+	struct json *doc;
+	enum hl_err err = parse(data, len, &doc);
+
+	if (err == HL_OK && error_of(doc)) {
 		buf_reset(&c->error);
 		buf_add(&c->error, data, len);
-		return HL_UPSTREAM;
+		err = HL_UPSTREAM;
 	}
-	take_count(usage, "prompt_tokens", &c->prompt_tokens);
-	take_count(usage, "completion_tokens", &c->completion_tokens);
-	for (size_t i = 0; i < json_length(choices); i++)
-		take_choice(c, json_at(choices, i));
-	return buf_err(&c->content) ? buf_err(&c->content) : buf_err(c->text);
+	json_free(doc);
+	return err;
 }
 
 enum hl_err
 completion_event(struct completion *c, const char *data, size_t len)
 {
-	struct json *doc = NULL;
+	struct json_view doc, usage, choices, choice = { 0 };
 	enum hl_err err;
 
 	if (json_space(data, data + len) == data + len)
@@ -217,11 +221,18 @@ completion_event(struct completion *c, const char *data, size_t len)
 		c->over = true;
 		return HL_OK;
 	}
-	err = parse(data, len, &doc);
-	if (err == HL_OK)
-		err = take(c, doc, data, len);
-	json_free(doc);
-	return err;
+	err = json_view_open(data, len, JSON_JS, &doc);
+	if (err == HL_OK && may_be_error(doc))
+		err = take_error(c, data, len);
+	if (err)
+		return err;
+	usage = json_view_get(doc, "usage");
+	take_count(usage, "prompt_tokens", &c->prompt_tokens);
+	take_count(usage, "completion_tokens", &c->completion_tokens);
+	choices = json_view_get(doc, "choices");
+	while (json_view_next(choices, &choice))
+		take_choice(c, choice);
+	return buf_err(&c->content) ? buf_err(&c->content) : buf_err(c->text);
 }
 
 /* ---- the end ---- */

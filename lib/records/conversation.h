@@ -32,6 +32,7 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/json_view.h"
 #include "services/crypto.h"
 #include "services/redis.h"
 
@@ -55,7 +56,10 @@ struct entry {
 	int64_t		 seq;
 	char		 id[ID_LEN + 1];
 	struct buf	 text;		/* the JSON of the message, opened */
-	struct json	*json;		/* parsed; members: role, content, ts and what the role adds */
+	struct json_view json;		/* it; members: role, content, ts and what the role adds */
+	const char	*content;	/* in text, or in decoded if it has escapes there */
+	size_t		 content_len;
+	struct buf	 decoded;
 };
 
 struct entries { struct entry *list; size_t count; };
@@ -64,6 +68,7 @@ enum hl_err entry_make(int64_t seq, const char *id, const struct buf *json, stru
 void	 entry_clear(struct entry *);
 bool	 entry_is_user(const struct entry *);
 const char *entry_content(const struct entry *, size_t *len);
+struct json_view entry_member(const struct entry *, const char *name);
 
 /* Appends ,"name":value for each of the names that the message has. */
 void	 entry_members(struct buf *, const struct entry *, const char *const *names, size_t count);

@@ -9,9 +9,9 @@
 void
 entry_clear(struct entry *e)
 {
-	json_free(e->json);
-	e->json = NULL;
 	buf_free(&e->text);
+	buf_free(&e->decoded);
+	e->json = (struct json_view){ 0 };
 }
 
 void
@@ -23,28 +23,58 @@ entries_free(struct entries *es)
 	*es = (struct entries){ 0 };
 }
 
+/* Looks into e->text once it is there. */
+static enum hl_err
+read_text(struct entry *e)
+{
+	enum hl_err err = json_view_open(e->text.data, e->text.len, JSON_STRICT, &e->json);
+	struct json_view content;
+
+	if (err)
+		return err;
+	content = json_view_get(e->json, "content");
+	e->content = json_view_plain(content, &e->content_len);
+	if (e->content)
+		return HL_OK;
+	(void)json_view_string(content, &e->decoded);
+	e->content = e->decoded.len ? e->decoded.data : "";
+	e->content_len = e->decoded.len;
+	return buf_err(&e->decoded);
+}
+
 enum hl_err
 entry_make(int64_t seq, const char *id, const struct buf *json, struct entry *ret)
 {
-	*ret = (struct entry){ .seq = seq, .text = BUF_INIT(ENTRY_MAX) };
+	enum hl_err err;
+
+	*ret = (struct entry){ .seq = seq, .text = BUF_INIT(ENTRY_MAX), .decoded = BUF_INIT(ENTRY_MAX) };
 	memcpy(ret->id, id, ID_LEN);
-	return json_parse(json->data, json->len, &ret->json);
+	buf_add(&ret->text, json->data, json->len);
+	err = buf_err(&ret->text);
+	if (err == HL_OK)
+		err = read_text(ret);
+	if (err)
+		entry_clear(ret);
+	return err;
+}
+
+struct json_view
+entry_member(const struct entry *e, const char *name)
+{
+	return json_view_get(e->json, name);
 }
 
 bool
 entry_is_user(const struct entry *e)
 {
-	return str_equal(json_get_string(e->json, "role"), "user");
+	return json_view_is(entry_member(e, "role"), "user");
 }
 
 const char *
 entry_content(const struct entry *e, size_t *len)
 {
-	const char *text = json_string(json_get(e->json, "content"), len);
-
-	if (text == NULL)
-		*len = 0;
-	return text ? text : "";
+	*len = e->content_len;
+	return e->content;
 }
 
 /* What an entry's seal is bound to: its list and its id. */
@@ -72,14 +102,14 @@ entry_open(const struct store *s, const struct keys *k, const struct redis_reply
 	const char *sealed = redis_str(reply, &len);
 	enum hl_err err;
 
-	*e = (struct entry){ .seq = seq, .text = BUF_INIT(ENTRY_MAX) };
+	*e = (struct entry){ .seq = seq, .text = BUF_INIT(ENTRY_MAX), .decoded = BUF_INIT(ENTRY_MAX) };
 	if (sealed == NULL || len <= ID_LEN)
 		return HL_INTERNAL;
 	memcpy(e->id, sealed, ID_LEN);
 	entry_place(k, e->id, place);
 	err = crypto_unseal(s->crypto, place, sealed + ID_LEN, len - ID_LEN, &e->text);
 	if (err == HL_OK)
-		err = json_parse(e->text.data, e->text.len, &e->json);
+		err = read_text(e);
 	if (err)
 		entry_clear(e);
 	return err == HL_BAD_JSON ? HL_INTERNAL : err;
@@ -119,19 +149,19 @@ entry_time(const struct entry *e, char out[CLOCK_ISO_LEN + 1])
 {
 	int64_t ms;
 
-	clock_iso(json_integer(json_get(e->json, "ts"), &ms) ? ms : 0, out);
+	clock_iso(json_view_integer(entry_member(e, "ts"), &ms) ? ms : 0, out);
 }
 
 void
 entry_members(struct buf *out, const struct entry *e, const char *const *names, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		const struct json *v = json_get(e->json, names[i]);
+		struct json_view v = entry_member(e, names[i]);
 
-		if (v == NULL)
+		if (v.at == NULL)
 			continue;
 		buf_printf(out, ",\"%s\":", names[i]);
-		json_write(out, v);
+		json_view_write(out, v);
 	}
 }
 
@@ -144,9 +174,9 @@ entry_write(struct buf *out, const struct entry *e)
 
 	entry_time(e, at);
 	buf_printf(out, "{\"id\":\"%s\",\"seq\":%lld,\"role\":", e->id, (long long)e->seq);
-	buf_json_str(out, json_get_string(e->json, "role"));
+	json_view_write(out, entry_member(e, "role"));
 	buf_puts(out, ",\"content\":");
-	json_write(out, json_get(e->json, "content"));
+	json_view_write(out, entry_member(e, "content"));
 	buf_printf(out, ",\"timestamp\":\"%s\"", at);
 	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_putc(out, '}');

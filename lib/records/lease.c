@@ -324,7 +324,7 @@ conversation_answer(struct store *s, const struct place *p, int64_t seq, struct 
 			int64_t covers;
 
 			err = entry_open(s, &k, redis_at(reply, i), ++at, ret);
-			if (err == HL_OK && json_integer(json_get(ret->json, "for"), &covers) && covers >= seq)
+			if (err == HL_OK && json_view_integer(entry_member(ret, "for"), &covers) && covers >= seq)
 				return HL_OK;
 			if (err == HL_OK)
 				entry_clear(ret);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "base/json_view.h"
 #include "base/str.h"
 
 static enum hl_err
@@ -167,6 +168,101 @@ folding_and_words_know_scripts(void **state)
 	assert_int_equal(utf8_cut("aé", 3, 2), 1);
 }
 
+/* ---- views ---- */
+
+static struct json_view
+view(const char *text)
+{
+	struct json_view v;
+
+	assert_int_equal(json_view_open(text, strlen(text), JSON_JS, &v), HL_OK);
+	return v;
+}
+
+static void
+a_view_finds_what_a_tree_finds(void **state)
+{
+	static const char text[] = " { \"a\" : [1 , {\"b\":\"]}\\\"\"},[[ ]],-7 ], \"a\":2,\"\\u0062\":3,\"n\":null,\"t\":true,\"d\":\"\\\\\" } ";
+	struct json_view doc = view(text), list = json_view_get(doc, "a"), item = { 0 };
+	struct buf out = BUF_INIT(100);
+	int64_t n;
+
+	(void)state;
+	assert_int_equal(json_view_kind(doc), JSON_OBJECT);
+	assert_int_equal(doc.end[-1], '}');
+	assert_int_equal(json_view_kind(list), JSON_ARRAY);
+	assert_true(json_view_next(list, &item));
+	assert_true(json_view_integer(item, &n));
+	assert_int_equal(n, 1);
+	assert_true(json_view_next(list, &item));
+	assert_true(json_view_string(json_view_get(item, "b"), &out));
+	assert_string_equal(out.data, "]}\"");
+	assert_true(json_view_next(list, &item));
+	assert_int_equal(json_view_kind(item), JSON_ARRAY);
+	assert_true(json_view_next(list, &item));
+	assert_true(json_view_integer(item, &n));
+	assert_int_equal(n, -7);
+	assert_false(json_view_next(list, &item));
+	assert_int_equal(json_view_kind(json_view_get(doc, "b")), JSON_NONE);
+	assert_int_equal(json_view_kind(json_view_get(doc, "n")), JSON_NULL);
+	assert_int_equal(json_view_kind(json_view_get(doc, "t")), JSON_BOOL);
+	buf_reset(&out);
+	assert_true(json_view_string(json_view_get(doc, "d"), &out));
+	assert_string_equal(out.data, "\\");
+	buf_reset(&out);
+	json_view_write(&out, json_view_get(doc, "t"));
+	json_view_write(&out, json_view_get(doc, "absent"));
+	assert_string_equal(out.data, "truenull");
+	buf_free(&out);
+}
+
+static void
+a_view_of_text_is_its_characters(void **state)
+{
+	static const struct { const char *json, *text; } cases[] = {
+		{ "\"\"", "" }, { "\"plain \xc3\xa9\"", "plain \xc3\xa9" },
+		{ "\"\\b\\f\\n\\r\\t\\/\\\\\\\"\"", "\b\f\n\r\t/\\\"" },
+		{ "\"\\u00e9\\u20AC\\ud83d\\ude00\"", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80" },
+		{ "\"\\ud83dx\\ude00\\u0000\"", "\xef\xbf\xbdx\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\"\\ud83d\\ud83d\\ude00\"", "\xef\xbf\xbd\xf0\x9f\x98\x80" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct json_view v = view(cases[i].json);
+		struct buf out = BUF_INIT(100);
+		size_t len;
+
+		assert_true(json_view_string(v, &out));
+		assert_string_equal(out.data ? out.data : "", cases[i].text);
+		assert_int_equal(json_view_plain(v, &len) != NULL, strchr(cases[i].json, '\\') == NULL);
+		buf_free(&out);
+	}
+	assert_false(json_view_is(view("\"ab\""), "a"));
+	assert_true(json_view_is(view("\"ab\""), "ab"));
+}
+
+static void
+a_view_of_the_wrong_kind_is_nothing(void **state)
+{
+	static const char *const numbers[] = { "1.5", "1e3", "9223372036854775808", "\"1\"", "null" };
+	struct json_view none = { 0 }, item = { 0 };
+	struct buf out = BUF_INIT(100);
+	int64_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		assert_false(json_view_integer(view(numbers[i]), &n));
+	assert_false(json_view_string(view("1"), &out));
+	assert_false(json_view_string(none, &out));
+	assert_false(json_view_next(view("{\"a\":1}"), &item));
+	assert_int_equal(json_view_kind(json_view_get(view("[1]"), "a")), JSON_NONE);
+	assert_int_equal(json_view_kind(json_view_get(none, "a")), JSON_NONE);
+	assert_int_equal(json_view_open("{\"a\":}", 6, JSON_JS, &none), HL_BAD_JSON);
+	assert_null(none.at);
+	buf_free(&out);
+}
+
 int
 main(void)
 {
@@ -179,6 +275,9 @@ main(void)
 		cmocka_unit_test(text_is_written_so_that_it_reads_back),
 		cmocka_unit_test(plain_text_ends_at_the_first_byte_to_escape),
 		cmocka_unit_test(folding_and_words_know_scripts),
+		cmocka_unit_test(a_view_finds_what_a_tree_finds),
+		cmocka_unit_test(a_view_of_text_is_its_characters),
+		cmocka_unit_test(a_view_of_the_wrong_kind_is_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

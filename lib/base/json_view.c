@@ -1,0 +1,231 @@
+#include <string.h>
+
+#include "base/json_view.h"
+#include "base/str.h"
+
+#define REPLACEMENT	0xfffdu
+
+static const struct json_view nothing;
+
+/* ---- within a checked text: no end need be looked for ---- */
+
+static const char *
+space(const char *p)
+{
+	while (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')
+		p++;
+	return p;
+}
+
+static const char *
+pass_string(const char *p, const char *end)
+{
+	for (p++; *(p += str_json_plain(p, end)) == '\\'; p += 2)
+		;
+	return p + 1;
+}
+
+/* Returns the first byte after the value at p. */
+static const char *
+pass(const char *p, const char *end)
+{
+	unsigned depth = 0;
+
+	do {
+		switch (*p) {
+		case '"':
+			p = pass_string(p, end);
+			break;
+		case '{':
+		case '[':
+			depth++;
+			p++;
+			break;
+		case '}':
+		case ']':
+			depth--;
+			p++;
+			break;
+		default:
+			p++;
+			while (depth == 0 && p < end && !strchr(",]} \t\n\r", *p))
+				p++;
+		}
+	} while (depth);
+	return p;
+}
+
+enum hl_err
+json_view_open(const char *text, size_t len, enum json_strict strict, struct json_view *ret)
+{
+	enum hl_err err = json_check(text, len, strict);
+
+	*ret = nothing;
+	if (err == HL_OK) {
+		ret->at = json_space(text, text + len);
+		ret->end = pass(ret->at, text + len);
+	}
+	return err;
+}
+
+enum json_kind
+json_view_kind(struct json_view v)
+{
+	if (v.at == NULL)
+		return JSON_NONE;
+	switch (*v.at) {
+	case '{':
+		return JSON_OBJECT;
+	case '[':
+		return JSON_ARRAY;
+	case '"':
+		return JSON_STRING;
+	case 't':
+	case 'f':
+		return JSON_BOOL;
+	case 'n':
+		return JSON_NULL;
+	default:
+		return JSON_NUMBER;
+	}
+}
+
+struct json_view
+json_view_get(struct json_view object, const char *name)
+{
+	size_t len = strlen(name);
+	const char *p, *key;
+
+	if (json_view_kind(object) != JSON_OBJECT)
+		return nothing;
+	for (p = space(object.at + 1); *p == '"'; p = space(p + 1)) {
+		struct json_view v;
+		bool found;
+
+		key = p + 1;
+		p = pass_string(p, object.end);
+		found = (size_t)(p - 1 - key) == len && memcmp(key, name, len) == 0;
+		v.at = space(space(p) + 1);
+		v.end = pass(v.at, object.end);
+		if (found)
+			return v;
+		p = space(v.end);
+		if (*p != ',')
+			break;
+	}
+	return nothing;
+}
+
+bool
+json_view_next(struct json_view array, struct json_view *item)
+{
+	const char *p;
+
+	if (json_view_kind(array) != JSON_ARRAY)
+		return false;
+	p = space(item->at ? item->end : array.at + 1);
+	if (item->at && *p == ',')
+		p = space(p + 1);
+	if (*p == ']')
+		return false;
+	*item = (struct json_view){ p, pass(p, array.end) };
+	return true;
+}
+
+/* ---- values ---- */
+
+const char *
+json_view_plain(struct json_view v, size_t *len)
+{
+	if (json_view_kind(v) != JSON_STRING)
+		return NULL;
+	*len = (size_t)(v.end - v.at) - 2;
+	return memchr(v.at + 1, '\\', *len) ? NULL : v.at + 1;
+}
+
+static int
+unit_at(const char *p)
+{
+	int v = 0;
+
+	for (int i = 0; i < 4; i++)
+		v = v << 4 | (p[i] <= '9' ? p[i] - '0' : (p[i] | 32) - 'a' + 10);
+	return v;
+}
+
+/* The escape whose backslash is at p; returns the first byte after it. */
+static const char *
+add_escape(struct buf *out, const char *p)
+{
+	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+	const char *known = strchr(from, p[1]);
+	int unit, low;
+
+	if (p[1] != 'u') {
+		buf_putc(out, known ? to[known - from] : p[1]);
+		return p + 2;
+	}
+	unit = unit_at(p + 2);
+	p += 6;
+	if (unit >= 0xd800 && unit < 0xdc00 && p[0] == '\\' && p[1] == 'u') {
+		low = unit_at(p + 2);
+		if (low >= 0xdc00 && low < 0xe000) {
+			utf8_put(out, 0x10000u + (((uint32_t)unit & 0x3ff) << 10 | ((uint32_t)low & 0x3ff)));
+			return p + 6;
+		}
+	}
+	utf8_put(out, unit == 0 || (unit >= 0xd800 && unit < 0xe000) ? REPLACEMENT : (uint32_t)unit);
+	return p;
+}
+
+bool
+json_view_string(struct json_view v, struct buf *out)
+{
+	const char *p, *end, *escape;
+
+	if (json_view_kind(v) != JSON_STRING)
+		return false;
+	p = v.at + 1;
+	end = v.end - 1;
+	while ((escape = memchr(p, '\\', (size_t)(end - p))) != NULL) {
+		buf_add(out, p, (size_t)(escape - p));
+		p = add_escape(out, escape);
+	}
+	buf_add(out, p, (size_t)(end - p));
+	return true;
+}
+
+bool
+json_view_is(struct json_view v, const char *string)
+{
+	size_t len;
+	const char *text = json_view_plain(v, &len);
+
+	return text && len == strlen(string) && memcmp(text, string, len) == 0;
+}
+
+bool
+json_view_integer(struct json_view v, int64_t *ret)
+{
+	bool negative;
+	int64_t n = 0;
+	const char *p = v.at;
+
+	if (json_view_kind(v) != JSON_NUMBER)
+		return false;
+	negative = *p == '-';
+	for (p += negative; p < v.end; p++)
+		if (*p < '0' || *p > '9' || __builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *p - '0', &n))
+			return false;
+	*ret = negative ? -n : n;
+	return true;
+}
+
+void
+json_view_write(struct buf *out, struct json_view v)
+{
+	if (v.at == NULL)
+		buf_puts(out, "null");
+	else
+		buf_add(out, v.at, (size_t)(v.end - v.at));
+}
