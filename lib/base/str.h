@@ -30,6 +30,7 @@ void	 str_fold(struct buf *, const char *, size_t);
 size_t	 str_json_plain(const char *, const char *end);
 
 bool	 str_blank(const char *, size_t);	/* empty or only white space (Unicode) */
+uint32_t str_hash(const char *, size_t);	/* FNV-1a: for tables whose keys no stranger chooses, or that are bounded */
 bool	 str_equal(const char *, const char *);	/* NULL equals only NULL */
 
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "engine/knowledge.h"
 #include "loop/task.h"
 #include "services/search_cut.h"
@@ -17,10 +18,30 @@
 #define RELEVANCE_FLOOR	0.35
 #define RELEVANCE_SHARE	0.5
 
+#define RECENT		64u
+#define RECENT_LEN	512u		/* bytes of the longest question that is remembered */
+#define SOURCES_MAX	(64u * 1024)
+
+struct found {
+	unsigned	  refs;
+	size_t		  count;
+	struct search_hit hits[KNOWLEDGE_MAX_HITS];
+	struct buf	  json;		/* of the sources, once it was asked for */
+};
+
+/* A question since the last look, and what was found.  Only the loop's thread uses it. */
+struct recent {
+	char		*question;
+	size_t		 len;
+	struct found	*found;
+};
+
 struct knowledge {
 	struct search	*search;
 	int64_t		 looked_ms;	/* when the folder was last looked at */
+	unsigned	 looks;
 	bool		 looking;
+	struct recent	 recent[RECENT];
 };
 
 /* One knowledge_find() on its way through the thread pool. */
@@ -29,9 +50,98 @@ struct find {
 	const char	*question;
 	size_t		 len;
 	bool		 refresh;
-	struct passages	*passages;
+	struct search_hit hits[KNOWLEDGE_MAX_HITS];
+	size_t		 count;
 	enum hl_err	 err;
 };
+
+/* ---- what was found ---- */
+
+static void
+found_release(struct found *f)
+{
+	if (f == NULL || --f->refs > 0)
+		return;
+	search_hits_free(f->hits, f->count);
+	buf_free(&f->json);
+	free(f);
+}
+
+enum hl_err
+passages_of(const struct search_hit *take_hits, size_t count, struct passages *ret)
+{
+	struct found *f = calloc(1, sizeof(*f));
+
+	*ret = (struct passages){ 0 };
+	if (f == NULL) {
+		for (size_t i = 0; i < count; i++) {
+			struct search_hit hit = take_hits[i];
+
+			search_hits_free(&hit, 1);
+		}
+		return HL_NO_MEMORY;
+	}
+	f->refs = 1;
+	f->count = count;
+	memcpy(f->hits, take_hits, count * sizeof(*take_hits));
+	f->json = BUF_INIT(SOURCES_MAX);
+	*ret = (struct passages){ .found = f, .hits = f->hits, .count = count };
+	return HL_OK;
+}
+
+void
+passages_free(struct passages *p)
+{
+	found_release(p->found);
+	*p = (struct passages){ 0 };
+}
+
+/* ---- questions of the last moment ---- */
+
+static struct recent *
+recent_slot(struct knowledge *k, const char *question, size_t len)
+{
+	return &k->recent[str_hash(question, len) % RECENT];
+}
+
+static void
+recent_forget(struct recent *r)
+{
+	free(r->question);
+	found_release(r->found);
+	*r = (struct recent){ 0 };
+}
+
+static void
+recent_remember(struct knowledge *k, const char *question, size_t len, const struct passages *p)
+{
+	struct recent *r = recent_slot(k, question, len);
+
+	if (len > RECENT_LEN)
+		return;
+	recent_forget(r);
+	r->question = malloc(len + 1);
+	if (r->question == NULL)
+		return;
+	memcpy(r->question, question, len);
+	r->len = len;
+	r->found = p->found;
+	r->found->refs++;
+}
+
+static bool
+recent_find(struct knowledge *k, const char *question, size_t len, struct passages *ret)
+{
+	struct recent *r = recent_slot(k, question, len);
+
+	if (r->found == NULL || r->len != len || memcmp(r->question, question, len) != 0)
+		return false;
+	r->found->refs++;
+	*ret = (struct passages){ .found = r->found, .hits = r->found->hits, .count = r->found->count };
+	return true;
+}
+
+/* ---- looking for it ---- */
 
 enum hl_err
 knowledge_open(const struct conf *conf, struct knowledge **ret, struct buf *problem)
@@ -58,20 +168,22 @@ knowledge_free(struct knowledge *k)
 {
 	if (k == NULL)
 		return;
+	for (size_t i = 0; i < RECENT; i++)
+		recent_forget(&k->recent[i]);
 	search_close(k->search);
 	free(k);
 }
 
 static void
-drop_irrelevant(struct passages *p)
+drop_irrelevant(struct find *f)
 {
 	size_t keep = 0;
 
-	while (keep < p->count && p->hits[keep].score >= RELEVANCE_FLOOR &&
-	    p->hits[keep].score >= RELEVANCE_SHARE * p->hits[0].score)
+	while (keep < f->count && f->hits[keep].score >= RELEVANCE_FLOOR &&
+	    f->hits[keep].score >= RELEVANCE_SHARE * f->hits[0].score)
 		keep++;
-	search_hits_free(p->hits + keep, p->count - keep);
-	p->count = keep;
+	search_hits_free(f->hits + keep, f->count - keep);
+	f->count = keep;
 }
 
 /* On a thread of the pool. */
@@ -85,40 +197,52 @@ find_work(void *arg)
 		refreshed = search_refresh(f->search);
 		(void)refreshed;	/* what is known so far still answers */
 	}
-	f->err = search_query(f->search, f->question, f->len, KNOWLEDGE_MAX_HITS, f->passages->hits, &f->passages->count);
+	f->err = search_query(f->search, f->question, f->len, KNOWLEDGE_MAX_HITS, f->hits, &f->count);
+}
+
+/* A second has passed: what is remembered may be of yesterday's folder. */
+static void
+begin_look(struct knowledge *k, struct find *f)
+{
+	int64_t now = clock_mono_ms();
+
+	if (k->looking || now - k->looked_ms < REFRESH_MS)
+		return;
+	f->refresh = k->looking = true;
+	k->looked_ms = now;
+	k->looks++;
+	for (size_t i = 0; i < RECENT; i++)
+		recent_forget(&k->recent[i]);
 }
 
 enum hl_err
 knowledge_find(struct knowledge *k, const char *question, size_t len, struct passages *ret)
 {
-	struct find f = { .search = k->search, .question = question, .len = len, .passages = ret };
-	int64_t now = clock_mono_ms();
+	struct find f = { .search = k->search, .question = question, .len = len };
+	unsigned looks;
 	enum hl_err err;
 
 	*ret = (struct passages){ .talk = search_small_talk(k->search, question, len) };
 	if (ret->talk != TALK_NONE)
 		return HL_OK;
-	if (!k->looking && now - k->looked_ms >= REFRESH_MS) {
-		f.refresh = k->looking = true;
-		k->looked_ms = now;
-	}
+	begin_look(k, &f);
+	if (recent_find(k, question, len, ret))
+		return HL_OK;
+	looks = k->looks;
 	err = task_work(find_work, &f);
 	if (f.refresh)
 		k->looking = false;
 	if (err == HL_OK)
 		err = f.err;
-	if (err)
-		passages_free(ret);
-	else
-		drop_irrelevant(ret);
+	if (err) {
+		search_hits_free(f.hits, f.count);
+		return err;
+	}
+	drop_irrelevant(&f);
+	err = passages_of(f.hits, f.count, ret);
+	if (err == HL_OK && looks == k->looks && !k->looking)
+		recent_remember(k, question, len, ret);
 	return err;
-}
-
-void
-passages_free(struct passages *p)
-{
-	search_hits_free(p->hits, p->count);
-	*p = (struct passages){ 0 };
 }
 
 static void
@@ -133,8 +257,8 @@ write_excerpt(struct buf *out, const char *text)
 	buf_free(&plain);
 }
 
-void
-passages_json(struct buf *out, const struct passages *p)
+static void
+write_sources(struct buf *out, const struct passages *p)
 {
 	buf_putc(out, '[');
 	for (size_t i = 0; i < p->count; i++) {
@@ -147,6 +271,21 @@ passages_json(struct buf *out, const struct passages *p)
 		buf_printf(out, ",\"score\":%.3f}", p->hits[i].score);
 	}
 	buf_putc(out, ']');
+}
+
+void
+passages_json(struct buf *out, const struct passages *p)
+{
+	if (p->count == 0) {
+		buf_puts(out, "[]");
+		return;
+	}
+	if (p->found->json.len == 0)
+		write_sources(&p->found->json, p);
+	if (buf_err(&p->found->json))
+		out->err = buf_err(&p->found->json);
+	else
+		buf_add(out, p->found->json.data, p->found->json.len);
 }
 
 /* Every line after "> ", so that a list, a table or an open code block of the passage ends with the quotation. */

@@ -77,12 +77,9 @@ struct turn {
 static struct runner **
 slot(struct engine *e, const struct place *p)
 {
-	uint32_t h = 2166136261u;
 	struct runner **at;
 
-	for (const char *c = p->h; *c; c++)
-		h = (h ^ (unsigned char)*c) * 16777619u;
-	for (at = &e->table[h % BUCKETS]; *at && strcmp((*at)->lease.place.h, p->h) != 0; at = &(*at)->next)
+	for (at = &e->table[str_hash(p->h, strlen(p->h)) % BUCKETS]; *at && strcmp((*at)->lease.place.h, p->h) != 0; at = &(*at)->next)
 		;
 	return at;
 }

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "services/redis_link.h"
 
 #define BUCKETS		1024u		/* of the table of channels, to start with */
@@ -26,16 +27,6 @@ struct redis_sub {
 };
 
 /* FNV-1a; the names are keyed hashes already, nobody can choose them to collide. */
-static uint32_t
-hash_name(const char *s)
-{
-	uint32_t h = 2166136261u;
-
-	for (; *s; s++)
-		h = (h ^ (unsigned char)*s) * 16777619u;
-	return h;
-}
-
 static struct channel **
 channel_slot(struct redis *r, const char *name, uint32_t hash)
 {
@@ -68,7 +59,7 @@ grow_table(struct redis *r)
 static struct channel *
 channel_get(struct redis *r, const char *name)
 {
-	uint32_t hash = hash_name(name);
+	uint32_t hash = str_hash(name, strlen(name));
 	struct channel **slot = channel_slot(r, name, hash), *c = *slot;
 
 	if (c)

@@ -219,10 +219,8 @@ struct lexicon {
 static uint32_t
 hash(const char *word, size_t len)
 {
-	uint32_t h = 2166136261u;
+	uint32_t h = str_hash(word, len);
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)word[i]) * 16777619u;
 	return h ^ h >> 15;
 }
 

@@ -207,10 +207,11 @@ small_talk_is_returned(void **state)
 static struct passages
 one_passage(const char *text, double score)
 {
-	struct passages p = { .count = 1 };
-
-	p.hits[0] = (struct search_hit){ .source = strdup("delivery.md"), .title = strdup("Delivery › Times"),
+	struct search_hit hit = { .source = strdup("delivery.md"), .title = strdup("Delivery › Times"),
 	    .text = strdup(text), .score = score };
+	struct passages p;
+
+	assert_int_equal(passages_of(&hit, 1, &p), HL_OK);
 	return p;
 }
 
@@ -313,7 +314,7 @@ changed_file_is_noticed_within_a_second(void **state)
 {
 	char folder[] = "/tmp/knowledge_test.XXXXXX", command[64];
 	struct knowledge *k;
-	struct ask a;
+	struct ask a, b;
 
 	(void)state;
 	assert_non_null(mkdtemp(folder));
@@ -323,6 +324,13 @@ changed_file_is_noticed_within_a_second(void **state)
 	ask(&a, k, "bumblebees");
 	assert_int_equal(a.passages.count, 0);		/* looked a moment ago */
 	passages_free(&a.passages);
+	ask(&a, k, "alligators");
+	ask(&b, k, "alligators");
+	assert_int_equal(a.passages.count, 1);
+	assert_ptr_equal(a.passages.found, b.passages.found);	/* asked a moment ago */
+	passages_free(&a.passages);
+	assert_non_null(strstr(b.passages.hits[0].text, "alligators"));
+	passages_free(&b.passages);
 	usleep(1050000);
 	ask(&a, k, "bumblebees");
 	assert_int_equal(a.passages.count, 1);
