@@ -147,13 +147,23 @@ buf_err(const struct buf *b)
 }
 
 void
-buf_json(struct buf *b, const char *s, size_t n)
+buf_trim(struct buf *b)
+{
+	char *data = b->data && b->cap > b->len + 1 ? realloc(b->data, b->len + 1) : NULL;
+
+	if (data) {
+		b->data = data;
+		b->cap = b->len + 1;
+	}
+}
+
+void
+buf_json_part(struct buf *b, const char *s, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
 	static const char short_form[] = "btn\vfr";	/* \v stands for none */
 	const char *end = n ? s + n : s;
 
-	buf_putc(b, '"');
 	for (;;) {
 		size_t run = str_json_plain(s, end);
 		char esc[6] = { '\\' };
@@ -176,6 +186,13 @@ buf_json(struct buf *b, const char *s, size_t n)
 		}
 		buf_add(b, esc, len);
 	}
+}
+
+void
+buf_json(struct buf *b, const char *s, size_t n)
+{
+	buf_putc(b, '"');
+	buf_json_part(b, s, n);
 	buf_putc(b, '"');
 }
 

@@ -34,11 +34,13 @@ void	 buf_int(struct buf *, int64_t);
 char	*buf_reserve(struct buf *, size_t);	/* room for n bytes at the end, or NULL; then buf_grow() */
 void	 buf_grow(struct buf *, size_t);	/* n of the reserved bytes were written */
 void	 buf_consume(struct buf *, size_t);	/* drops n bytes from the front */
+void	 buf_trim(struct buf *);		/* gives back room that is not used: for what is kept for long */
 char	*buf_steal(struct buf *);		/* the caller frees it with free(3); the buffer is empty then */
 enum hl_err buf_err(const struct buf *) HL_MUST_CHECK;
 
 /* "text" as a JSON string with its quotes.  Bytes must be UTF-8 (as everything that came in has been checked to be). */
 void	 buf_json(struct buf *, const char *, size_t);
+void	 buf_json_part(struct buf *, const char *, size_t);	/* without the quotes: a string in several parts */
 void	 buf_json_str(struct buf *, const char *);	/* NULL gives null */
 /* Standard base64 with padding (RFC 4648, section 4). */
 void	 buf_base64(struct buf *, const void *, size_t);

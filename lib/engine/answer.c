@@ -95,42 +95,32 @@ look_for_triggers(const struct thinker *t, const struct lease *l, struct verdict
 
 /* ---- the model ---- */
 
-static void
-write_system(const struct thinker *t, const struct passages *p, struct buf *out)
-{
-	buf_puts(out, *t->conf->system_prompt ? t->conf->system_prompt : system_text);
-	if (p->count)
-		buf_puts(out, "\n\nWhat the company has written down:");
-	for (size_t i = 0; i < p->count; i++)
-		buf_printf(out, "\n\n[%zu] %s (%s)\n%s", i + 1, p->hits[i].title, p->hits[i].source, p->hits[i].text);
-}
-
 static enum hl_err
 ask_model(const struct thinker *t, const struct lease *l, const struct passages *p, struct question *q,
     struct model_answer *answer, struct buf *problem)
 {
-	struct buf prompt = BUF_INIT(PROMPT_MAX);
-	struct prompt_message *messages = calloc(l->context.count + 1, sizeof(*messages));
+	const char *system = *t->conf->system_prompt ? t->conf->system_prompt : system_text;
+	struct prompt_message *messages = calloc(l->context.count + 2, sizeof(*messages));
 	enum hl_err err = HL_NO_MEMORY;
 
 	if (messages == NULL)
+		return err;
+	q->messages = messages;
+	messages[q->count++] = (struct prompt_message){ ROLE_SYSTEM, system, strlen(system) };
+	messages[q->count] = (struct prompt_message){ .role = ROLE_SYSTEM };
+	err = passages_prompt(p, &messages[q->count].text, &messages[q->count].len);
+	if (err)
 		goto out;
-	write_system(t, p, &prompt);
-	if ((err = buf_err(&prompt)) != HL_OK)
-		goto out;
-	messages[0] = (struct prompt_message){ ROLE_SYSTEM, prompt.data, prompt.len };
+	q->count++;
 	for (size_t i = 0; i < l->context.count; i++) {
-		struct prompt_message *m = &messages[i + 1];
+		struct prompt_message *m = &messages[q->count++];
 
 		m->role = entry_is_user(&l->context.list[i]) ? ROLE_USER : ROLE_ASSISTANT;
 		m->text = entry_content(&l->context.list[i], &m->len);
 	}
-	q->messages = messages;
-	q->count = l->context.count + 1;
 	err = provider_ask(t->providers, q, answer, problem);
 out:
 	free(messages);
-	buf_free(&prompt);
 	return err;
 }
 

@@ -31,35 +31,34 @@ write_message(struct buf *b, const char *role, const char *text, size_t len)
 	buf_putc(b, '}');
 }
 
-static void
-write_system(struct buf *b, const struct prompt_message *m, bool explain)
+/* The leading system messages are one; returns how many they were. */
+static size_t
+write_system(struct buf *b, const struct question *q, bool explain)
 {
-	struct buf text = BUF_INIT(b->max);
+	size_t n = 0;
 
-	if (m)
-		buf_add(&text, m->text, m->len);
+	while (n < q->count && q->messages[n].role == ROLE_SYSTEM)
+		n++;
+	if (n == 0 && !explain)
+		return 0;
+	buf_puts(b, "{\"role\":\"system\",\"content\":\"");
+	for (size_t i = 0; i < n; i++)
+		buf_json_part(b, q->messages[i].text, q->messages[i].len);
 	if (explain) {
-		buf_puts(&text, text.len ? "\n\n" : "");
-		buf_puts(&text, explanation);
+		if (n)
+			buf_puts(b, "\\n\\n");
+		buf_json_part(b, explanation, sizeof(explanation) - 1);
 	}
-	if (buf_err(&text))
-		b->err = buf_err(&text);
-	else if (text.len)
-		write_message(b, "system", text.data, text.len);
-	buf_free(&text);
+	buf_puts(b, "\"}");
+	return n;
 }
 
 static void
 write_messages(struct buf *b, const struct question *q, bool explain)
 {
 	static const char *const roles[] = { "system", "user", "assistant" };
-	size_t i = 0;
 
-	if (q->count && q->messages[0].role == ROLE_SYSTEM)
-		write_system(b, &q->messages[i++], explain);
-	else if (explain)
-		write_system(b, NULL, true);
-	for (; i < q->count; i++) {
+	for (size_t i = write_system(b, q, explain); i < q->count; i++) {
 		if (b->len && b->data[b->len - 1] == '}')
 			buf_putc(b, ',');
 		write_message(b, roles[q->messages[i].role], q->messages[i].text, q->messages[i].len);

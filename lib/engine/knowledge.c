@@ -21,12 +21,13 @@
 #define RECENT		64u
 #define RECENT_LEN	512u		/* bytes of the longest question that is remembered */
 #define SOURCES_MAX	(64u * 1024)
+#define PROMPT_MAX	(256u * 1024)
 
 struct found {
 	unsigned	  refs;
 	size_t		  count;
 	struct search_hit hits[KNOWLEDGE_MAX_HITS];
-	struct buf	  json;		/* of the sources, once it was asked for */
+	struct buf	  json, prompt;	/* once they were asked for */
 };
 
 /* A question since the last look, and what was found.  Only the loop's thread uses it. */
@@ -64,6 +65,7 @@ found_release(struct found *f)
 		return;
 	search_hits_free(f->hits, f->count);
 	buf_free(&f->json);
+	buf_free(&f->prompt);
 	free(f);
 }
 
@@ -85,6 +87,7 @@ passages_of(const struct search_hit *take_hits, size_t count, struct passages *r
 	f->count = count;
 	memcpy(f->hits, take_hits, count * sizeof(*take_hits));
 	f->json = BUF_INIT(SOURCES_MAX);
+	f->prompt = BUF_INIT(PROMPT_MAX);
 	*ret = (struct passages){ .found = f, .hits = f->hits, .count = count };
 	return HL_OK;
 }
@@ -243,6 +246,26 @@ knowledge_find(struct knowledge *k, const char *question, size_t len, struct pas
 	if (err == HL_OK && looks == k->looks && !k->looking)
 		recent_remember(k, question, len, ret);
 	return err;
+}
+
+enum hl_err
+passages_prompt(const struct passages *p, const char **ret_text, size_t *ret_len)
+{
+	struct buf *out = p->count ? &p->found->prompt : NULL;
+
+	*ret_text = "";
+	*ret_len = 0;
+	if (out == NULL)
+		return HL_OK;
+	if (out->len == 0) {
+		buf_puts(out, "\n\nWhat the company has written down:");
+		for (size_t i = 0; i < p->count; i++)
+			buf_printf(out, "\n\n[%zu] %s (%s)\n%s", i + 1, p->hits[i].title, p->hits[i].source, p->hits[i].text);
+		buf_trim(out);
+	}
+	*ret_text = out->data;
+	*ret_len = out->len;
+	return buf_err(out);
 }
 
 static void

@@ -40,6 +40,9 @@ enum hl_err passages_of(const struct search_hit *take_hits, size_t count, struct
 enum hl_err knowledge_find(struct knowledge *, const char *question, size_t len, struct passages *ret) HL_MUST_CHECK;
 void	 passages_free(struct passages *);
 
+/* What a prompt says of them; lives as long as they.  "" if there are none. */
+enum hl_err passages_prompt(const struct passages *, const char **ret_text, size_t *ret_len) HL_MUST_CHECK;
+
 /* [{"title":…,"source":…,"excerpt":…,"score":…},…]: the member "sources" of an answer; excerpt is at most 300 bytes of plain text. */
 void	 passages_json(struct buf *, const struct passages *);
 

@@ -387,6 +387,7 @@ send_question(struct ask *k, const struct server *s, unsigned without, int64_t s
 		headers[n++] = trace;
 	}
 	form_write(&body, &form, k->q);
+	buf_trim(&body);
 	err = buf_err(&body);
 	if (err == HL_OK) {
 		struct http_request r = {

@@ -32,7 +32,7 @@ enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
 struct prompt_message { enum role role; const char *text; size_t len; };
 
 struct question {
-	const struct prompt_message	*messages;	/* the system prompt first */
+	const struct prompt_message	*messages;	/* the system prompt first; one in several parts becomes one message */
 	size_t				 count;
 	int64_t				 deadline_mono_ms;	/* clock_mono_ms() at which the turn must be over */
 
