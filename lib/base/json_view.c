@@ -1,3 +1,5 @@
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json_view.h"
@@ -90,30 +92,46 @@ json_view_kind(struct json_view v)
 	}
 }
 
-struct json_view
-json_view_get(struct json_view object, const char *name)
+static void
+take_member(const char *const *names, struct json_view *ret, size_t count, struct json_view key, struct json_view value)
 {
-	size_t len = strlen(name);
-	const char *p, *key;
+	size_t len = (size_t)(key.end - key.at);
 
+	for (size_t i = 0; i < count; i++)
+		if (ret[i].at == NULL && strncmp(names[i], key.at, len) == 0 && names[i][len] == '\0')
+			ret[i] = value;
+}
+
+void
+json_view_members(struct json_view object, const char *const *names, struct json_view *ret, size_t count)
+{
+	const char *p;
+
+	for (size_t i = 0; i < count; i++)
+		ret[i] = nothing;
 	if (json_view_kind(object) != JSON_OBJECT)
-		return nothing;
+		return;
 	for (p = space(object.at + 1); *p == '"'; p = space(p + 1)) {
-		struct json_view v;
-		bool found;
+		struct json_view key = { p + 1, NULL }, value;
 
-		key = p + 1;
 		p = pass_string(p, object.end);
-		found = (size_t)(p - 1 - key) == len && memcmp(key, name, len) == 0;
-		v.at = space(space(p) + 1);
-		v.end = pass(v.at, object.end);
-		if (found)
-			return v;
-		p = space(v.end);
+		key.end = p - 1;
+		value.at = space(space(p) + 1);
+		value.end = pass(value.at, object.end);
+		take_member(names, ret, count, key, value);
+		p = space(value.end);
 		if (*p != ',')
 			break;
 	}
-	return nothing;
+}
+
+struct json_view
+json_view_get(struct json_view object, const char *name)
+{
+	struct json_view v;
+
+	json_view_members(object, &name, &v, 1);
+	return v;
 }
 
 bool
@@ -228,4 +246,13 @@ json_view_write(struct buf *out, struct json_view v)
 		buf_puts(out, "null");
 	else
 		buf_add(out, v.at, (size_t)(v.end - v.at));
+}
+
+bool
+json_view_number(struct json_view v, double *ret)
+{
+	if (json_view_kind(v) != JSON_NUMBER)
+		return false;
+	*ret = strtod(v.at, NULL);
+	return isfinite(*ret);
 }

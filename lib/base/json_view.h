@@ -16,7 +16,10 @@ struct json_view { const char *at, *end; };	/* at is NULL where there is no valu
 enum hl_err json_view_open(const char *text, size_t len, enum json_strict, struct json_view *ret) HL_MUST_CHECK;
 
 enum json_kind	 json_view_kind(struct json_view);
-struct json_view json_view_get(struct json_view object, const char *name);	/* a name that is written with escapes is not found */
+
+/* Members by their names, in one pass.  A name that is written with escapes is not found. */
+void		 json_view_members(struct json_view object, const char *const *names, struct json_view *ret, size_t count);
+struct json_view json_view_get(struct json_view object, const char *name);
 
 /* The next item of an array: *item begins empty.  False after the last one. */
 bool	 json_view_next(struct json_view array, struct json_view *item);
@@ -28,6 +31,7 @@ const char *json_view_plain(struct json_view, size_t *len);
 bool	 json_view_string(struct json_view, struct buf *);
 bool	 json_view_is(struct json_view, const char *string);
 bool	 json_view_integer(struct json_view, int64_t *);	/* false if not a whole number, or written with a fraction or an exponent */
+bool	 json_view_number(struct json_view, double *);	/* false if not a finite number.  The text is followed by a NUL or by more JSON */
 void	 json_view_write(struct buf *, struct json_view);	/* its text, as it is; null if empty */
 
 #endif

@@ -384,9 +384,9 @@ write_needed(struct outgoing *o, const struct lease *l, const struct verdict *v,
 	struct buf *out = &o->escalation;
 
 	buf_puts(out, "{\"sessionId\":");
-	json_write(out, json_get(l->data, "id"));
+	json_view_write(out, json_view_get(l->data, "id"));
 	buf_puts(out, ",\"userId\":");
-	json_write(out, json_get(l->data, "userId"));
+	json_view_write(out, json_view_get(l->data, "userId"));
 	buf_puts(out, ",\"message\":");
 	buf_json(out, v->text.data, v->text.len);
 	buf_printf(out, ",\"timestamp\":\"%s\",\"originalMessage\":", at);

@@ -157,22 +157,23 @@ take_finish(struct completion *c, struct json_view finish)
 static void
 take_choice(struct completion *c, struct json_view choice)
 {
-	struct json_view piece = json_view_get(choice, "delta"), calls = { 0 };
-	size_t before;
+	static const char *const in_choice[] = { "delta", "message", "index", "finish_reason" };
+	static const char *const in_piece[] = { "content", "refusal", "tool_calls", "function_call" };
+	struct json_view said[4], piece[4], call = { 0 };
 	int64_t index = 0;
+	size_t before;
 
-	if (json_view_integer(json_view_get(choice, "index"), &index) && index != 0)
+	json_view_members(choice, in_choice, said, 4);
+	if (json_view_integer(said[2], &index) && index != 0)
 		return;
-	if (json_view_kind(piece) != JSON_OBJECT)
-		piece = json_view_get(choice, "message");
-	take_content(c, json_view_get(piece, "content"));
+	json_view_members(json_view_kind(said[0]) == JSON_OBJECT ? said[0] : said[1], in_piece, piece, 4);
+	take_content(c, piece[0]);
 	before = c->text->len;
-	if (json_view_string(json_view_get(piece, "refusal"), c->text) && c->text->len > before)
+	if (json_view_string(piece[1], c->text) && c->text->len > before)
 		c->refusal = true;
-	if (json_view_next(json_view_get(piece, "tool_calls"), &calls) ||
-	    json_view_kind(json_view_get(piece, "function_call")) == JSON_OBJECT)
+	if (json_view_next(piece[2], &call) || json_view_kind(piece[3]) == JSON_OBJECT)
 		c->tool_calls = true;
-	take_finish(c, json_view_get(choice, "finish_reason"));
+	take_finish(c, said[3]);
 }
 
 static void
@@ -186,12 +187,11 @@ take_count(struct json_view usage, const char *name, int64_t *count)
 
 /* Whether error_of() may find something in it: few documents are worth its tree. */
 static bool
-may_be_error(struct json_view doc)
+may_be_error(struct json_view doc, struct json_view error, struct json_view object)
 {
-	enum json_kind kind = json_view_kind(json_view_get(doc, "error"));
+	enum json_kind kind = json_view_kind(error);
 
-	return json_view_kind(doc) != JSON_OBJECT || (kind != JSON_NONE && kind != JSON_NULL) ||
-	    json_view_is(json_view_get(doc, "object"), "error");
+	return json_view_kind(doc) != JSON_OBJECT || (kind != JSON_NONE && kind != JSON_NULL) || json_view_is(object, "error");
 }
 
 static enum hl_err
@@ -212,7 +212,8 @@ take_error(struct completion *c, const char *data, size_t len)
 enum hl_err
 completion_event(struct completion *c, const char *data, size_t len)
 {
-	struct json_view doc, usage, choices, choice = { 0 };
+	static const char *const names[] = { "error", "object", "usage", "choices" };
+	struct json_view doc, member[4], choice = { 0 };
 	enum hl_err err;
 
 	if (json_space(data, data + len) == data + len)
@@ -222,15 +223,14 @@ completion_event(struct completion *c, const char *data, size_t len)
 		return HL_OK;
 	}
 	err = json_view_open(data, len, JSON_JS, &doc);
-	if (err == HL_OK && may_be_error(doc))
-		err = take_error(c, data, len);
 	if (err)
 		return err;
-	usage = json_view_get(doc, "usage");
-	take_count(usage, "prompt_tokens", &c->prompt_tokens);
-	take_count(usage, "completion_tokens", &c->completion_tokens);
-	choices = json_view_get(doc, "choices");
-	while (json_view_next(choices, &choice))
+	json_view_members(doc, names, member, 4);
+	if (may_be_error(doc, member[0], member[1]) && (err = take_error(c, data, len)) != HL_OK)
+		return err;
+	take_count(member[2], "prompt_tokens", &c->prompt_tokens);
+	take_count(member[2], "completion_tokens", &c->completion_tokens);
+	while (json_view_next(member[3], &choice))
 		take_choice(c, choice);
 	return buf_err(&c->content) ? buf_err(&c->content) : buf_err(c->text);
 }
@@ -238,31 +238,31 @@ completion_event(struct completion *c, const char *data, size_t len)
 /* ---- the end ---- */
 
 static void
-copy_said(char out[16], const struct json *said)
+copy_said(char out[16], struct json_view said)
 {
-	size_t len = 0;
-	const char *text = json_string(said, &len);
+	struct buf text = BUF_INIT(CONTENT_MAX);
 
-	snprintf(out, 16, "%.*s", text ? (int)utf8_cut(text, len, 15) : 0, text ? text : "");
+	if (json_view_string(said, &text) && text.len)
+		snprintf(out, 16, "%.*s", (int)utf8_cut(text.data, text.len, 15), text.data);
+	buf_free(&text);
 }
 
 /* What is not in its range was not said; the rules of insight.h stand in. */
 static void
-take_members(struct model_answer *a, const struct json *doc)
+take_members(struct model_answer *a, const struct json_view *member)
 {
-	const struct json *intents = json_get(doc, "intents");
+	struct json_view intent = { 0 };
 	double confidence;
 
 	a->structured = true;
-	a->has_confidence = json_number(json_get(doc, "confidence"), &confidence) &&
-	    confidence >= 0 && confidence <= 1;
+	a->has_confidence = json_view_number(member[1], &confidence) && confidence >= 0 && confidence <= 1;
 	if (a->has_confidence)
 		a->confidence = confidence;
-	a->wants_person = json_true(json_get(doc, "wants_person"));
-	copy_said(a->sentiment, json_get(doc, "sentiment"));
-	for (size_t i = 0; i < json_length(intents) && a->intent_count < 4; i++)
-		if (json_kind(json_at(intents, i)) == JSON_STRING)
-			copy_said(a->intents[a->intent_count++], json_at(intents, i));
+	a->wants_person = json_view_kind(member[2]) == JSON_BOOL && *member[2].at == 't';
+	copy_said(a->sentiment, member[3]);
+	while (json_view_next(member[4], &intent) && a->intent_count < 4)
+		if (json_view_kind(intent) == JSON_STRING)
+			copy_said(a->intents[a->intent_count++], intent);
 }
 
 /*
@@ -272,13 +272,16 @@ take_members(struct model_answer *a, const struct json *doc)
 static enum hl_err
 take_object(struct completion *c, struct model_answer *a)
 {
+	static const char *const names[] = { "response", "confidence", "wants_person", "sentiment", "intents" };
 	const char *from = c->content.data + c->peel.object, *end = c->content.data + c->content.len;
 	const char *stop = json_skip(from, end, JSON_JS);
-	struct json *doc = NULL;
+	struct json_view member[5];
 
-	if (stop && parse(from, (size_t)(stop - from), &doc) == HL_OK && json_get_string(doc, "response"))
-		take_members(a, doc);
-	json_free(doc);
+	if (stop) {
+		json_view_members((struct json_view){ from, stop }, names, member, 5);
+		if (json_view_kind(member[0]) == JSON_STRING)
+			take_members(a, member);
+	}
 	if (peel_complete(&c->peel))
 		return HL_OK;
 	if (stop && c->text->len == 0)

@@ -134,7 +134,8 @@ struct lease {
 	bool		 owner_ai, probe;
 	char		 escalation_id[ID_LEN + 1];	/* of the one that is open; "" if none is */
 	int64_t		 listeners;		/* sockets that heard of it: 0 makes deltas pointless */
-	struct json	*data;
+	struct buf	 data_text;	/* JSON: id, userId, metadata */
+	struct json_view data;		/* it */
 	struct entries	 context;		/* the last messages, oldest first */
 };
 void	 lease_clear(struct lease *);

@@ -75,15 +75,21 @@ refusal(const struct redis_reply *reply)
 /* ---- what several scripts take and give ---- */
 
 enum hl_err
-open_data(const struct store *s, const struct keys *k, const struct redis_reply *reply, struct json **ret)
+open_data_text(const struct store *s, const struct keys *k, const struct redis_reply *reply, struct buf *ret)
 {
-	struct buf plain = BUF_INIT(ENTRY_MAX);
 	size_t len;
 	const char *sealed = redis_str(reply, &len);
-	enum hl_err err = HL_INTERNAL;
 
-	if (sealed)
-		err = crypto_unseal(s->crypto, k->c, sealed, len, &plain);
+	*ret = BUF_INIT(ENTRY_MAX);
+	return sealed ? crypto_unseal(s->crypto, k->c, sealed, len, ret) : HL_INTERNAL;
+}
+
+enum hl_err
+open_data(const struct store *s, const struct keys *k, const struct redis_reply *reply, struct json **ret)
+{
+	struct buf plain;
+	enum hl_err err = open_data_text(s, k, reply, &plain);
+
 	if (err == HL_OK)
 		err = json_parse(plain.data, plain.len, ret);
 	buf_free(&plain);

@@ -31,6 +31,7 @@ enum hl_err refusal(const struct redis_reply *) HL_MUST_CHECK;
 
 /* The sealed part of a conversation's record. */
 enum hl_err open_data(const struct store *, const struct keys *, const struct redis_reply *, struct json **ret) HL_MUST_CHECK;
+enum hl_err open_data_text(const struct store *, const struct keys *, const struct redis_reply *, struct buf *ret) HL_MUST_CHECK;
 void	 user_name(const struct store *, const char *user_id, char out[CRYPTO_NAME_LEN + 1]);
 
 /* Keys and intervals of the limits that apply. */

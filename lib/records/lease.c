@@ -12,8 +12,8 @@
 void
 lease_clear(struct lease *l)
 {
-	json_free(l->data);
-	l->data = NULL;
+	buf_free(&l->data_text);
+	l->data = (struct json_view){ 0 };
 	entries_free(&l->context);
 }
 
@@ -41,7 +41,9 @@ lease_take(const struct store *s, const struct keys *k, const struct place *p, c
 	l->probe = redis_int(redis_at(reply, 7)) == 1;
 	l->listeners = redis_int(redis_at(reply, 8));
 	l->attempt = l->fence - redis_int(redis_at(reply, 10));
-	err = open_data(s, k, redis_at(reply, 6), &l->data);
+	err = open_data_text(s, k, redis_at(reply, 6), &l->data_text);
+	if (err == HL_OK)
+		err = json_view_open(l->data_text.data, l->data_text.len, JSON_STRICT, &l->data);
 	if (err == HL_OK)
 		err = entries_open(s, k, redis_at(reply, 9), l->covered, CONTEXT_MAX, &l->context);
 	if (err)
