@@ -85,13 +85,15 @@ out:
 static void
 write_answer(struct buf *out, const struct entry *e)
 {
-	static const char *const names[] = { "needsEscalation", "confidence", "provider", "escalation", "sources" };
+	static const char *const names[] = { "by", "needsEscalation", "confidence", "provider", "escalation", "sources" };
 	char at[CLOCK_ISO_LEN + 1];
 
 	entry_time(e, at);
 	buf_puts(out, "{\"success\":true,\"response\":");
 	json_view_write(out, entry_member(e, "content"));
-	buf_printf(out, ",\"timestamp\":\"%s\",\"messageId\":\"%s\",\"seq\":%lld", at, e->id, (long long)e->seq);
+	buf_printf(out, ",\"timestamp\":\"%s\"", at);
+	if (e->seq)		/* what is said while a person has the conversation is no message of it */
+		buf_printf(out, ",\"messageId\":\"%s\",\"seq\":%lld", e->id, (long long)e->seq);
 	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_putc(out, '}');
 }
@@ -215,7 +217,8 @@ write_history(struct buf *out, const struct conversation *conv, const struct ent
 	}
 	buf_printf(out, "],\"sessionData\":{\"sessionId\":\"%s\",\"userId\":", conv->id);
 	json_write(out, json_get(conv->data, "userId"));
-	buf_printf(out, ",\"createdAt\":\"%s\",\"lastActivity\":\"%s\"", created, updated);
+	buf_printf(out, ",\"createdAt\":\"%s\",\"lastActivity\":\"%s\",\"owner\":\"%s\"", created, updated,
+	    conv->person ? "human" : "ai");
 	if (json_get(conv->data, "metadata")) {
 		buf_puts(out, ",\"metadata\":");
 		json_write(out, json_get(conv->data, "metadata"));

@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/auth.h"
 #include "api/program.h"
 #include "api/reply.h"
 #include "api/request.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "records/escalation.h"
 
 #define USER_ID_MAX	256
 #define CLIENT_ID_MAX	256
@@ -58,7 +60,7 @@ reply_text(struct call *call, const char *text)
 static void
 write_event(struct buf *out, const struct entry *e)
 {
-	static const char *const names[] = { "needsEscalation", "confidence", "provider", "escalation", "sources",
+	static const char *const names[] = { "by", "needsEscalation", "confidence", "provider", "escalation", "sources",
 		"clientMessageId" };
 	bool user = entry_is_user(e);
 	char at[CLOCK_ISO_LEN + 1];
@@ -67,19 +69,22 @@ write_event(struct buf *out, const struct entry *e)
 	buf_printf(out, "[\"%s\",{\"id\":\"%s\",\"seq\":%lld,\"message\":", user ? "message-accepted" : "message-received",
 	    e->id, (long long)e->seq);
 	json_view_write(out, entry_member(e, "content"));
-	buf_printf(out, ",\"timestamp\":\"%s\",%s", at, user ? "\"role\":\"user\"" : "\"isBot\":true");
+	buf_printf(out, ",\"timestamp\":\"%s\",%s", at, user ? "\"role\":\"user\"" :
+	    entry_is_human(e) ? "\"isBot\":false" : "\"isBot\":true");
 	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_puts(out, "}]");
 }
 
 /* "join":[{"room":…,"then":{… — the caller goes on in "then" and closes both. */
 static void
-begin_join(struct buf *out, const struct place *place)
+begin_join(struct buf *out, const struct place *place, const char *id)
 {
 	char room[CONVERSATION_KEY_MAX];
 
 	conversation_room(place, room);
-	buf_printf(out, "\"state\":{\"room\":\"%s\"},\"join\":[{\"room\":\"%s\",\"then\":{", room, room);
+	buf_printf(out, "\"state\":{\"room\":\"%s\"},\"join\":[{\"room\":\"%s\",\"alias\":", room, room);
+	buf_json_str(out, id);		/* what emitters call it */
+	buf_puts(out, ",\"then\":{");
 }
 
 static bool
@@ -127,7 +132,7 @@ join_chat(struct call *call, const struct json *payload)
 		goto out;
 	}
 	buf_putc(&body, '{');
-	begin_join(&body, &conv.place);
+	begin_join(&body, &conv.place, conv.id);
 	buf_printf(&body, "\"joined\":\"%s\"", conv.id);
 	if (seq >= 0)
 		buf_printf(&body, ",\"seq\":%lld", (long long)seq);
@@ -144,8 +149,8 @@ static void
 write_joined(struct buf *out, const struct conversation *conv, const struct entries *messages, bool with_history)
 {
 	buf_printf(out, "{\"seq\":%lld,\"ack\":[{\"ok\":true,\"sessionId\":\"%s\",\"seq\":%lld}],\"emit\":[[\"chat-joined\","
-	    "{\"sessionId\":\"%s\",\"seq\":%lld", (long long)conv->seq, conv->id, (long long)conv->seq, conv->id,
-	    (long long)conv->seq);
+	    "{\"sessionId\":\"%s\",\"seq\":%lld,\"owner\":\"%s\"", (long long)conv->seq, conv->id, (long long)conv->seq, conv->id,
+	    (long long)conv->seq, conv->person ? "human" : "ai");
 	if (with_history) {
 		buf_puts(out, ",\"history\":[");
 		for (size_t i = 0; i < messages->count; i++) {
@@ -242,7 +247,7 @@ send_message(struct call *call, const struct json *payload)
 		write_sent(&body, turn, client_id);
 	} else {
 		/* Who speaks in a session hears it: also who has not joined it, and who asks for what was answered before. */
-		begin_join(&body, &place);
+		begin_join(&body, &place, in.id);
 		buf_printf(&body, "\"sent\":%lld,\"ack\":", (long long)turn_seq(turn));
 		write_sent(&body, turn, client_id);
 		buf_puts(&body, "}}]");
@@ -270,14 +275,16 @@ joined_by_sending(struct call *call, const char *room, const struct json *then, 
 		goto out;
 	buf_printf(&body, "{\"seq\":%lld,\"ack\":", (long long)(sent + (int64_t)messages.count));
 	json_write(&body, json_get(then, "ack"));
-	buf_puts(&body, ",\"emit\":[");
+	buf_puts(&body, ",\"messages\":[");
 	for (size_t i = 0; i < messages.count; i++) {
 		if (entry_is_user(&messages.list[i]))
 			continue;
 		if (!first)
 			buf_putc(&body, ',');
 		first = false;
+		buf_printf(&body, "{\"seq\":%lld,\"emit\":[", (long long)messages.list[i].seq);
 		write_event(&body, &messages.list[i]);
+		buf_puts(&body, "]}");
 	}
 	buf_puts(&body, "]}");
 	err = reply_json(call, 200, &body);
@@ -314,12 +321,25 @@ kind_event(struct call *call)
 	return reply_text(call, "{\"ack\":[{\"ok\":false,\"error\":\"There is no such event\",\"code\":\"not_found\"}]}");
 }
 
+/* A token is not needed here; one that is sent must be good.  An admin hears of every escalation. */
 static enum hl_err
 kind_connect(struct call *call)
 {
-	if (str_equal(json_get_string(call->body, "nsp"), "/"))
-		return reply_text(call, "{}");
-	return reply_text(call, "{\"refuse\":{\"message\":\"Invalid namespace\"}}");
+	const struct json *token = json_get(json_get(call->body, "auth"), "token");
+	const char *text = json_string(token, NULL);
+	struct account who = { 0 };
+	enum hl_err err = HL_OK;
+
+	if (!str_equal(json_get_string(call->body, "nsp"), "/"))
+		return reply_text(call, "{\"refuse\":{\"message\":\"Invalid namespace\"}}");
+	if (json_kind(token) > JSON_NULL && !(text && *text == '\0'))
+		err = text ? account_of_token(&call->app->conf, text, &who) : HL_UNAUTHORIZED;
+	if (err == HL_UNAUTHORIZED)
+		return reply_text(call, "{\"refuse\":{\"message\":\"This token is not valid here, or its time is over\","
+		    "\"data\":{\"code\":\"unauthorized\"}}}");
+	if (err)
+		return err;
+	return reply_text(call, who.admin ? "{\"join\":[{\"room\":\"" STAFF_ROOM "\",\"then\":{\"staff\":true}}]}" : "{}");
 }
 
 static const char *
@@ -337,6 +357,8 @@ kind_joined(struct call *call)
 	const char *id = json_get_string(then, "joined");
 	int64_t sent;
 
+	if (json_true(json_get(then, "staff")))
+		return reply_text(call, "{}");
 	if (id)
 		return joined_chat(call, id, then);
 	if (json_integer(json_get(then, "sent"), &sent))
@@ -407,6 +429,7 @@ main(int argc, char **argv)
 	static const struct program events = {
 		.name = "events", .purpose = "Answers what sockets say; reached only from pushd, through nginx's private socket.",
 		.routes = routes, .count = sizeof(routes) / sizeof(routes[0]), .needs_engine = true,
+		.needs_accounts = true,
 	};
 
 	return program_main(&events, argc, argv);

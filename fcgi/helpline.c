@@ -13,15 +13,19 @@ static const struct command {
 	const char	*usage;
 	const char	*meaning;
 } commands[] = {
-	{ "supervise", cmd_supervise, "--state-dir DIR [--app DIR] [--env-file FILE] [--port N] [--detach]",
+	{ "supervise", cmd_supervise, "--state-dir DIR [--app DIR] [--env-file FILE] [--port N] [--pushd N] [--detach]",
 	    "run the whole system below one folder: Redis, the programs, nginx" },
 	{ "status", cmd_status, "--state-dir DIR [--json]", "what runs there" },
 	{ "stop", cmd_stop, "--state-dir DIR", "end what runs there" },
+	{ "restart", cmd_restart, "--state-dir DIR [NAME]",
+	    "replace each program there, or one, by a new process without a failed request" },
 	{ "check", cmd_check, "[--state-dir DIR] [--env-file FILE] [--provider]",
 	    "look for what is wrong; --provider asks the model one small question" },
 	{ "config", cmd_config, "dump|explain|env [--env-file FILE] [-0]",
 	    "the settings: as they are, as they are documented, for another program" },
 	{ "keys", cmd_keys, "init --dir DIR", "make the secrets that are missing" },
+	{ "token", cmd_token, "--user NAME [--role admin|user] [--expires 24h] [--state-dir DIR] [--env-file FILE]",
+	    "print an access token for the people's side of the API" },
 	{ "probe", cmd_probe, "--address URL --secrets DIR [--timeout MS]",
 	    "wait until the front door answers a question" },
 	{ "detect", cmd_detect, "", "look for an OpenAI-compatible server on this computer" },

@@ -1,11 +1,13 @@
 # The programs.
 bin_PROGRAMS += helpline
-pkglibexec_PROGRAMS += chat events health pushd
+pkglibexec_PROGRAMS += chat desk events health pushd
 
 chat_SOURCES = fcgi/chat.c
 chat_LDADD = $(HELPLINE_LIBS)
+desk_SOURCES = fcgi/desk.c
+desk_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
 events_SOURCES = fcgi/events.c
-events_LDADD = $(HELPLINE_LIBS)
+events_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
 health_SOURCES = fcgi/health.c
 health_LDADD = $(HELPLINE_LIBS)
 pushd_SOURCES = fcgi/pushd.c
@@ -26,6 +28,8 @@ helpline_SOURCES = fcgi/helpline.c \
 	fcgi/helpline/logs.c \
 	fcgi/helpline/logs.h \
 	fcgi/helpline/probe.c \
+	fcgi/helpline/restart.c \
+	fcgi/helpline/restart.h \
 	fcgi/helpline/settings.c \
 	fcgi/helpline/settings.h \
 	fcgi/helpline/site.c \
@@ -39,6 +43,7 @@ helpline_SOURCES = fcgi/helpline.c \
 	fcgi/helpline/status.c \
 	fcgi/helpline/status.h \
 	fcgi/helpline/supervise.c \
+	fcgi/helpline/token.c \
 	fcgi/helpline/tree.c \
 	fcgi/helpline/tree.h
-helpline_LDADD = $(HELPLINE_LIBS)
+helpline_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)

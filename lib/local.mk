@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libhelpline.a
 libhelpline_a_SOURCES = \
+	lib/api/auth.c lib/api/auth.h \
 	lib/api/call.h \
 	lib/api/program.c lib/api/program.h \
 	lib/api/reply.c lib/api/reply.h \
@@ -14,6 +15,7 @@ libhelpline_a_SOURCES = \
 	lib/base/json.c lib/base/json.h \
 	lib/base/json_view.c lib/base/json_view.h \
 	lib/base/log.c lib/base/log.h \
+	lib/base/msgpack.c lib/base/msgpack.h \
 	lib/base/origin.c lib/base/origin.h \
 	lib/base/sha1.c lib/base/sha1.h \
 	lib/base/socketio.c lib/base/socketio.h \
@@ -35,6 +37,7 @@ libhelpline_a_SOURCES = \
 	lib/loop/task.c lib/loop/task.h \
 	lib/records/conversation.c lib/records/conversation.h \
 	lib/records/entry.c lib/records/entry.h \
+	lib/records/escalation.c lib/records/escalation.h lib/records/escalation_scripts.h \
 	lib/records/keys.c lib/records/keys.h lib/records/scripts.h \
 	lib/records/lease.c lib/records/lease_scripts.h \
 	lib/records/spend.c \
@@ -42,8 +45,9 @@ libhelpline_a_SOURCES = \
 	lib/services/fcgi.c lib/services/fcgi.h \
 	lib/services/listen.c lib/services/listen.h \
 	lib/services/http.c lib/services/http.h \
+	lib/services/jwt.c lib/services/jwt.h \
 	lib/services/redis.c lib/services/redis.h lib/services/redis_link.h \
-	lib/services/redis_sub.c \
+	lib/services/redis_link.c lib/services/redis_sub.c \
 	lib/services/search.c lib/services/search.h \
 	lib/services/search_cut.c lib/services/search_cut.h \
 	lib/services/search_folder.c lib/services/search_folder.h \
@@ -52,6 +56,8 @@ libhelpline_a_SOURCES = \
 	lib/services/search_words.c lib/services/search_words.h \
 	lib/push/answer.c lib/push/answer.h \
 	lib/push/push.c lib/push/push.h \
+	lib/push/recovery.c lib/push/recovery.h \
+	lib/push/emitter.c lib/push/roster.c \
 	lib/push/relay.c lib/push/relay.h \
 	lib/push/room.c lib/push/room.h \
 	lib/push/socket.c lib/push/socket.h \
@@ -61,6 +67,7 @@ libhelpline_a_SOURCES = \
 	lib/push/polling.c \
 	lib/push/message.c lib/push/message.h \
 	lib/push/request.c lib/push/request.h \
+	lib/push/returning.c lib/push/client.h \
 	lib/push/session.c lib/push/session.h \
 	lib/push/transport.c lib/push/transport.h \
 	lib/push/websocket.c lib/push/websocket.h

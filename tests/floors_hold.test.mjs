@@ -14,6 +14,7 @@ const homes = {
   'fcgiapp.h': ['services/fcgi.c'],
   'sodium.h': ['services/crypto.c'],
   'json-c/': ['base/json.c'],
+  'jwt.h': ['services/jwt.c'],
   'sqlite3.h': [/^services\/search/],
   'wslay/': [/^push\/websocket/],
 };

@@ -12,6 +12,7 @@ unit_tests = \
 	tests/unit/conf_test \
 	tests/unit/crypto_test \
 	tests/unit/fcgi_test \
+	tests/unit/jwt_test \
 	tests/unit/json_test \
 	tests/unit/task_test \
 	tests/unit/http_test \
@@ -44,6 +45,8 @@ tests_unit_provider_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_provider_test_LDADD = $(unit_libs)
 tests_unit_task_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_task_test_LDADD = $(unit_libs)
+tests_unit_jwt_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_jwt_test_LDADD = $(unit_libs) $(JWT_LIBS)
 tests_unit_json_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_json_test_LDADD = $(unit_libs)
 tests_unit_fcgi_test_CPPFLAGS = $(unit_cppflags)

@@ -10,11 +10,13 @@
 int	 cmd_supervise(int argc, char **argv);
 int	 cmd_status(int argc, char **argv);
 int	 cmd_stop(int argc, char **argv);
+int	 cmd_restart(int argc, char **argv);
 int	 cmd_probe(int argc, char **argv);
 int	 cmd_detect(int argc, char **argv);
 int	 cmd_check(int argc, char **argv);
 int	 cmd_config(int argc, char **argv);
 int	 cmd_keys(int argc, char **argv);
+int	 cmd_token(int argc, char **argv);
 
 /* Prints "helpline NAME: SENTENCE" to standard error and returns status. */
 int	 complain(int status, const char *command, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,21 +12,26 @@
 #include "keys.h"
 #include "services/crypto.h"
 
+#define JWT_WORDS 2	/* of 132 bits */
+
+/* A file with that many random words in a row, unless it is there. */
 static enum hl_err
-make_probe(const char *dir, struct buf *problem)
+make_words(const char *dir, const char *name, size_t count, struct buf *problem)
 {
-	char path[4096], fresh[4096 + 8], word[ID_LEN + 1];
+	char path[4096], fresh[4096 + 8], words[JWT_WORDS * ID_LEN + 1];
+	size_t len = count * ID_LEN;
 	struct stat st;
 	int fd;
 	bool ok;
 
-	snprintf(path, sizeof(path), "%s/" KEYS_PROBE, dir);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	snprintf(fresh, sizeof(fresh), "%s.new", path);
-	if (stat(path, &st) == 0 && st.st_size == ID_LEN)
+	if (stat(path, &st) == 0 && st.st_size == (off_t)len)
 		return HL_OK;
-	id_new(word);
+	for (size_t i = 0; i < count; i++)
+		id_new(words + i * ID_LEN);
 	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	ok = fd >= 0 && write(fd, word, ID_LEN) == ID_LEN && rename(fresh, path) == 0;
+	ok = fd >= 0 && write(fd, words, len) == (ssize_t)len && rename(fresh, path) == 0;
 	if (!ok)
 		buf_printf(problem, "%s cannot be written: %s", path, strerror(errno));
 	if (fd >= 0)
@@ -43,7 +49,29 @@ keys_init(const char *dir, struct buf *problem)
 		return HL_INTERNAL;
 	}
 	err = crypto_make_keys(dir, problem);
-	return err ? err : make_probe(dir, problem);
+	if (err == HL_OK)
+		err = make_words(dir, KEYS_PROBE, 1, problem);
+	return err ? err : make_words(dir, KEYS_JWT, JWT_WORDS, problem);
+}
+
+enum hl_err
+keys_use_jwt(const char *dir, struct buf *problem)
+{
+	const char *set = getenv("JWT_SECRET");
+	char path[4200], secret[JWT_WORDS * ID_LEN + 1] = "";
+	FILE *file;
+	bool ok;
+
+	if (set && *set)
+		return HL_OK;
+	snprintf(path, sizeof(path), "%s/" KEYS_JWT, dir);
+	file = fopen(path, "re");
+	ok = file && fread(secret, 1, sizeof(secret) - 1, file) == sizeof(secret) - 1 && setenv("JWT_SECRET", secret, 1) == 0;
+	if (!ok)
+		buf_printf(problem, "%s cannot be read: %s", path, file ? "it is not what ./run made" : strerror(errno));
+	if (file)
+		fclose(file);
+	return ok ? HL_OK : HL_INTERNAL;
 }
 
 int

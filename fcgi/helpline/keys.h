@@ -8,8 +8,12 @@
 #include "base/error.h"
 
 #define KEYS_PROBE	"probe"	/* file of the word by which `helpline probe` is known to the chat program */
+#define KEYS_JWT	"jwt"	/* file of a JWT_SECRET */
 
-/* Makes what is missing in dir (0700, made if missing): sealing keys and the probe's word, 0600 each. */
+/* Makes what is missing in dir (0700, made if missing): sealing keys, the probe's word and a JWT_SECRET, 0600 each. */
 enum hl_err keys_init(const char *dir, struct buf *problem) HL_MUST_CHECK;
+
+/* Sets JWT_SECRET in the environment to what is in dir's file, unless something else is set. */
+enum hl_err keys_use_jwt(const char *dir, struct buf *problem) HL_MUST_CHECK;
 
 #endif

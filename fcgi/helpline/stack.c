@@ -17,20 +17,48 @@
 #include "base/log.h"
 #include "child.h"
 #include "logs.h"
+#include "restart.h"
 #include "settings.h"
 #include "site.h"
 #include "stack.h"
 #include "status.h"
 
-#define MAX_CHILDREN	8
+#define MAX_PUSHD	8	/* PUSHD_COUNT's limit */
+#define MAX_CHILDREN	(PROGRAMS + MAX_PUSHD + 1)	/* Redis, nginx, and pushd is a program */
 #define REDIS_WAIT_MS	2000
 #define LOG_CHECK_MS	5000
 #define GIVE_UP_STARTS	3	/* ends of one program before the system was ever ready */
+#define SETTLE_MS	1000	/* a program that lives so long after its start will do */
+#define DRAIN_MS	20000	/* for an old program to end, beyond what an answer may take */
 #define PROBE_TIMEOUT	"60000"
+
+/* ---- what there is to run ---- */
+
+struct program { const char *name, *file, *fdnames, *sockets[2]; };
+
+/* Of several pushd each but the first has sockets of its own: run/polls-1.sock. */
+static const struct program programs[] = {
+	{ "chat", "app/libexec/helpline/chat", "chat", { "run/chat.sock", NULL } },
+	{ "desk", "app/libexec/helpline/desk", "desk", { "run/desk.sock", NULL } },
+	{ "events", "app/libexec/helpline/events", "events", { "run/events.sock", NULL } },
+	{ "health", "app/libexec/helpline/health", "health", { "run/health.sock", NULL } },
+	{ "pushd", "app/libexec/helpline/pushd", "polls:websocket", { "run/polls.sock", "run/ws.sock" } },
+};
+#define PROGRAMS	(sizeof(programs) / sizeof(programs[0]))
 
 enum phase { PHASE_NGINX, PHASE_PROGRAMS, PHASE_REDIS, PHASES };
 
 static const uint64_t phase_ms[PHASES] = { 2500, 5000, 5000 };	/* then SIGKILL */
+
+/* A rolling restart. */
+struct roll {
+	struct child	*list[MAX_CHILDREN];	/* that are to be replaced, one after the other */
+	size_t		 count, next;
+	struct child	*now;			/* NULL: none under way */
+	struct child	 old;			/* what ran before; pid 0 once it has ended */
+	bool		 told;			/* to end */
+	uv_timer_t	 timer;
+};
 
 struct stack {
 	const struct stack_plan	*plan;
@@ -40,25 +68,14 @@ struct stack {
 	uv_timer_t		 again[MAX_CHILDREN];
 	size_t			 count;
 	struct child		 probe;
-	uv_signal_t		 signals[4];
+	struct roll		 roll;
+	uv_signal_t		 signals[5];
 	uv_timer_t		 log_timer, stop_timer;
 	bool			 ready, stopping;
 	unsigned		 phase;
 	int			 exit_status;
 	char			 address[64], redis_socket[4200], secrets[64];
 };
-
-/* ---- what there is to run ---- */
-
-struct program { const char *name, *file, *fdnames, *sockets[2]; };
-
-static const struct program programs[] = {
-	{ "chat", "app/libexec/helpline/chat", "chat", { "run/chat.sock", NULL } },
-	{ "events", "app/libexec/helpline/events", "events", { "run/events.sock", NULL } },
-	{ "health", "app/libexec/helpline/health", "health", { "run/health.sock", NULL } },
-	{ "pushd", "app/libexec/helpline/pushd", "polls:websocket", { "run/polls.sock", "run/ws.sock" } },
-};
-#define PROGRAMS	(sizeof(programs) / sizeof(programs[0]))
 
 /*
  * Loopback only through its socket; every write is on disk before it is acknowledged; nothing is evicted.  Redis enters
@@ -101,7 +118,7 @@ add_child(struct stack *s, const char *name, const char *file, const char *const
 
 	*c = (struct child){
 		.name = name, .file = file, .argv = argv, .env = env, .phase = phase, .stop_signal = SIGTERM,
-		.death_signal = SIGTERM
+		.death_signal = SIGTERM, .instance = -1
 	};
 	return c;
 }
@@ -120,6 +137,27 @@ add_program(struct stack *s, const struct program *p, struct buf *problem)
 	for (size_t i = 0; err == HL_OK && i < 2 && p->sockets[i]; i++)
 		err = socket_unix(p->sockets[i], 0600, &c->fds[c->nfds++], problem);
 	return err;
+}
+
+/* The first one is in the table of programs. */
+static enum hl_err
+add_pushd(struct stack *s, int instance, struct buf *problem)
+{
+	static char names[MAX_PUSHD][16], polls[MAX_PUSHD][32], websockets[MAX_PUSHD][32];
+	static const char *argv[MAX_PUSHD][2];
+	struct child *c;
+	enum hl_err err;
+
+	snprintf(names[instance], sizeof(names[0]), "pushd-%d", instance);
+	snprintf(polls[instance], sizeof(polls[0]), "run/polls-%d.sock", instance);
+	snprintf(websockets[instance], sizeof(websockets[0]), "run/ws-%d.sock", instance);
+	argv[instance][0] = names[instance];
+	c = add_child(s, names[instance], "app/libexec/helpline/pushd", argv[instance], s->program_env, PHASE_PROGRAMS);
+	c->death_signal = SIGKILL;
+	c->fdnames = "polls:websocket";
+	c->instance = instance;
+	err = socket_unix(polls[instance], 0600, &c->fds[c->nfds++], problem);
+	return err ? err : socket_unix(websockets[instance], 0600, &c->fds[c->nfds++], problem);
 }
 
 static enum hl_err
@@ -161,10 +199,20 @@ add_children(struct stack *s, struct buf *problem)
 
 	for (size_t i = 0; err == HL_OK && i < PROGRAMS; i++)
 		err = add_program(s, &programs[i], problem);
+	for (int i = 1; err == HL_OK && i < s->plan->conf->pushd_count; i++)
+		err = add_pushd(s, i, problem);
 	return err ? err : add_nginx(s, problem);
 }
 
 /* ---- the end, in order ---- */
+
+static void
+roll_end(struct stack *s, const char *result)
+{
+	uv_timer_stop(&s->roll.timer);
+	s->roll.now = NULL;
+	restart_answer(result);
+}
 
 static size_t
 alive(const struct stack *s, unsigned phase)
@@ -173,7 +221,7 @@ alive(const struct stack *s, unsigned phase)
 
 	for (size_t i = 0; i < s->count; i++)
 		n += s->children[i].pid > 0 && s->children[i].phase == phase;
-	return n;
+	return n + (s->roll.old.pid > 0 && phase == PHASE_PROGRAMS);
 }
 
 static void
@@ -182,6 +230,8 @@ signal_phase(const struct stack *s, int signal)
 	for (size_t i = 0; i < s->count; i++)
 		if (s->children[i].phase == s->phase)
 			child_signal(&s->children[i], signal ? signal : s->children[i].stop_signal);
+	if (s->phase == PHASE_PROGRAMS)
+		child_signal(&s->roll.old, signal ? signal : SIGTERM);
 }
 
 static void
@@ -216,6 +266,8 @@ stop(struct stack *s)
 		return;
 	}
 	s->stopping = true;
+	if (s->roll.now)
+		roll_end(s, "it is being ended");
 	child_signal(&s->probe, SIGKILL);
 	for (size_t i = 0; i < s->count; i++)
 		uv_timer_stop(&s->again[i]);
@@ -268,6 +320,139 @@ on_again(uv_timer_t *timer)
 	start_again(s, &s->children[timer - s->again]);
 }
 
+/* ---- the rolling restart ---- */
+
+static void	 roll_next(struct stack *);
+
+static void
+on_old_is_late(uv_timer_t *timer)
+{
+	const struct stack *s = timer->data;
+
+	log_line(LOG_LEVEL_WARN, "restart", "program", s->roll.old.name, "outcome", "killed: it did not end in time", NULL);
+	child_signal(&s->roll.old, SIGKILL);
+}
+
+static void
+tell_old(struct stack *s)
+{
+	s->roll.told = true;
+	child_signal(&s->roll.old, SIGTERM);
+}
+
+static void
+on_settled(uv_timer_t *timer)
+{
+	struct stack *s = timer->data;
+
+	if (!s->roll.told)
+		tell_old(s);
+	if (s->roll.old.pid == 0) {
+		roll_next(s);
+		return;
+	}
+	uv_timer_start(&s->roll.timer, on_old_is_late, (uint64_t)s->plan->conf->turn_timeout_ms + DRAIN_MS, 0);
+}
+
+static void
+on_old_end(struct stack *s, int status)
+{
+	struct child *old = &s->roll.old;
+
+	child_ended(old, status);
+	if (s->stopping) {
+		if (alive(s, s->phase) == 0)
+			next_phase(s);
+	} else if (s->roll.now && !uv_is_active((uv_handle_t *)&s->roll.timer)) {
+		roll_next(s);
+	} else if (s->roll.now && s->roll.timer.timer_cb == on_old_is_late) {
+		uv_timer_stop(&s->roll.timer);
+		roll_next(s);
+	}
+}
+
+/*
+ * The listening sockets are ours and stay.  A program is started beside the old one, which is told to end when the new one
+ * has lived for a moment, and answers what it has begun.  Of pushd the old one goes first: both would accept polls, each
+ * knows only its own sessions.  What arrives meanwhile waits in the sockets' backlog.
+ */
+static void
+roll_next(struct stack *s)
+{
+	struct roll *r = &s->roll;
+	struct child *c = NULL;
+
+	while (r->next < r->count && (c = r->list[r->next++])->pid == 0)
+		c = NULL;	/* it is about to be started as it is */
+	if (c == NULL || r->next > r->count) {
+		roll_end(s, "");
+		return;
+	}
+	r->now = c;
+	r->old = *c;
+	r->told = false;
+	if (strcmp(c->fdnames, "polls:websocket") == 0)
+		tell_old(s);
+	c->restarts++;
+	if (child_start(c) != 0) {
+		roll_end(s, "no process is to be had");
+		c->pid = r->old.pid;
+		r->old.pid = 0;
+	} else
+		uv_timer_start(&r->timer, on_settled, SETTLE_MS, 0);
+	write_status(s);
+}
+
+static bool
+is_called(const struct child *c, const char *name)
+{
+	size_t n = strlen(name);
+
+	return n == 0 || (strncmp(c->name, name, n) == 0 && (c->name[n] == '\0' || c->name[n] == '-'));
+}
+
+static void
+on_restart_signal(uv_signal_t *handle, int signal)
+{
+	struct stack *s = handle->data;
+	struct roll *r = &s->roll;
+	char name[64];
+
+	(void)signal;
+	if (!restart_asked(name, sizeof(name)) || r->now)
+		return;
+	r->count = r->next = 0;
+	for (size_t i = 0; i < s->count; i++)
+		if (s->children[i].phase == PHASE_PROGRAMS && is_called(&s->children[i], name))
+			r->list[r->count++] = &s->children[i];
+	if (!s->ready || s->stopping || r->old.pid > 0)
+		restart_answer("it is not ready");
+	else if (r->count == 0)
+		restart_answer("there is no such program");
+	else
+		roll_next(s);
+}
+
+/* A new one that ends at once: the old one goes on, if it has not been told to end. */
+static bool
+roll_failed(struct stack *s, struct child *c, const char *outcome)
+{
+	char result[128];
+
+	if (s->roll.now != c || s->roll.timer.timer_cb != on_settled || !uv_is_active((uv_handle_t *)&s->roll.timer))
+		return false;
+	snprintf(result, sizeof(result), "the new %s %s", c->name, outcome);
+	roll_end(s, result);
+	if (s->roll.told || s->roll.old.pid == 0)
+		return false;
+	c->pid = s->roll.old.pid;
+	s->roll.old.pid = 0;
+	write_status(s);
+	return true;
+}
+
+/* ---- */
+
 static void
 on_child_end(struct stack *s, struct child *c, int status)
 {
@@ -282,6 +467,8 @@ on_child_end(struct stack *s, struct child *c, int status)
 	}
 	child_outcome(c, outcome, sizeof(outcome));
 	log_line(LOG_LEVEL_WARN, "restart", "program", c->name, "why", outcome, NULL);
+	if (roll_failed(s, c, outcome))
+		return;
 	if (!s->ready && c->restarts + 1 >= GIVE_UP_STARTS) {
 		fprintf(stderr, "%s %s each time it was started.\n", c->name, outcome);
 		give_up(s, c->name);
@@ -335,6 +522,8 @@ on_sigchld(uv_signal_t *handle, int signal)
 	for (size_t i = 0; i < s->count; i++)
 		if (s->children[i].pid > 0 && waitpid(s->children[i].pid, &status, WNOHANG) == s->children[i].pid)
 			on_child_end(s, &s->children[i], status);
+	if (s->roll.old.pid > 0 && waitpid(s->roll.old.pid, &status, WNOHANG) == s->roll.old.pid)
+		on_old_end(s, status);
 	if (s->probe.pid > 0 && waitpid(s->probe.pid, &status, WNOHANG) == s->probe.pid)
 		on_probe_end(s, status);
 }
@@ -359,17 +548,22 @@ on_log_timer(uv_timer_t *timer)
 static void
 watch(struct stack *s)
 {
-	static const int numbers[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
+	static const struct { int number; uv_signal_cb call; } wanted[] = {
+		{ SIGCHLD, on_sigchld }, { SIGTERM, on_end_signal }, { SIGINT, on_end_signal }, { SIGHUP, on_end_signal },
+		{ SIGUSR2, on_restart_signal },
+	};
 
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		uv_signal_init(s->loop, &s->signals[i]);
 		s->signals[i].data = s;
-		uv_signal_start(&s->signals[i], i == 0 ? on_sigchld : on_end_signal, numbers[i]);
+		uv_signal_start(&s->signals[i], wanted[i].call, wanted[i].number);
 	}
 	for (size_t i = 0; i < MAX_CHILDREN; i++) {
 		uv_timer_init(s->loop, &s->again[i]);
 		s->again[i].data = s;
 	}
+	uv_timer_init(s->loop, &s->roll.timer);
+	s->roll.timer.data = s;
 	uv_timer_init(s->loop, &s->stop_timer);
 	s->stop_timer.data = s;
 	uv_timer_init(s->loop, &s->log_timer);
@@ -428,6 +622,7 @@ prepare(struct stack *s, const struct stack_plan *plan, struct buf *problem)
 		return HL_NO_MEMORY;
 	snprintf(s->address, sizeof(s->address), "http://127.0.0.1:%d", plan->front->port);
 	snprintf(s->redis_socket, sizeof(s->redis_socket), "%s/run/redis.sock", plan->state->path);
+	restart_answer("");	/* of a wish that a killed supervisor left */
 	err = site_write(plan->front, plan->connections, plan->conf, problem);
 	return err ? err : add_children(s, problem);
 }

@@ -34,6 +34,7 @@ struct launch {
 	const char	*app;
 	int		 port;
 	bool		 port_given, detach;
+	const char	*pushd;		/* how many; NULL: as PUSHD_COUNT says */
 	int		 tell;
 	struct state	 state;
 	struct conf	 conf;
@@ -47,7 +48,7 @@ parse_options(int argc, char **argv, struct launch *l)
 	static const struct option options[] = {
 		{ "state-dir", required_argument, NULL, 's' }, { "app", required_argument, NULL, 'a' },
 		{ "env-file", required_argument, NULL, 'e' }, { "port", required_argument, NULL, 'p' },
-		{ "detach", no_argument, NULL, 'd' }, { NULL, 0, NULL, 0 }
+		{ "detach", no_argument, NULL, 'd' }, { "pushd", required_argument, NULL, 'n' }, { NULL, 0, NULL, 0 }
 	};
 	char *end;
 	int o;
@@ -58,6 +59,7 @@ parse_options(int argc, char **argv, struct launch *l)
 		case 'a': l->app = optarg; break;
 		case 'e': l->env_file = optarg; break;
 		case 'd': l->detach = true; break;
+		case 'n': l->pushd = optarg; break;
 		case 'p':
 			l->port = (int)strtol(optarg, &end, 10);
 			if (end == optarg || *end || l->port < 0 || l->port > 65535)
@@ -76,8 +78,12 @@ parse_options(int argc, char **argv, struct launch *l)
 static enum hl_err
 load_settings(struct launch *l, struct buf *problem)
 {
-	enum hl_err err = settings_load(l->env_file, &l->conf, problem);
+	enum hl_err err;
 
+	if (l->pushd)
+		setenv("PUSHD_COUNT", l->pushd, 1);
+	unsetenv("PUSHD_INSTANCE");	/* each is told its own */
+	err = settings_load(l->env_file, &l->conf, problem);
 	if (err)
 		return err;
 	if (!l->port_given) {
@@ -269,7 +275,8 @@ prepare(struct launch *l, unsigned *ret_connections, struct buf *problem)
 	    (err = set_knowledge(l, knowledge, problem)) != HL_OK || (err = open_front(l, problem)) != HL_OK)
 		goto out;
 	*ret_connections = raise_limits();
-	if ((err = state_drop_root(&l->state, problem)) != HL_OK || (err = keys_init("secrets", problem)) != HL_OK)
+	if ((err = state_drop_root(&l->state, problem)) != HL_OK || (err = keys_init("secrets", problem)) != HL_OK ||
+	    (err = keys_use_jwt("secrets", problem)) != HL_OK)
 		goto out;
 	set_redis(l);
 	set_model(l);

@@ -119,6 +119,11 @@ start(struct running *r, struct buf *problem)
 
 	if (err)
 		return err;
+	if (r->program->needs_accounts && *r->app.conf.jwt_secret == '\0') {
+		buf_printf(problem, "JWT_SECRET is not set: it signs access tokens and must have %d bytes or more, the same for "
+		    "every program (./run makes one in its state directory).", JWT_SECRET_MIN);
+		return HL_BAD_REQUEST;
+	}
 	log_init(r->program->name, log_level_named(r->app.conf.log_level));
 	err = listen_take(1, &listener, problem);
 	if (err == HL_OK)

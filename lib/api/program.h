@@ -12,6 +12,7 @@ struct program {
 	size_t			 count;
 	bool			 needs_store;	/* Redis and the sealing keys */
 	bool			 needs_engine;	/* … and to answer messages */
+	bool			 needs_accounts;	/* JWT_SECRET must be set */
 };
 
 /* Settings, log, store, sockets, loop; returns the exit status after SIGTERM, when what was under way has ended. */

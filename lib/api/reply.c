@@ -96,6 +96,8 @@ reply_problem(struct call *call, enum hl_err err)
 	buf_putc(&body, '}');
 	if (status == 429 || status == 503)
 		buf_printf(&more, "Retry-After: %lld\r\n", call->retry_ms > 0 ? (long long)(call->retry_ms + 999) / 1000 : 1LL);
+	if (status == 401)
+		buf_puts(&more, "WWW-Authenticate: Bearer\r\n");
 	if (err == HL_METHOD && call->allow)
 		buf_printf(&more, "Allow: %s\r\n", call->allow);
 	if (buf_err(&body) || buf_err(&more) ||

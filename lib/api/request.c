@@ -133,3 +133,25 @@ request_header(struct call *call, const char *param, const char *human, size_t m
 		return call_fail(call, HL_BAD_REQUEST, "%s must be at most %zu bytes of text", human, max);
 	return HL_OK;
 }
+
+enum hl_err
+request_query(struct call *call, const char *name, char *ret, size_t size)
+{
+	const char *at = fcgi_param(call->fcgi, "QUERY_STRING");
+	size_t n = strlen(name), len;
+
+	*ret = '\0';
+	for (; at && *at; at += len + (at[len] == '&')) {
+		len = strcspn(at, "&");
+		if (len <= n || strncmp(at, name, n) != 0 || at[n] != '=')
+			continue;
+		at += n + 1;
+		len -= n + 1;
+		if (len >= size || strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") < len)
+			return call_fail(call, HL_BAD_REQUEST, "%s must be a word", name);
+		memcpy(ret, at, len);
+		ret[len] = '\0';
+		return HL_OK;
+	}
+	return HL_OK;
+}

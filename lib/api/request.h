@@ -25,6 +25,9 @@ enum hl_err request_json(struct call *) HL_MUST_CHECK;
 enum hl_err request_fields(struct call *, const struct json *object, const struct text_field *, size_t count,
 	    const char *missing) HL_MUST_CHECK;
 
+/* A parameter of the query string that is a word (letters, digits, "-", "_"), "" if it is absent.  HL_BAD_REQUEST. */
+enum hl_err request_query(struct call *, const char *name, char *ret, size_t size) HL_MUST_CHECK;
+
 /* A header (as FastCGI names it, "HTTP_IDEMPOTENCY_KEY") of at most max printable bytes; absent gives NULL. */
 enum hl_err request_header(struct call *, const char *param, const char *human, size_t max, const char **ret) HL_MUST_CHECK;
 

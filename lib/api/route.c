@@ -9,7 +9,7 @@
 static bool
 path_matches(const struct route *r, const char *path, char segment[SEGMENT_MAX])
 {
-	const char *colon = strchr(r->path, ':');
+	const char *colon = strchr(r->path, ':'), *rest;
 	size_t n, len;
 
 	segment[0] = '\0';
@@ -18,10 +18,12 @@ path_matches(const struct route *r, const char *path, char segment[SEGMENT_MAX])
 	n = (size_t)(colon - r->path);
 	if (strncmp(r->path, path, n) != 0)
 		return false;
-	len = strlen(path + n);
-	if (len == 0 || len >= SEGMENT_MAX || strchr(path + n, '/'))
+	len = strcspn(path + n, "/");
+	rest = colon + strcspn(colon, "/");
+	if (len == 0 || len >= SEGMENT_MAX || strcmp(path + n + len, rest) != 0)
 		return false;
-	memcpy(segment, path + n, len + 1);
+	memcpy(segment, path + n, len);
+	segment[len] = '\0';
 	return true;
 }
 
@@ -51,6 +53,15 @@ find(struct call *call, const struct route *routes, size_t count, const struct r
 	return HL_METHOD;
 }
 
+static bool
+has_body(const struct call *call)
+{
+	size_t len;
+
+	(void)fcgi_body(call->fcgi, &len);
+	return len > 0 || fcgi_body_cut(call->fcgi);
+}
+
 static enum hl_err
 run(struct call *call, const struct route *routes, size_t count)
 {
@@ -62,7 +73,7 @@ run(struct call *call, const struct route *routes, size_t count)
 	if (strcmp(call->method, "OPTIONS") == 0)
 		return reply_empty(call, 204);
 	err = find(call, routes, count, &route);
-	if (err == HL_OK && route->body == BODY_JSON)
+	if (err == HL_OK && (route->body == BODY_JSON || (route->body == BODY_OPTIONAL && has_body(call))))
 		err = request_json(call);
 	return err ? err : route->handler(call);
 }
@@ -88,6 +99,8 @@ route_call(struct app *app, const struct route *routes, size_t count, struct fcg
 
 	call.origin = origin_check(app->conf.frontend_url, fcgi_param(fcgi, "HTTP_ORIGIN"), fcgi_param(fcgi, "HTTP_HOST"));
 	err = run(&call, routes, count);
+	if (err == HL_STORE && app->redis && call.problem.len == 0)
+		buf_puts(&call.problem, redis_reason(app->redis));
 	if (err)
 		reply_problem(&call, err);
 	if (err_status(err) >= 500)

@@ -6,11 +6,11 @@
 
 #include "api/call.h"
 
-enum route_body { BODY_NONE, BODY_JSON };
+enum route_body { BODY_NONE, BODY_OPTIONAL, BODY_JSON };	/* optional: absent, or JSON */
 
 struct route {
 	const char	*method;
-	const char	*path;		/* exact, or with one segment ":name" at its end */
+	const char	*path;		/* exact, or with one segment ":name" in it */
 	enum route_body	 body;
 	call_handler	 handler;
 };

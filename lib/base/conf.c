@@ -147,6 +147,15 @@ check_origins(const char *list, struct buf *problem)
 }
 
 static enum hl_err
+check_replicas(const char *number, struct buf *problem)
+{
+	if (number[strspn(number, "0123456789")] == '\0')
+		return HL_OK;
+	buf_printf(problem, "REDIS_REPLICAS is \"%s\" (from the environment or .env): it must be a whole number.", number);
+	return HL_BAD_REQUEST;
+}
+
+static enum hl_err
 check_log_level(const char *name, struct buf *problem)
 {
 	static const char *const names[] = { "error", "warn", "info", "debug" };
@@ -155,6 +164,42 @@ check_log_level(const char *name, struct buf *problem)
 		if (strcmp(name, names[i]) == 0)
 			return HL_OK;
 	buf_printf(problem, "LOG_LEVEL is \"%s\" (from the environment or .env): it must be error, warn, info or debug.", name);
+	return HL_BAD_REQUEST;
+}
+
+bool
+conf_duration(const char *text, int64_t *ret_s)
+{
+	static const struct { char unit; int64_t s; } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	size_t digits = strspn(text, "0123456789");
+	int64_t unit = text[digits] == '\0' ? 1 : 0;
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (text[digits] == units[i].unit && text[digits + 1] == '\0')
+			unit = units[i].s;
+	if (digits == 0 || digits > 9 || unit == 0)
+		return false;
+	*ret_s = strtoll(text, NULL, 10) * unit;
+	return *ret_s > 0 && *ret_s <= 10 * 366 * INT64_C(86400);
+}
+
+/* What is too short could be guessed from any token that it signed. */
+static enum hl_err
+check_tokens(const struct conf *conf, struct buf *problem)
+{
+	const char *secrets[] = { conf->jwt_secret, conf->jwt_secret_previous };
+	int64_t s;
+
+	for (size_t i = 0; i < 2; i++)
+		if (*secrets[i] && strlen(secrets[i]) < JWT_SECRET_MIN) {
+			buf_printf(problem, "%s is too short (from the environment or .env): it must have %d bytes or more.",
+			    i ? "JWT_SECRET_PREVIOUS" : "JWT_SECRET", JWT_SECRET_MIN);
+			return HL_BAD_REQUEST;
+		}
+	if (conf_duration(conf->jwt_expires_in, &s))
+		return HL_OK;
+	buf_printf(problem, "JWT_EXPIRES_IN is \"%s\" (from the environment or .env): it must be a time like 7d, 24h, 30m or 900 "
+	    "(seconds).", conf->jwt_expires_in);
 	return HL_BAD_REQUEST;
 }
 
@@ -185,7 +230,11 @@ conf_load(struct conf *conf, struct buf *problem)
 #undef X
 	err = check_origins(conf->frontend_url, problem);
 	if (err == HL_OK)
+		err = check_replicas(conf->redis_replicas, problem);
+	if (err == HL_OK)
 		err = check_log_level(conf->log_level, problem);
+	if (err == HL_OK)
+		err = check_tokens(conf, problem);
 out:
 	if (err)
 		conf_free(conf);

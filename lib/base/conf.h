@@ -14,6 +14,8 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+#define JWT_SECRET_MIN	32	/* bytes */
+
 enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_URL };
 
 /*   member              name                      type         default   low  high  meaning */
@@ -56,6 +58,12 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Unix socket of the Redis server; wins over REDIS_HOST")						\
 	X(redis_url,		"REDIS_URL",		CONF_SECRET,	"",	0, 4096,			\
 	    "redis://[user:password@]host[:port][/db] or unix:///path; wins over all others")	\
+	X(redis_sentinels,	"REDIS_SENTINELS",	CONF_TEXT,	"",	0, 4096,			\
+	    "Comma-separated sentinels (host:port, or unix sockets' paths) that know the Redis server; win over all others")\
+	X(redis_master,		"REDIS_MASTER",		CONF_TEXT,	"mymaster", 1, 255,			\
+	    "Name under which they know it")									\
+	X(redis_replicas,	"REDIS_REPLICAS",	CONF_TEXT,	"",	0, 2,				\
+	    "Replicas that must have a message before it is acknowledged; empty means 1 with REDIS_SENTINELS, else 0") \
 	X(knowledge_path,	"KNOWLEDGE_PATH",	CONF_TEXT,	"",	0, 4096,			\
 	    "Folder of Markdown and text files that answers draw on; empty means the sample")			\
 	X(knowledge_index,	"KNOWLEDGE_INDEX",	CONF_TEXT,	"",	0, 4096,			\
@@ -88,6 +96,12 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Longest message a customer may send, in bytes of UTF-8")						\
 	X(max_waiting,		"MAX_WAITING_TURNS",	CONF_INT,	"12000", 1, 1000000,			\
 	    "Answers that one program works on at once; past it messages are refused with 503")		\
+	X(jwt_secret,		"JWT_SECRET",		CONF_SECRET,	"",	0, 1024,			\
+	    "Signs access tokens, 32 bytes or more; ./run makes one")						\
+	X(jwt_secret_previous,	"JWT_SECRET_PREVIOUS",	CONF_SECRET,	"",	0, 1024,			\
+	    "The one before it: what it signed stays valid")							\
+	X(jwt_expires_in,	"JWT_EXPIRES_IN",	CONF_TEXT,	"7d",	1, 16,				\
+	    "How long an access token lives: 7d, 24h, 30m, or seconds")						\
 	X(secrets_dir,		"HELPLINE_SECRETS",	CONF_TEXT,	"/etc/helpline/secrets", 1, 4096,	\
 	    "Folder of the sealing keys, mode 0700")								\
 	X(front_socket,		"HELPLINE_FRONT",	CONF_TEXT,	"/run/helpline/front.sock", 1, 107,	\
@@ -102,6 +116,12 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Longest packet of a socket, in bytes")								\
 	X(max_sockets,		"MAX_SOCKETS",		CONF_INT,	"20000", 1, 1000000,			\
 	    "Sockets that one pushd holds; past it a new one gets 503")					\
+	X(pushd_count,		"PUSHD_COUNT",		CONF_INT,	"1",	1, 8,				\
+	    "How many pushd ./run starts; nginx routes each socket to the one that it began with")		\
+	X(pushd_instance,	"PUSHD_INSTANCE",	CONF_INT,	"0",	0, 9,				\
+	    "Which of several pushd this one is; ./run sets it, a service file of your own has to")		\
+	X(recovery_ms,		"SOCKET_RECOVERY",	CONF_INT,	"120000", 0, 3600000,			\
+	    "Milliseconds for which pushd remembers a socket that was cut off; 0: not at all")			\
 	X(log_level,		"LOG_LEVEL",		CONF_TEXT,	"info",	1, 16,				\
 	    "error, warn, info or debug")
 
@@ -121,6 +141,9 @@ struct conf {
 /* Reads the environment.  On failure *problem holds the sentence. */
 enum hl_err conf_load(struct conf *, struct buf *problem) HL_MUST_CHECK;
 void	 conf_free(struct conf *);
+
+/* "7d", "24h", "30m", "45s" or "900", in seconds; false if it is no such thing, nothing, or more than ten years. */
+bool	 conf_duration(const char *text, int64_t *ret_s);
 
 /* Is any model server set?  If not, the offline responder answers. */
 bool	 conf_has_model(const struct conf *);

@@ -6,6 +6,7 @@
 #include "engine/answer.h"
 
 #define PROMPT_MAX	(512u * 1024)
+#define CONTEXT_MARKED_MAX (4u * 1024 * 1024)
 #define QUESTION_MAX	(64u * 1024)
 #define UPSTREAM_SLACK_MS 250		/* of the turn's time, kept for storing the answer */
 
@@ -26,6 +27,12 @@ static const char handover_text[] =
 static const char offer_text[] = "\n\nWould you like a person to help? Just say so.";
 static const char already_text[] = "A person from our team has already been asked to join and will answer here. You can keep "
     "writing.";
+
+/* How the model knows what a person of the company wrote. */
+static const char person_mark[] = "[a person of our team] ";
+static const char person_text[] = "\n\nMessages that begin with [a person of our team] were written by a colleague, a person, "
+    "who had taken this conversation over. What they said holds. Never begin a message of yours like that.";
+static const char note_text[] = "\n\nThe colleague who gave this conversation back to you noted for you, not for the customer: ";
 
 void
 verdict_init(struct verdict *v)
@@ -95,12 +102,50 @@ look_for_triggers(const struct thinker *t, const struct lease *l, struct verdict
 
 /* ---- the model ---- */
 
+/* What people of the company wrote in the context, each as the model gets it, one behind the other; then what it is told of them. */
+static enum hl_err
+write_people(const struct lease *l, struct buf *marked, struct buf *about)
+{
+	const char *text;
+	size_t len;
+
+	for (size_t i = 0; i < l->context.count; i++) {
+		if (!entry_is_human(&l->context.list[i]))
+			continue;
+		text = entry_content(&l->context.list[i], &len);
+		buf_puts(marked, person_mark);
+		buf_add(marked, text, len);
+	}
+	if (marked->len)
+		buf_puts(about, person_text);
+	if (l->note.len)
+		buf_printf(about, "%s%.*s", note_text, (int)l->note.len, l->note.data);
+	return buf_err(marked) ? buf_err(marked) : buf_err(about);
+}
+
+static void
+set_context(const struct lease *l, const char *marked, struct question *q, struct prompt_message *messages)
+{
+	for (size_t i = 0; i < l->context.count; i++) {
+		struct prompt_message *m = &messages[q->count++];
+
+		m->role = entry_is_user(&l->context.list[i]) ? ROLE_USER : ROLE_ASSISTANT;
+		m->text = entry_content(&l->context.list[i], &m->len);
+		if (!entry_is_human(&l->context.list[i]))
+			continue;
+		m->len += sizeof(person_mark) - 1;
+		m->text = marked;
+		marked += m->len;
+	}
+}
+
 static enum hl_err
 ask_model(const struct thinker *t, const struct lease *l, const struct passages *p, struct question *q,
     struct model_answer *answer, struct buf *problem)
 {
 	const char *system = *t->conf->system_prompt ? t->conf->system_prompt : system_text;
-	struct prompt_message *messages = calloc(l->context.count + 2, sizeof(*messages));
+	struct prompt_message *messages = calloc(l->context.count + 3, sizeof(*messages));
+	struct buf marked = BUF_INIT(CONTEXT_MARKED_MAX), about = BUF_INIT(PROMPT_MAX);
 	enum hl_err err = HL_NO_MEMORY;
 
 	if (messages == NULL)
@@ -112,14 +157,16 @@ ask_model(const struct thinker *t, const struct lease *l, const struct passages 
 	if (err)
 		goto out;
 	q->count++;
-	for (size_t i = 0; i < l->context.count; i++) {
-		struct prompt_message *m = &messages[q->count++];
-
-		m->role = entry_is_user(&l->context.list[i]) ? ROLE_USER : ROLE_ASSISTANT;
-		m->text = entry_content(&l->context.list[i], &m->len);
-	}
+	err = write_people(l, &marked, &about);
+	if (err)
+		goto out;
+	if (about.len)
+		messages[q->count++] = (struct prompt_message){ ROLE_SYSTEM, about.data, about.len };
+	set_context(l, marked.data, q, messages);
 	err = provider_ask(t->providers, q, answer, problem);
 out:
+	buf_free(&marked);
+	buf_free(&about);
 	free(messages);
 	return err;
 }
@@ -391,10 +438,17 @@ write_needed(struct outgoing *o, const struct lease *l, const struct verdict *v,
 	buf_json(out, v->text.data, v->text.len);
 	buf_printf(out, ",\"timestamp\":\"%s\",\"originalMessage\":", at);
 	json_view_write(out, asked ? entry_member(asked, "content") : (struct json_view){ 0 });
-	buf_putc(out, '}');
 	buf_puts(&o->event_tail, "\n[\"escalation-needed\",");
 	buf_add(&o->event_tail, out->data, out->len);
-	buf_putc(&o->event_tail, ']');
+	buf_puts(&o->event_tail, "}]");
+	/* The record, which people see, says more. */
+	buf_printf(out, ",\"_id\":\"%s\",\"reason\":\"%s\",\"sentiment\":\"%s\"", o->escalation_id, v->reason,
+	    sentiment_name(v->sentiment));
+	if (v->keyword) {
+		buf_puts(out, ",\"keyword\":");
+		buf_json_str(out, v->keyword);
+	}
+	buf_putc(out, '}');
 }
 
 enum hl_err

@@ -14,11 +14,17 @@
 #define RENEW_TICKS	3		/* leases last ten */
 #define OVERDUE_AT_ONCE	32u
 #define RESTARTS_MAX	64		/* of one turn by messages that keep coming */
-#define COMMIT_TRIES	6
+#define COMMIT_TRIES	10		/* within a lease */
+#define COMMIT_PAUSE_MAX 1000
 #define RECHECK_MS	500		/* while another process answers */
 #define WAIT_SLACK_MS	(2 * LEASE_MS)
 
+#define HANDED_KEPT	64
+
 struct waiter;
+
+/* A conversation that was handed over: turns of a lower epoch are over. */
+struct handed { struct place place; int64_t epoch; };
 
 /* A conversation whose turn this process runs. */
 struct runner {
@@ -33,7 +39,11 @@ struct runner {
 	bool		 thinking;
 	bool		 shown;		/* a delta is out: no starting again */
 	bool		 again;		/* new messages came before that */
+	bool		 dropped;	/* the conversation has another owner */
 };
+
+static const char person_text[] = "A person from our team has taken over this conversation and answers here.";
+static const char handled_text[] = "A person from our team has seen this message.";
 
 struct engine {
 	uv_loop_t	*loop;
@@ -47,6 +57,9 @@ struct engine {
 	void		(*drained)(void *);
 	void		*drained_arg;
 	struct task	*maintenance;
+	struct redis_sub *handover;
+	struct handed	 handed[HANDED_KEPT];	/* the latest, a ring */
+	unsigned	 handed_next;
 };
 
 /* Somebody who waits for the answer to one message; lies on his stack. */
@@ -61,6 +74,7 @@ struct waiter {
 	unsigned	 index;
 	bool		 done;		/* answered, or the runner has given up */
 	bool		 answered;
+	bool		 handed_over;	/* a person has it, or had it */
 	bool		 goes_on;	/* the answer begins with what was told */
 	struct entry	 answer;	/* then */
 };
@@ -84,6 +98,16 @@ slot(struct engine *e, const struct place *p)
 	return at;
 }
 
+/* Was it handed over while the reply that gave us the lease was on its way? */
+static bool
+was_handed_over(const struct engine *e, const struct lease *l)
+{
+	for (size_t i = 0; i < HANDED_KEPT; i++)
+		if (e->handed[i].epoch > l->epoch && strcmp(e->handed[i].place.h, l->place.h) == 0)
+			return true;
+	return false;
+}
+
 static struct runner *
 runner_new(struct engine *e, struct lease *take_lease)
 {
@@ -96,6 +120,7 @@ runner_new(struct engine *e, struct lease *take_lease)
 	}
 	r->engine = e;
 	r->lease = *take_lease;
+	r->dropped = was_handed_over(e, &r->lease);
 	r->text = BUF_INIT(ANSWER_MAX);
 	r->next = *at;			/* an older one for the same conversation is fenced by now; both may be listed */
 	*at = r;
@@ -205,7 +230,7 @@ check_before_showing(struct runner *r)
 		return HL_CANCELLED;
 	}
 	r->shown = true;
-	return HL_OK;
+	return r->dropped ? HL_CANCELLED : HL_OK;
 }
 
 static enum hl_err
@@ -214,6 +239,8 @@ on_delta(void *arg, const char *text, size_t len)
 	struct runner *r = arg;
 	enum hl_err err;
 
+	if (r->dropped)
+		return HL_CANCELLED;
 	if (!anybody_listens(r))
 		return HL_OK;
 	if (!r->shown && (err = check_before_showing(r)) != HL_OK)
@@ -237,15 +264,20 @@ think(struct runner *r, struct verdict *v)
 	bool changed;
 
 	for (int i = 0; i < RESTARTS_MAX; i++) {
+		if (r->dropped)
+			return HL_CONFLICT;
 		verdict_free(v);
 		verdict_init(v);
 		r->again = false;
 		r->thinking = true;
 		err = answer_think(&r->engine->thinker, &r->lease, on_delta, r, v);
 		r->thinking = false;
+		if (r->dropped || r->again)
+			task_uncancel();
+		if (r->dropped)
+			return HL_CONFLICT;
 		if (!r->again)
 			return err;
-		task_uncancel();
 		err = conversation_peek(&r->engine->store, &r->lease, &changed);
 		if (err)
 			return err;
@@ -302,7 +334,7 @@ commit(struct runner *r, struct outgoing *o, enum committed *how, int64_t *seq)
 	int64_t pause = 50;
 	enum hl_err err = HL_STORE;
 
-	for (int i = 0; i < COMMIT_TRIES; i++, pause *= 3) {
+	for (int i = 0; i < COMMIT_TRIES; i++, pause = pause * 3 < COMMIT_PAUSE_MAX ? pause * 3 : COMMIT_PAUSE_MAX) {
 		err = conversation_commit(&r->engine->store, &r->lease, o, how, seq);
 		if (err != HL_STORE || task_sleep(pause) != HL_OK)
 			break;
@@ -361,7 +393,7 @@ run_turn(struct runner *r, enum committed *how)
 		tell_answered(r, covered, &o, seq);
 	}
 out:
-	log_turn(&v, err ? err_code(err) : *how == COMMIT_FENCED ? "fenced" : v.reason ? "escalated" : "answered", started);
+	log_turn(&v, r->dropped ? "handed_over" : err ? err_code(err) : *how == COMMIT_FENCED ? "fenced" : v.reason ? "escalated" : "answered", started);
 	outgoing_free(&o);
 	verdict_free(&v);
 	return err;
@@ -398,6 +430,49 @@ runner_background(struct runner *r)
 {
 	if (task_start(r->engine->loop, run_in_background, r) != HL_OK)
 		runner_end(r);		/* its lease runs out, and it is taken over */
+}
+
+/* ---- hand-over ---- */
+
+/* Its model is not asked on, nothing more of it is told, and who waits for it goes on. */
+static void
+runner_drop(struct runner *r)
+{
+	struct waiter *w;
+
+	r->dropped = true;
+	while ((w = r->waiters) != NULL) {
+		r->waiters = w->next;
+		w->runner = NULL;
+		w->done = w->handed_over = true;
+		task_wake(w->task);
+	}
+	if (r->thinking)
+		task_cancel(r->task);
+}
+
+/* The next one to drop: those before it may be gone by now. */
+static struct runner *
+runner_below(struct engine *e, const struct place *p, int64_t epoch)
+{
+	for (struct runner *r = *slot(e, p); r; r = r->next)
+		if (!r->dropped && r->lease.epoch < epoch && strcmp(r->lease.place.h, p->h) == 0)
+			return r;
+	return NULL;
+}
+
+static void
+on_handover(void *arg, const char *payload, size_t len)
+{
+	struct engine *e = arg;
+	struct handed h;
+	struct runner *r;
+
+	if (!handover_parse(payload, len, &h.place, &h.epoch))
+		return;
+	e->handed[e->handed_next++ % HANDED_KEPT] = h;
+	while ((r = runner_below(e, &h.place, h.epoch)) != NULL)
+		runner_drop(r);
 }
 
 /* ---- the caller's side ---- */
@@ -510,10 +585,22 @@ on_room_message(void *arg, const char *payload, size_t len)
 {
 	struct remote *m = arg;
 
-	if (len > 2 && payload[0] == '0' && payload[1] == ' ')
-		return;			/* typing and deltas; the answer has a seq */
+	/* Typing and deltas do not count; the answer has a seq. */
+	if (len > 2 && payload[0] == '0' && payload[1] == ' ' && !memmem(payload, len, "\n[\"hand-over\"", 13))
+		return;
 	m->heard = true;
 	task_wake(m->task);
+}
+
+/* Then there is nothing to wait for. */
+static bool
+person_has_it(const struct turn *t, struct waiter *w)
+{
+	struct ownership owner;
+
+	w->handed_over = w->handed_over ||
+	    (conversation_owner(&t->engine->store, &t->place, &owner) == HL_OK && owner.person);
+	return w->handed_over;
 }
 
 /* Another process runs it, or will when its lease has run out: its answer is heard of, and looked for now and then. */
@@ -540,7 +627,7 @@ wait_for_others(struct turn *t, struct waiter *w, struct entry *ret)
 		}
 		m.heard = false;
 		err = conversation_answer(&t->engine->store, &t->place, t->accepted.seq, ret);
-		if (err != HL_NOT_FOUND)
+		if (err != HL_NOT_FOUND || person_has_it(t, w))
 			break;
 		err = clock_mono_ms() >= until ? HL_TIMEOUT : task_wait_flag(&m.heard, RECHECK_MS);
 		if (err == HL_TIMEOUT && clock_mono_ms() < until)
@@ -570,6 +657,38 @@ tell_rest(struct waiter *w, const struct entry *answer)
 		(void)!w->deltas->delta(w->deltas->arg, attempt, w->index, text + w->told, len - w->told);
 }
 
+static bool
+is_assistants(const struct turn *t)
+{
+	return t->accepted.how == ACCEPTED_RUN || t->accepted.owner_ai;
+}
+
+/* What is true when no assistant answers: it is said, not stored. */
+static enum hl_err
+tell_person(const struct turn *t, struct entry *ret)
+{
+	struct buf json = BUF_INIT(2048);
+	struct ownership owner;
+	enum hl_err err = conversation_owner(&t->engine->store, &t->place, &owner);
+
+	if (err)
+		return err;
+	buf_puts(&json, "{\"role\":\"assistant\",\"content\":");
+	buf_json_str(&json, owner.person ? person_text : handled_text);
+	buf_printf(&json, ",\"ts\":%lld,\"needsEscalation\":%s,\"confidence\":1,\"provider\":\"helpline\",\"escalation\":",
+	    (long long)clock_wall_ms(), owner.person ? "true" : "false");
+	if (owner.person && *owner.escalation_id)
+		buf_printf(&json, "{\"reason\":\"%s\",\"id\":\"%s\"}", owner.reason, owner.escalation_id);
+	else
+		buf_puts(&json, "null");
+	buf_puts(&json, ",\"sources\":[]}");
+	err = buf_err(&json);
+	if (err == HL_OK)
+		err = entry_make(0, t->accepted.message_id, &json, ret);
+	buf_free(&json);
+	return err;
+}
+
 enum hl_err
 turn_wait(struct turn *t, const struct turn_deltas *deltas, struct entry *ret)
 {
@@ -580,15 +699,17 @@ turn_wait(struct turn *t, const struct turn_deltas *deltas, struct entry *ret)
 	*ret = (struct entry){ 0 };
 	if (t->mine)
 		run_own(&w, t->mine);
-	else if (r && !(t->accepted.how == ACCEPTED_AGAIN && t->accepted.answered))
+	else if (r && is_assistants(t) && !(t->accepted.how == ACCEPTED_AGAIN && t->accepted.answered))
 		wait_for_runner(&w, r);
 	if (w.answered) {
 		*ret = w.answer;
 		err = HL_OK;
-	} else if (t->accepted.answered)
+	} else if (t->accepted.answered || w.handed_over || !is_assistants(t))
 		err = conversation_answer(&t->engine->store, &t->place, t->accepted.seq, ret);
 	else
 		err = wait_for_others(t, &w, ret);
+	if (err == HL_NOT_FOUND)
+		err = tell_person(t, ret);
 	if (err == HL_OK)
 		tell_rest(&w, ret);
 	free(t);
@@ -655,6 +776,7 @@ enum hl_err
 engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const struct crypto *crypto, struct engine **ret,
     struct buf *problem)
 {
+	static const struct redis_sub_calls handover_calls = { .message = on_handover };
 	struct engine *e = calloc(1, sizeof(*e));
 	enum hl_err err = HL_NO_MEMORY;
 
@@ -673,6 +795,8 @@ engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const
 	if (err == HL_OK)
 		err = knowledge_open(conf, &e->thinker.knowledge, problem);
 	if (err == HL_OK)
+		err = redis_subscribe(redis, HANDOVER_CHANNEL, &handover_calls, e, &e->handover);
+	if (err == HL_OK)
 		err = task_start(loop, maintain, e);
 	if (err == HL_OK) {
 		*ret = e;
@@ -689,6 +813,7 @@ engine_free(struct engine *e)
 {
 	if (e == NULL)
 		return;
+	redis_unsubscribe(e->handover);
 	knowledge_free(e->thinker.knowledge);
 	keywords_free(e->thinker.keywords);
 	providers_free(e->thinker.providers);

@@ -46,7 +46,8 @@ bool	 turn_repeated(const struct turn *);	/* had been accepted before */
 /*
  * Suspends until the message is answered; may do the work itself.  deltas: told what the model writes, from the start of
  * the text, also if it has begun already; NULL if nobody wants to know.  An error that deltas returns only ends its
- * being told.  HL_TIMEOUT: not answered in time (it will be); HL_STORE.  ret is the stored answer, entry_clear() it.
+ * being told.  When a person has the conversation, or takes it meanwhile, ret is what says so: not stored, its seq is 0.
+ * HL_TIMEOUT: not answered in time (it will be); HL_STORE.  ret is the stored answer, entry_clear() it.
  * Not cancellable.
  */
 struct turn_deltas {

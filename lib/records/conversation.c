@@ -10,7 +10,7 @@
 /* ---- scripts ---- */
 
 /* KEYS c active rl…  ARGV H uh ttl d pr intervals… */
-static struct redis_script create_script = { .text =
+static struct redis_script create_script = { .durable = true, .text =
 	LUA_NOW
 	LUA_LIMITS(3, 6)
 	"redis.call('HSET', KEYS[1], 'uh', ARGV[2], 'cr', now, 'ttl', ARGV[3], 'd', ARGV[4]) "
@@ -32,7 +32,7 @@ static struct redis_script read_script = { .text =
 	"  if n(s[8]) <= n(s[9]) or (s[10] or 'ai') ~= 'ai' then expire(s[7], s[11] and ARGV[5]) end "
 	"end "
 	"return {'ok', n(s[2]), n(s[3] or s[2]), n(s[4]), s[5], s[6], "
-	"  redis.call('LRANGE', KEYS[2], ARGV[3], -1)} "
+	"  redis.call('LRANGE', KEYS[2], ARGV[3], -1), s[10]} "
 };
 
 /* KEYS c log seen active due  ARGV H */
@@ -43,9 +43,10 @@ static struct redis_script delete_script = { .text =
 	"return {'ok'} "
 };
 
-/* KEYS active */
-static struct redis_script count_script = { .text =
+/* KEYS active.  The first call changes nothing, and is refused when a message would be: a store that only reads is not well. */
+static struct redis_script count_script = { .durable = true, .text =
 	LUA_NOW
+	"redis.call('ZADD', KEYS[1], 'XX', 0, '') "
 	"return redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf') "
 };
 
@@ -160,6 +161,7 @@ conversation_read(struct store *s, const char *id, const char *user_id, int64_t 
 	ret->updated_ms = redis_int(redis_at(reply, 2));
 	ret->seq = redis_int(redis_at(reply, 3));
 	ret->probe = redis_int(redis_at(reply, 5)) == 1;
+	ret->person = str_equal(redis_str(redis_at(reply, 7), NULL), "human");
 	err = entries_open(s, &k, redis_at(reply, 6), ret->seq, HISTORY_MAX, messages);
 	if (err == HL_OK)
 		err = open_data(s, &k, redis_at(reply, 4), &ret->data);

@@ -6,16 +6,19 @@
  *
  *   c:{S}:H       hash   clear (absent means 0, or ai): ow owner (ai, human, closed), seq, us last customer seq, dn covered seq, fn fencing
  *                        number, fs where attempts are counted from, ep epoch, lb bytes of the log, cr created, up updated (ms), ttl (ms), uh keyed name of the user, pr probe,
- *                        esc open escalation; sealed: d = {"id","userId","metadata"}
+ *                        esc open escalation; sealed: d = {"id","userId","metadata"}, nt what a person noted for the assistant
  *   c:{S}:H:log   list   one entry a message: its id (22 bytes), then sealed JSON; the index is seq - 1
  *   c:{S}:H:seen  hash   keyed name of a client's message id or idempotency key -> "seq bodyhash"
- *   e:{S}:ID      hash   an escalation: c (H), at, reason, st; sealed: d = {"sessionId","userId","message"}
+ *   e:{S}:ID      hash   an escalation: c (H), at, reason, st status, bh keyed name of who has it; sealed: d =
+ *                        {"sessionId","userId","message","sentiment",…}, by his name, n his note, r the resolution
  *   due:{S}       zset   conversations that owe an answer, by the end of their lease
  *   active:{S}    zset   sessions by expiry: their number is a ZCOUNT
- *   open:{S}      zset   open escalations by time
+ *   open:{S}      zset   open and taken escalations by time
  *   rl:{S}:…      string rate limits (GCRA: the theoretical arrival time)
  *   spend:{S}:DAY hash   tokens and money (millionths) spent on a day, UTC
  *   room:H        channel what sockets of the conversation get (lib/push/room.h tells the form)
+ *   room:staff    channel what signed-in staff sockets get (lib/records/escalation.h)
+ *   handover:{S}  channel "H epoch": the conversation has another owner, turns of a lower epoch are over
  *
  * An owed answer or an open escalation suspends expiry (the latter for ESCALATION_KEEP at most).
  */
@@ -74,8 +77,13 @@ struct json_view entry_member(const struct entry *, const char *name);
 void	 entry_members(struct buf *, const struct entry *, const char *const *names, size_t count);
 void	 entry_time(const struct entry *, char out[CLOCK_ISO_LEN + 1]);
 
-/* {"id","seq","role","content","timestamp", and of an answer "confidence","provider","needsEscalation","escalation","sources"} */
+/*
+ * {"id","seq","role","content","timestamp", and of an answer "confidence","provider","needsEscalation","escalation","sources";
+ * of a person's "by":"human"}
+ */
 void	 entry_write(struct buf *, const struct entry *);
+void	 entry_write_desk(struct buf *, const struct entry *);	/* as the desk API names the members: "_id", … */
+bool	 entry_is_human(const struct entry *);		/* a person of the company wrote it */
 
 /* ---- sessions ---- */
 
@@ -86,6 +94,7 @@ struct conversation {
 	struct place	 place;
 	int64_t		 created_ms, updated_ms, seq;
 	struct json	*data;		/* id, userId, metadata */
+	bool		 person;	/* a person has it; the assistant is silent */
 	bool		 probe;		/* made by `helpline probe`: answered offline, deleted afterwards */
 };
 void	 conversation_clear(struct conversation *);
@@ -136,6 +145,7 @@ struct lease {
 	int64_t		 listeners;		/* sockets that heard of it: 0 makes deltas pointless */
 	struct buf	 data_text;	/* JSON: id, userId, metadata */
 	struct json_view data;		/* it */
+	struct buf	 note;		/* what a person who had the conversation noted; may be empty */
 	struct entries	 context;		/* the last messages, oldest first */
 };
 void	 lease_clear(struct lease *);
@@ -189,6 +199,19 @@ enum hl_err conversation_claim(struct store *, const struct place *, struct leas
 
 /* The stored answer to the message with that seq.  HL_NOT_FOUND: none yet. */
 enum hl_err conversation_answer(struct store *, const struct place *, int64_t seq, struct entry *ret) HL_MUST_CHECK;
+
+/* ---- hand-over (escalation.h has the scripts) ---- */
+
+#define HANDOVER_CHANNEL	"handover:{0}"
+bool	 handover_parse(const char *payload, size_t len, struct place *ret_place, int64_t *ret_epoch);
+
+/* Who has it now. */
+struct ownership {
+	bool	 person;
+	char	 escalation_id[ID_LEN + 1];	/* of the one that is open or taken; "" if none is */
+	char	 reason[32];
+};
+enum hl_err conversation_owner(struct store *, const struct place *, struct ownership *ret) HL_MUST_CHECK;
 
 /* ---- spend ---- */
 

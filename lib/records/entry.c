@@ -168,7 +168,7 @@ entry_members(struct buf *out, const struct entry *e, const char *const *names, 
 void
 entry_write(struct buf *out, const struct entry *e)
 {
-	static const char *const names[] = { "clientMessageId", "confidence", "provider", "needsEscalation", "escalation",
+	static const char *const names[] = { "by", "clientMessageId", "confidence", "provider", "needsEscalation", "escalation",
 		"sources" };
 	char at[CLOCK_ISO_LEN + 1];
 
@@ -180,4 +180,26 @@ entry_write(struct buf *out, const struct entry *e)
 	buf_printf(out, ",\"timestamp\":\"%s\"", at);
 	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_putc(out, '}');
+}
+
+void
+entry_write_desk(struct buf *out, const struct entry *e)
+{
+	static const char *const names[] = { "by", "clientMessageId", "confidence", "escalation", "sources" };
+	char at[CLOCK_ISO_LEN + 1];
+
+	entry_time(e, at);
+	buf_printf(out, "{\"_id\":\"%s\",\"seq\":%lld,\"role\":", e->id, (long long)e->seq);
+	json_view_write(out, entry_member(e, "role"));
+	buf_puts(out, ",\"content\":");
+	json_view_write(out, entry_member(e, "content"));
+	buf_printf(out, ",\"timestamp\":\"%s\"", at);
+	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
+	buf_putc(out, '}');
+}
+
+bool
+entry_is_human(const struct entry *e)
+{
+	return json_view_is(entry_member(e, "by"), "human");
 }

@@ -96,6 +96,33 @@ open_data(const struct store *s, const struct keys *k, const struct redis_reply 
 	return err;
 }
 
+static void
+note_place(const struct keys *k, char out[CONVERSATION_KEY_MAX + 8])
+{
+	snprintf(out, CONVERSATION_KEY_MAX + 8, "%s#note", k->c);
+}
+
+enum hl_err
+note_seal(const struct store *s, const struct keys *k, const char *note, struct buf *out)
+{
+	char place[CONVERSATION_KEY_MAX + 8];
+
+	note_place(k, place);
+	return crypto_seal(s->crypto, place, note, strlen(note), out);
+}
+
+/* There may be none. */
+enum hl_err
+note_open(const struct store *s, const struct keys *k, const struct redis_reply *reply, struct buf *out)
+{
+	char place[CONVERSATION_KEY_MAX + 8];
+	size_t len;
+	const char *sealed = redis_str(reply, &len);
+
+	note_place(k, place);
+	return sealed && len ? crypto_unseal(s->crypto, place, sealed, len, out) : HL_OK;
+}
+
 void
 user_name(const struct store *s, const char *user_id, char out[CRYPTO_NAME_LEN + 1])
 {

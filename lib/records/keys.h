@@ -11,6 +11,8 @@
 #define ACTIVE_KEY	"active:" SHARD
 #define OPEN_KEY	"open:" SHARD
 
+#define LOG_BYTES_MAX	4194304	/* of a conversation's messages; then it is full */
+
 #define ENTRY_MAX	(512u * 1024)	/* bytes of what one seal opens to */
 
 struct keys {
@@ -33,6 +35,10 @@ enum hl_err refusal(const struct redis_reply *) HL_MUST_CHECK;
 enum hl_err open_data(const struct store *, const struct keys *, const struct redis_reply *, struct json **ret) HL_MUST_CHECK;
 enum hl_err open_data_text(const struct store *, const struct keys *, const struct redis_reply *, struct buf *ret) HL_MUST_CHECK;
 void	 user_name(const struct store *, const char *user_id, char out[CRYPTO_NAME_LEN + 1]);
+
+/* A person's note to the assistant, sealed for the conversation's record. */
+enum hl_err note_seal(const struct store *, const struct keys *, const char *note, struct buf *out) HL_MUST_CHECK;
+enum hl_err note_open(const struct store *, const struct keys *, const struct redis_reply *, struct buf *out) HL_MUST_CHECK;
 
 /* Keys and intervals of the limits that apply. */
 struct limit_args {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "records/entry.h"
+#include "records/escalation.h"
 #include "records/lease_scripts.h"
 
 /* ---- accept ---- */
@@ -14,6 +15,7 @@ lease_clear(struct lease *l)
 {
 	buf_free(&l->data_text);
 	l->data = (struct json_view){ 0 };
+	buf_free(&l->note);
 	entries_free(&l->context);
 }
 
@@ -25,14 +27,14 @@ take_escalation(struct lease *l, const struct redis_reply *reply)
 	snprintf(l->escalation_id, sizeof(l->escalation_id), "%s", id ? id : "");
 }
 
-/* {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs} */
+/* {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs, nt} */
 static enum hl_err
 lease_take(const struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
     struct lease *l)
 {
 	enum hl_err err;
 
-	*l = (struct lease){ .place = *p, .owner_ai = true };
+	*l = (struct lease){ .place = *p, .owner_ai = true, .note = BUF_INIT(ENTRY_MAX) };
 	l->covered = redis_int(redis_at(reply, 1));
 	l->fence = redis_int(redis_at(reply, 2));
 	l->epoch = redis_int(redis_at(reply, 3));
@@ -44,6 +46,8 @@ lease_take(const struct store *s, const struct keys *k, const struct place *p, c
 	err = open_data_text(s, k, redis_at(reply, 6), &l->data_text);
 	if (err == HL_OK)
 		err = json_view_open(l->data_text.data, l->data_text.len, JSON_STRICT, &l->data);
+	if (err == HL_OK)
+		err = note_open(s, k, redis_at(reply, 11), &l->note);
 	if (err == HL_OK)
 		err = entries_open(s, k, redis_at(reply, 9), l->covered, CONTEXT_MAX, &l->context);
 	if (err)
@@ -114,6 +118,35 @@ seen_fields(const struct store *s, const struct incoming *in, char first[CRYPTO_
 	crypto_name(s->crypto, "body", in->text, in->text_len, body);
 }
 
+/* A message of a conversation whose escalation is open; what people are shown of it may be lost, the list is the truth. */
+static void
+tell_staff(struct store *s, const char *conversation_id, int64_t seq, const char *id, const struct buf *json)
+{
+	struct entry e;
+
+	if (entry_make(seq, id, json, &e) != HL_OK)
+		return;
+	staff_updated(s, conversation_id, &e);
+	entry_clear(&e);
+}
+
+static bool
+is_escalated(const struct redis_reply *reply)
+{
+	const char *open = said(reply, "again") ? NULL : redis_str(redis_at(reply, said(reply, "run") ? 5 : 2), NULL);
+
+	return open && *open;
+}
+
+/* Stored, but not confirmed, and its client is told to come back: the lease is left, for whoever is first. */
+static void
+leave_lease(struct store *s, const struct place *p)
+{
+	struct redis_arg args[] = { RA("ZADD"), RA(DUE_KEY), RA("XX"), RA("0"), RA(p->h) };
+
+	redis_send(s->redis, args, 5);
+}
+
 enum hl_err
 conversation_accept(struct store *s, const struct incoming *in, struct acceptance *ret)
 {
@@ -122,6 +155,7 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	char room[CONVERSATION_KEY_MAX];
 	const struct redis_reply *reply;
 	struct number lease, history, keep;
+	bool escalated = false;
 	struct redis_arg key[8];
 	struct limit_args la;
 	struct place p;
@@ -154,12 +188,18 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	memcpy(key + 5, la.key, la.count * sizeof(key[0]));
 	memcpy(arg + 13, la.interval, la.count * sizeof(arg[0]));
 	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 13 + la.count, &reply);
+	if (err == HL_STORE && said(reply, "run"))
+		leave_lease(s, &p);
 	if (err == HL_OK)
 		err = refusal(reply);
 	if (err == HL_TOO_MANY)
 		ret->retry_ms = redis_int(redis_at(reply, 1));
-	if (err == HL_OK)
+	if (err == HL_OK) {
+		escalated = is_escalated(reply);
 		err = acceptance_take(s, &k, &p, reply, ret);
+	}
+	if (err == HL_OK && escalated)
+		tell_staff(s, in->id, ret->seq, ret->message_id, &entry);
 out:
 	buf_free(&entry);
 	buf_free(&sealed);
@@ -173,7 +213,7 @@ out:
 enum hl_err
 conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum committed *ret, int64_t *ret_seq)
 {
-	struct buf sealed = BUF_INIT(ENTRY_MAX), escalation = BUF_INIT(ENTRY_MAX);
+	struct buf sealed = BUF_INIT(ENTRY_MAX), escalation = BUF_INIT(ENTRY_MAX), conversation = BUF_INIT(64);
 	char room[CONVERSATION_KEY_MAX], record[CONVERSATION_KEY_MAX];
 	struct number fence, epoch, covered, lease, keep;
 	const struct redis_reply *reply;
@@ -199,6 +239,11 @@ conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum c
 		goto out;
 	*ret_seq = redis_int(redis_at(reply, 1));
 	*ret = said(reply, "ok") ? COMMITTED : said(reply, "more") ? COMMITTED_MORE : COMMIT_FENCED;
+	if (*ret != COMMIT_FENCED && o->reason)
+		staff_needed(s, &o->escalation);
+	if (*ret != COMMIT_FENCED && (o->reason || *l->escalation_id) &&
+	    json_view_string(json_view_get(l->data, "id"), &conversation))
+		tell_staff(s, conversation.data, *ret_seq, o->id, &o->entry);
 	if (*ret == COMMITTED_MORE) {
 		l->before = l->covered;
 		l->attempt = 1;
@@ -206,6 +251,7 @@ conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum c
 out:
 	buf_free(&sealed);
 	buf_free(&escalation);
+	buf_free(&conversation);
 	return err;
 }
 
@@ -333,4 +379,47 @@ conversation_answer(struct store *s, const struct place *p, int64_t seq, struct 
 		}
 	} while (err == HL_OK && n == ANSWER_LOOK);
 	return err ? err : HL_NOT_FOUND;
+}
+
+/* ---- hand-over ---- */
+
+bool
+handover_parse(const char *payload, size_t len, struct place *ret_place, int64_t *ret_epoch)
+{
+	if (len <= CRYPTO_NAME_LEN + 1 || payload[CRYPTO_NAME_LEN] != ' ')
+		return false;
+	memcpy(ret_place->h, payload, CRYPTO_NAME_LEN);
+	ret_place->h[CRYPTO_NAME_LEN] = '\0';
+	*ret_epoch = strtoll(payload + CRYPTO_NAME_LEN + 1, NULL, 10);
+	return *ret_epoch > 0;
+}
+
+enum hl_err
+conversation_owner(struct store *s, const struct place *p, struct ownership *ret)
+{
+	const struct redis_reply *reply;
+	char record[CONVERSATION_KEY_MAX];
+	const char *text;
+	struct keys k;
+	enum hl_err err;
+
+	*ret = (struct ownership){ 0 };
+	keys_of(p, &k);
+	struct redis_arg owner[] = { RA("HMGET"), RA(k.c), RA("ow"), RA("esc") };
+
+	err = redis_call(s->redis, owner, 4, &reply);
+	if (err)
+		return err;
+	ret->person = str_equal(redis_str(redis_at(reply, 0), NULL), "human");
+	text = redis_str(redis_at(reply, 1), NULL);
+	if (text == NULL)
+		return HL_OK;
+	snprintf(ret->escalation_id, sizeof(ret->escalation_id), "%s", text);
+	snprintf(record, sizeof(record), "e:" SHARD ":%s", ret->escalation_id);
+	struct redis_arg reason[] = { RA("HGET"), RA(record), RA("reason") };
+
+	err = redis_call(s->redis, reason, 3, &reply);
+	text = err ? NULL : redis_str(reply, NULL);
+	snprintf(ret->reason, sizeof(ret->reason), "%s", text ? text : "");
+	return err;
 }

@@ -6,15 +6,15 @@
 
 #include "records/scripts.h"
 
-#define LOG_BYTES_MAX "4194304"	/* of a conversation's messages; then it is full */
+#define LOG_BYTES "4194304"	/* LOG_BYTES_MAX as text */
 
 /*
  * KEYS c log seen active due rl…
  * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep intervals…
  */
-static struct redis_script accept_script = { .text =
+static struct redis_script accept_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE LUA_CONTEXT
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb') "
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt') "
 	"local owner, dn, epoch = s[2] or 'ai', n(s[4]), n(s[5]) "
 	"if not s[1] then return {'gone'} end "
 	"if s[1] ~= ARGV[2] then return {'forbidden'} end "
@@ -24,11 +24,12 @@ static struct redis_script accept_script = { .text =
 	"    local seq, hash = string.match(v, '^(%d+) (.*)$') "
 	"    if hash ~= ARGV[4] then return {'conflict'} end "
 	"    seq = tonumber(seq) "
+	"    redis.call('HSET', KEYS[1], 'up', now) "	/* replicas that have this have the message */
 	"    return {'again', seq, seq <= dn and 1 or 0, owner, redis.call('LINDEX', KEYS[2], seq - 1)} "
 	"  end "
 	"end "
 	"local bytes = n(s[10]) + #ARGV[6] "
-	"if bytes > " LOG_BYTES_MAX " then return {'full'} end "
+	"if bytes > " LOG_BYTES " then return {'full'} end "
 	LUA_LIMITS(6, 14)
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
@@ -39,28 +40,31 @@ static struct redis_script accept_script = { .text =
 	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. epoch .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10]) "
 	"if owner ~= 'ai' then "
 	"  expire(s[3], s[6] and ARGV[13]) "
-	"  return {'person', seq} "
+	"  return {'person', seq, s[6] or ''} "
 	"end "
 	"for i = 1, 3 do redis.call('PERSIST', KEYS[i]) end "
 	"local lease = redis.call('ZSCORE', KEYS[5], ARGV[1]) "
-	"if lease and tonumber(lease) > now then return {'queued', seq} end "
+	"if lease and tonumber(lease) > now then return {'queued', seq, s[6] or ''} end "
 	"redis.call('ZADD', KEYS[5], now + ARGV[11], ARGV[1]) "
 	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. epoch .. ' -\\n[\"typing\",true]') end "
 	"return {'run', seq, redis.call('HINCRBY', KEYS[1], 'fn', 1), epoch, dn, s[6] or '', s[7], s[8], "
-	"  heard, context(seq, dn, tonumber(ARGV[12])), n(s[9])} "
+	"  heard, context(seq, dn, tonumber(ARGV[12])), n(s[9]), s[11] or ''} "
 };
 
 /*
  * KEYS c log seen active due open e
  * ARGV H fence epoch covered entry room head tail lease id escalation reason sealed keep
  */
-static struct redis_script commit_script = { .text =
+static struct redis_script commit_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE
-	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las') "
+	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las', 'dn') "
 	"if not s[1] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
 	"local more = n(s[4]) > tonumber(ARGV[4]) "
-	"if s[7] == ARGV[10] then return {more and 'more' or 'ok', tonumber(s[8])} end "
-	"if s[1] ~= ARGV[2] then return {'fenced'} end "
+	"if s[7] == ARGV[10] then "
+	"  redis.call('HSET', KEYS[1], 'up', now) "	/* replicas that have this have the answer */
+	"  return {more and 'more' or 'ok', tonumber(s[8])} "
+	"end "
+	"if s[1] ~= ARGV[2] or n(s[9]) >= tonumber(ARGV[4]) then return {'fenced'} end "
 	"if (s[2] or 'ai') ~= 'ai' or n(s[3]) ~= tonumber(ARGV[3]) then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[5]) "
 	"redis.call('HSET', KEYS[1], 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq, "
@@ -110,16 +114,16 @@ static struct redis_script overdue_script = { .text =
 };
 
 /* KEYS c log due  ARGV H lease history */
-static struct redis_script claim_script = { .text =
+static struct redis_script claim_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_CONTEXT
 	"local lease = redis.call('ZSCORE', KEYS[3], ARGV[1]) "
 	"if not lease or tonumber(lease) > now then return {'settled'} end "
-	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr', 'fs') "
+	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'nt') "
 	"local us, dn = n(s[2]), n(s[3]) "
 	"if not s[6] or (s[1] or 'ai') ~= 'ai' or us <= dn then redis.call('ZREM', KEYS[3], ARGV[1]) return {'settled'} end "
 	"redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[1]) "
 	"return {'run', us, redis.call('HINCRBY', KEYS[1], 'fn', 1), n(s[4]), dn, s[5] or '', s[6], s[7], 1, "
-	"  context(us, dn, tonumber(ARGV[3])), n(s[8])} "
+	"  context(us, dn, tonumber(ARGV[3])), n(s[8]), s[9] or ''} "
 };
 
 #endif

@@ -7,7 +7,7 @@ import {
 	Stack, Reference, Load, wrk, cpu, pss, rss, pause, median, difference, sum,
 } from "./stack.mjs";
 
-const OURS = ["chat", "events", "health", "pushd"];
+const OURS = ["chat", "desk", "events", "health", "pushd"];
 const ROUNDS = 3;
 const STARTS = 5;
 

@@ -66,7 +66,8 @@ wrong_values_are_refused_by_name(void **state)
 	static const char *const wrong[][2] = { { "PORT", "0" }, { "PORT", "70000" }, { "PORT", "3000x" }, { "PORT", "-1" }, { "PORT", "1e3" },
 		{ "PORT", " 80" }, { "ESCALATION_CONFIDENCE", "1.5" }, { "ESCALATION_CONFIDENCE", "nan" }, { "RATE_LIMITS", "maybe" },
 		{ "OPENAI_BASE_URL", "localhost:8080" }, { "LOG_LEVEL", "verbose" },
-		{ "FRONTEND_URL", "no origin" }, { "FRONTEND_URL", "https://a.example/path" }, { "FRONTEND_URL", "https://a.example,*" }, { "SYSTEM_PROMPT", "\xff" }, { "SESSION_TIMEOUT", "999999999999999999999" } };
+		{ "FRONTEND_URL", "no origin" }, { "FRONTEND_URL", "https://a.example/path" }, { "FRONTEND_URL", "https://a.example,*" }, { "SYSTEM_PROMPT", "\xff" }, { "JWT_SECRET", "too short to sign with" },
+		{ "JWT_EXPIRES_IN", "7 days" }, { "JWT_EXPIRES_IN", "0" }, { "JWT_EXPIRES_IN", "d" }, { "JWT_EXPIRES_IN", "999999d" }, { "SESSION_TIMEOUT", "999999999999999999999" } };
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct conf c;

@@ -1,0 +1,117 @@
+/*
+ * escalation_scripts.h - the scripts of the hand-over.  Included by escalation.c alone.
+ *
+ * A record is read by its id, and only it knows the conversation: the two are of one shard, so that their keys may be put
+ * together in the script.
+ */
+#ifndef HL_ESCALATION_SCRIPTS_H
+#define HL_ESCALATION_SCRIPTS_H
+
+#include "records/keys.h"
+#include "records/scripts.h"
+
+#define LUA_RECORD										\
+	"local function record(id) "								\
+	"  local e = redis.call('HMGET', 'e:" SHARD ":' .. id, 'c', 'at', 'reason', 'st', 'd', 'by', 'n', 'r') "	\
+	"  if not e[1] then return nil end "							\
+	"  local s = redis.call('HMGET', 'c:" SHARD ":' .. e[1], 'uh', 'us') "		\
+	"  if not s[1] then return nil end "							\
+	"  return {id, e[1], e[2], e[3], e[4], e[5], e[6], e[7], e[8], s[2]} "			\
+	"end "
+
+/* Of the record KEYS[6] and its conversation: e and s, or the end of the script. */
+#define LUA_PAIR										\
+	"local e = redis.call('HMGET', KEYS[6], 'c', 'st', 'bh', 'by') "			\
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ttl', 'ep', 'lb', 'us', 'dn', 'esc') "	\
+	"if e[1] ~= ARGV[1] or not s[1] then return {'gone'} end "				\
+	"local function settled() return {'settled', e[2], e[4]} end "
+
+/* The conversation has another owner: no turn that began before may say or store anything. */
+#define LUA_HAND_OVER										\
+	"local function hand_over(room, line) "							\
+	"  local epoch = redis.call('HINCRBY', KEYS[1], 'ep', 1) "				\
+	"  redis.call('HINCRBY', KEYS[1], 'fn', 1) "						\
+	"  redis.call('ZREM', KEYS[4], ARGV[1]) "						\
+	"  redis.call('PUBLISH', room, '0 ' .. epoch .. ' -\\n' .. line) "			\
+	"  redis.call('PUBLISH', '" HANDOVER_CHANNEL "', ARGV[1] .. ' ' .. epoch) "		\
+	"end "
+
+/* KEYS open  ARGV most */
+static struct redis_script list_script = { .text =
+	LUA_RECORD
+	"local out = {} "
+	"for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)) do "
+	"  local r = record(id) "
+	"  if r then out[#out + 1] = r else redis.call('ZREM', KEYS[1], id) end "
+	"end "
+	"return out "
+};
+
+/* KEYS e  ARGV id */
+static struct redis_script record_script = { .text =
+	LUA_RECORD
+	"return record(ARGV[1]) or {} "
+};
+
+/* KEYS c log seen due open e  ARGV H bh by room line keep */
+static struct redis_script take_script = { .durable = true, .text =
+	LUA_EXPIRE LUA_PAIR LUA_HAND_OVER
+	"if e[2] ~= 'open' then "
+	"  if e[2] == 'taken' and e[3] == ARGV[2] then return {'ok'} end "
+	"  return settled() "
+	"end "
+	"redis.call('HSET', KEYS[6], 'st', 'taken', 'bh', ARGV[2], 'by', ARGV[3]) "
+	"redis.call('PEXPIRE', KEYS[6], ARGV[6]) "
+	"redis.call('HSET', KEYS[1], 'ow', 'human') "
+	"expire(s[2], ARGV[6]) "
+	"hand_over(ARGV[4], ARGV[5]) "
+	"return {'ok'} "
+};
+
+/*
+ * KEYS c log seen active open e
+ * ARGV H bh field bodyhash covered entry room head tail keep most
+ */
+static struct redis_script reply_script = { .durable = true, .text =
+	LUA_N LUA_NOW LUA_EXPIRE LUA_PAIR
+	"local v = redis.call('HGET', KEYS[3], ARGV[3]) "
+	"if v then "
+	"  local seq, hash = string.match(v, '^(%d+) (.*)$') "
+	"  if hash ~= ARGV[4] then return {'conflict'} end "
+	"  return {'again', tonumber(seq), redis.call('LINDEX', KEYS[2], seq - 1)} "
+	"end "
+	"if e[2] ~= 'taken' or e[3] ~= ARGV[2] then return settled() end "
+	"local bytes = n(s[4]) + #ARGV[6] "
+	"if bytes > tonumber(ARGV[11]) then return {'full'} end "
+	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
+	"redis.call('HSET', KEYS[3], ARGV[3], seq .. ' ' .. ARGV[4]) "
+	"redis.call('HSET', KEYS[1], 'seq', seq, 'up', now, 'lb', bytes, 'dn', math.max(n(s[6]), tonumber(ARGV[5]))) "
+	"redis.call('ZADD', KEYS[4], now + s[2], ARGV[1]) "
+	"redis.call('PUBLISH', ARGV[7], seq .. ' ' .. n(s[3]) .. ' -\\n' .. ARGV[8] .. seq .. ARGV[9]) "
+	"expire(s[2], ARGV[10]) "
+	"redis.call('PEXPIRE', KEYS[6], ARGV[10]) "
+	"return {'ok', seq} "
+};
+
+/* KEYS c log seen due open e  ARGV H bh id admin status member sealed note room line keep */
+static struct redis_script end_script = { .durable = true, .text =
+	LUA_N LUA_EXPIRE LUA_PAIR LUA_HAND_OVER
+	"local mine, admin = e[3] == ARGV[2], ARGV[4] == '1' "
+	"if e[2] == ARGV[5] and mine then return {'ok'} end "
+	"local ends = (e[2] == 'taken' and (mine or admin)) or (e[2] == 'open' and ARGV[5] == 'closed' and admin) "
+	"if not ends then return settled() end "
+	"redis.call('HSET', KEYS[6], 'st', ARGV[5], 'bh', ARGV[2]) "
+	"if ARGV[7] ~= '' then redis.call('HSET', KEYS[6], ARGV[6], ARGV[7]) end "
+	"redis.call('PEXPIRE', KEYS[6], ARGV[11]) "
+	"redis.call('ZREM', KEYS[5], ARGV[3]) "
+	"if s[7] == ARGV[3] then redis.call('HDEL', KEYS[1], 'esc') end "
+	"if e[2] == 'open' then return {'ok'} end "
+	"redis.call('HDEL', KEYS[1], 'ow') "
+	"redis.call('HSET', KEYS[1], 'dn', n(s[5])) "
+	"if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'nt', ARGV[8]) end "
+	"hand_over(ARGV[9], ARGV[10]) "
+	"expire(s[2]) "
+	"return {'ok'} "
+};
+
+#endif
