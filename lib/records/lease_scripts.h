@@ -14,7 +14,7 @@
  */
 static struct redis_script accept_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE LUA_CONTEXT
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt') "
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt', 'fn') "
 	"local owner, dn, epoch = s[2] or 'ai', n(s[4]), n(s[5]) "
 	"if not s[1] then return {'gone'} end "
 	"if s[1] ~= ARGV[2] then return {'forbidden'} end "
@@ -35,19 +35,21 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
 	"  if field ~= '' then redis.call('HSET', KEYS[3], field, seq .. ' ' .. ARGV[4]) end "
 	"end "
-	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now, 'lb', bytes) "
-	"redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) "
+	"local lease = owner == 'ai' and redis.call('ZSCORE', KEYS[5], ARGV[1]) "
+	"local run, fence = owner == 'ai' and not (lease and tonumber(lease) > now), n(s[12]) "
+	"if run then fence = fence + 1 end "
+	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now, 'lb', bytes, 'fn', fence) "
 	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. epoch .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10]) "
 	"if owner ~= 'ai' then "
+	"  redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) "
 	"  expire(s[3], s[6] and ARGV[13]) "
 	"  return {'person', seq, s[6] or ''} "
 	"end "
+	"if not run then return {'queued', seq, s[6] or ''} end "
 	"for i = 1, 3 do redis.call('PERSIST', KEYS[i]) end "
-	"local lease = redis.call('ZSCORE', KEYS[5], ARGV[1]) "
-	"if lease and tonumber(lease) > now then return {'queued', seq, s[6] or ''} end "
 	"redis.call('ZADD', KEYS[5], now + ARGV[11], ARGV[1]) "
 	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. epoch .. ' -\\n[\"typing\",true]') end "
-	"return {'run', seq, redis.call('HINCRBY', KEYS[1], 'fn', 1), epoch, dn, s[6] or '', s[7], s[8], "
+	"return {'run', seq, fence, epoch, dn, s[6] or '', s[7], s[8], "
 	"  heard, context(seq, dn, tonumber(ARGV[12])), n(s[9]), s[11] or ''} "
 };
 
@@ -57,7 +59,7 @@ static struct redis_script accept_script = { .durable = true, .text =
  */
 static struct redis_script commit_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE
-	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las', 'dn') "
+	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las', 'dn', 'lb') "
 	"if not s[1] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
 	"local more = n(s[4]) > tonumber(ARGV[4]) "
 	"if s[7] == ARGV[10] then "
@@ -68,10 +70,9 @@ static struct redis_script commit_script = { .durable = true, .text =
 	"if (s[2] or 'ai') ~= 'ai' or n(s[3]) ~= tonumber(ARGV[3]) then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[5]) "
 	"redis.call('HSET', KEYS[1], 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq, "
-	"  'fs', more and s[1] - 1 or s[1]) "
-	"redis.call('HINCRBY', KEYS[1], 'lb', #ARGV[5]) "
+	"  'fs', more and s[1] - 1 or s[1], 'lb', n(s[10]) + #ARGV[5]) "
 	"local open = s[6] "	/* its record is KEYS[7], and lives as long as the conversation */
-	"if redis.call('PEXPIRE', KEYS[7], ARGV[14]) == 0 and ARGV[11] ~= '' then "
+	"if (open or ARGV[11] ~= '') and redis.call('PEXPIRE', KEYS[7], ARGV[14]) == 0 and ARGV[11] ~= '' then "
 	"  open = ARGV[11] "
 	"  redis.call('HSET', KEYS[1], 'esc', open) "
 	"  redis.call('HSET', KEYS[7], 'c', ARGV[1], 'at', now, 'reason', ARGV[12], 'st', 'open', 'd', ARGV[13]) "
