@@ -46,10 +46,15 @@ send_head(struct call *call, int status, const char *type, const char *more)
 	struct buf head = BUF_INIT(HEAD_MAX);
 	enum hl_err err;
 
-	buf_printf(&head, "Status: %d %s\r\n", status, reason_phrase(status));
-	if (type)
-		buf_printf(&head, "Content-Type: %s\r\n", type);
-	buf_puts(&head, "Cache-Control: no-store\r\n");
+	buf_puts(&head, "Status: ");
+	buf_int(&head, status);
+	buf_putc(&head, ' ');
+	buf_puts(&head, reason_phrase(status));
+	if (type) {
+		buf_puts(&head, "\r\nContent-Type: ");
+		buf_puts(&head, type);
+	}
+	buf_puts(&head, "\r\nCache-Control: no-store\r\n");
 	write_cors(call, &head);
 	buf_puts(&head, more);
 	buf_puts(&head, "\r\n");

@@ -12,13 +12,17 @@
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
 #define TASK_STACK	(512u * 1024)	/* instrumented frames are large */
+#define FRAME_MAX	8192u
 #else
 #define TASK_STACK	(64u * 1024)
+#define FRAME_MAX	512u		/* of list() and suspend() */
 #endif
 
 #include "loop/task.h"
 
 #define POOL_MAX	256
+#define TRIM_AFTER_MS	100
+#define TRIM_AT_ONCE	64u
 
 enum task_state { RUNNING, WAITING, WAITING_ALWAYS, FINISHED };
 
@@ -30,6 +34,10 @@ struct task {
 	uv_loop_t	*loop;
 	char		*stack;		/* lowest address, the guard page */
 	struct task	*before;	/* who ran when it was resumed; in the pool: the next one */
+	struct task	*older, *newer;	/* among those that wait with a whole stack */
+	char		*low;		/* while it waits: nothing below this address is in use */
+	uint64_t	 since;		/* when that began, uv_now() */
+	bool		 listed;
 	enum task_state	 state;
 	bool		 cancelled;
 #ifdef __SANITIZE_ADDRESS__
@@ -42,6 +50,7 @@ struct task {
 /* One loop and one thread a process: what runs now is a property of that thread. */
 static __thread struct task *current, *pool;
 static __thread size_t pooled, running;
+static __thread struct task *oldest, *newest;	/* see trim_some() */
 
 /* ---- switching ---- */
 
@@ -76,10 +85,61 @@ entered_task(struct task *t)
 #define entered_task(t)
 #endif
 
+/* ---- what a long wait holds ---- */
+
+static void
+unlist(struct task *t)
+{
+	if (!t->listed)
+		return;
+	*(t->older ? &t->older->newer : &oldest) = t->newer;
+	*(t->newer ? &t->newer->older : &newest) = t->older;
+	t->listed = false;
+}
+
+static void
+list(struct task *t)
+{
+	t->low = (char *)__builtin_frame_address(0) - FRAME_MAX;
+	t->since = uv_now(t->loop);
+	t->older = newest;
+	t->newer = NULL;
+	*(newest ? &newest->newer : &oldest) = t;
+	newest = t;
+	t->listed = true;
+}
+
+static void
+trim(struct task *t)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), low = (uintptr_t)t->low & ~(page - 1);
+	char *bottom = t->stack + page;
+
+	if (low > (uintptr_t)bottom)
+		madvise(bottom, low - (uintptr_t)bottom, MADV_DONTNEED);
+}
+
+/*
+ * A task that waits for a model has been deep before: parsing, searching, TLS.  What its stack had there is given back
+ * once it has waited a while, by the next ones that begin to wait; a quick answer costs nothing.
+ */
+static void
+trim_some(uint64_t now)
+{
+	for (unsigned i = 0; i < TRIM_AT_ONCE && oldest && now - oldest->since >= TRIM_AFTER_MS; i++) {
+		trim(oldest);
+		unlist(oldest);
+	}
+}
+
 static void
 suspend(struct task *self, enum task_state state)
 {
 	self->state = state;
+	if (state != FINISHED) {
+		trim_some(uv_now(self->loop));
+		list(self);
+	}
 	leaving_to_caller(self);
 	if (sigsetjmp(self->here, 0) == 0)
 		siglongjmp(self->caller, 1);
@@ -158,6 +218,7 @@ task_free(struct task *t)
 static void
 resume(struct task *t)
 {
+	unlist(t);
 	t->before = current;
 	t->state = RUNNING;
 	current = t;

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -133,6 +135,69 @@ a_flag_ends_a_wait_before_its_time(void **state)
 	assert_int_equal(f.late, HL_TIMEOUT);
 }
 
+/* ---- memory ---- */
+
+#define DEEP	32768u
+
+struct diver { struct task *task; uintptr_t deepest; bool kept; };
+
+static __attribute__((noinline)) void
+dive(struct diver *d)
+{
+	volatile char deep[DEEP];
+
+	for (size_t i = 0; i < DEEP; i += 64)
+		deep[i] = (char)i;
+	d->deepest = (uintptr_t)deep;
+}
+
+static void
+dive_and_wait(void *arg)
+{
+	struct diver *d = arg;
+	char here[64];
+
+	strcpy(here, "what is above stays");
+	d->task = task_self();
+	dive(d);
+	task_wait_always();
+	d->kept = strcmp(here, "what is above stays") == 0;
+}
+
+static bool
+is_resident(uintptr_t address)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	unsigned char there = 0;
+
+	assert_int_equal(mincore((void *)(address & ~(page - 1)), 1, &there), 0);
+	return there & 1;
+}
+
+static void
+sleep_a_little(void *arg)
+{
+	(void)arg;
+	assert_int_equal(task_sleep(120), HL_OK);
+	assert_int_equal(task_sleep(1), HL_OK);
+}
+
+static void
+a_long_wait_gives_back_the_stack_below_it(void **state)
+{
+	struct diver d = { 0 };
+
+	(void)state;
+	assert_int_equal(task_start(loop, dive_and_wait, &d), HL_OK);
+	assert_true(is_resident(d.deepest));
+	assert_int_equal(task_start(loop, sleep_a_little, NULL), HL_OK);
+	uv_run(loop, UV_RUN_DEFAULT);
+	assert_false(is_resident(d.deepest));
+	task_wake(d.task);
+	assert_true(d.kept);
+	assert_int_equal(task_count(), 0);
+}
+
 /* ---- work ---- */
 
 static void
@@ -173,6 +238,7 @@ main(void)
 		cmocka_unit_test(cancelling_ends_every_wait_until_it_is_taken_back),
 		cmocka_unit_test(a_flag_ends_a_wait_before_its_time),
 		cmocka_unit_test(many_tasks_wait_for_the_pool),
+		cmocka_unit_test(a_long_wait_gives_back_the_stack_below_it),
 	};
 
 	return cmocka_run_group_tests(tests, open_loop, NULL);
