@@ -96,17 +96,18 @@ get_health(struct call *call)
 	struct buf body = BUF_INIT(4096);
 	char now[CLOCK_ISO_LEN + 1];
 	int64_t sessions;
-	bool well = count_sessions(call->app, &sessions) == HL_OK;
+	bool well = count_sessions(call->app, &sessions) == HL_OK, up = redis_connected(call->app->redis);
+	const char *why = redis_reason(call->app->redis);
 	enum hl_err err;
 
 	clock_iso(clock_wall_ms(), now);
 	buf_printf(&body, "{\"status\":\"%s\",\"timestamp\":\"%s\",\"services\":{\"redis\":\"%s\",\"openai\":\"%s\","
 	    "\"activeSessions\":%lld},\"version\":\"%s\",\"environment\":", well ? "healthy" : "unhealthy", now,
-	    well ? "connected" : "disconnected", conf_has_model(conf) ? "configured" : "not configured",
+	    well ? "connected" : up ? "refusing" : "disconnected", conf_has_model(conf) ? "configured" : "not configured",
 	    (long long)sessions, PACKAGE_VERSION);
 	buf_json_str(&body, conf->environment);
 	if (!well)
-		buf_puts(&body, ",\"error\":\"Redis cannot be reached\",\"message\":\"Redis cannot be reached\"");
+		buf_printf(&body, ",\"error\":\"Redis: %s\",\"message\":\"Redis: %s\"", why, why);
 	buf_putc(&body, '}');
 	err = reply_json(call, well ? 200 : 503, &body);
 	buf_free(&body);
@@ -121,7 +122,7 @@ get_ready(struct call *call)
 	enum hl_err err = count_sessions(call->app, &sessions);
 
 	if (err)
-		return call_fail(call, HL_STORE, "Redis cannot be reached");
+		return call_fail(call, HL_STORE, "Redis: %s", redis_reason(call->app->redis));
 	buf_puts(&body, "{\"ready\":true}");
 	err = reply_json(call, 200, &body);
 	buf_free(&body);

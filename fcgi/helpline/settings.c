@@ -47,9 +47,7 @@ settings_load(const char *env_file, struct conf *ret, struct buf *problem)
 bool
 settings_own_redis(const struct conf *conf)
 {
-	const char *sentinels = getenv("REDIS_SENTINELS");
-
-	return *conf->redis_url == '\0' && *conf->redis_socket == '\0' && (sentinels == NULL || *sentinels == '\0') &&
+	return *conf->redis_url == '\0' && *conf->redis_socket == '\0' && *conf->redis_sentinels == '\0' &&
 	    (str_equal(conf->redis_host, "localhost") || str_equal(conf->redis_host, "127.0.0.1")) &&
 	    conf->redis_port == 6379;
 }

@@ -1,243 +1,20 @@
-#include <ctype.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include <curl/curl.h>
-#include <hiredis/adapters/libuv.h>
-
-#include "base/buf.h"
 #include "base/clock.h"
 #include "loop/task.h"
 #include "services/redis_link.h"
 
-#define RETRY_MIN_MS	20
-#define RETRY_MAX_MS	2000
 #define WATCH_MS	1000
+#define CONFIRM_MS	"500"	/* that a replica has */
 
-/* ---- where the server is ---- */
-
-static void
-address_free(struct address *a)
-{
-	free(a->host);
-	free(a->socket);
-	free(a->user);
-	free(a->password);
-	memset(a, 0, sizeof(*a));
-}
-
-static char *
-url_part(CURLU *url, CURLUPart part)
-{
-	char *text = NULL, *copy;
-
-	if (curl_url_get(url, part, &text, part == CURLUPART_PORT ? 0 : CURLU_URLDECODE) != CURLUE_OK)
-		return NULL;
-	copy = strdup(text);
-	curl_free(text);
-	return copy;
-}
-
-static enum hl_err
-address_from_url(struct address *a, const char *text)
-{
-	CURLU *url;
-	char *port = NULL, *path = NULL;
-	enum hl_err err = HL_BAD_REQUEST;
-
-	if (strncmp(text, "unix://", 7) == 0) {
-		a->socket = strdup(text + 7);
-		return a->socket ? HL_OK : HL_NO_MEMORY;
-	}
-	url = curl_url();
-	if (url == NULL)
-		return HL_NO_MEMORY;
-	if (strncmp(text, "redis://", 8) != 0 ||
-	    curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
-		goto out;
-	a->host = url_part(url, CURLUPART_HOST);
-	a->user = url_part(url, CURLUPART_USER);
-	a->password = url_part(url, CURLUPART_PASSWORD);
-	port = url_part(url, CURLUPART_PORT);
-	path = url_part(url, CURLUPART_PATH);
-	a->port = port ? atoi(port) : 6379;
-	if (path && path[strspn(path, "/0123456789")] != '\0')
-		goto out;		/* a database is a number */
-	a->db = path && path[0] == '/' ? atoi(path + 1) : 0;
-	/* Without memory for the password it would be tried without one. */
-	err = a->host && (a->password || strchr(text, '@') == NULL) ? HL_OK : HL_BAD_REQUEST;
-out:
-	free(port);
-	free(path);
-	curl_url_cleanup(url);
-	return err;
-}
-
-static enum hl_err
-address_from_conf(struct address *a, const struct conf *conf)
-{
-	if (*conf->redis_url)
-		return address_from_url(a, conf->redis_url);
-	if (*conf->redis_password && (a->password = strdup(conf->redis_password)) == NULL)
-		return HL_NO_MEMORY;
-	if (*conf->redis_socket) {
-		a->socket = strdup(conf->redis_socket);
-		return a->socket ? HL_OK : HL_NO_MEMORY;
-	}
-	a->port = (int)conf->redis_port;
-	a->host = strdup(conf->redis_host);
-	return a->host ? HL_OK : HL_NO_MEMORY;
-}
-
-/* ---- connections ---- */
-
-
-static void
-note_problem(struct redis *r, const char *why)
-{
-	snprintf(r->problem, sizeof(r->problem), "%s", why);
-}
-
-static void
-on_retry(uv_timer_t *timer)
-{
-	link_connect(timer->data);
-}
-
-static void
-retry_later(struct link *l)
-{
-	if (l->closing)
-		return;
-	uv_timer_start(&l->retry, on_retry, (uint64_t)l->delay_ms, 0);
-	l->delay_ms = l->delay_ms * 2 < RETRY_MAX_MS ? l->delay_ms * 2 : RETRY_MAX_MS;
-}
-
-/* hiredis frees the context itself after either of the next two says so. */
-static void
-on_connect(const redisAsyncContext *ac, int status)
-{
-	struct link *l = ac->data;
-
-	if (status != REDIS_OK) {
-		note_problem(l->redis, ac->errstr);
-		l->ac = NULL;
-		l->pending = 0;
-		retry_later(l);
-		return;
-	}
-	l->up = true;
-	l->delay_ms = RETRY_MIN_MS;
-	if (l->kind == LINK_SUBSCRIPTIONS)
-		subs_resume(l->redis);
-}
-
-static void
-on_disconnect(const redisAsyncContext *ac, int status)
-{
-	struct link *l = ac->data;
-
-	if (status != REDIS_OK)
-		note_problem(l->redis, ac->errstr);
-	l->ac = NULL;
-	l->up = false;
-	l->pending = 0;
-	retry_later(l);
-}
-
-/* A refused sign-in closes the connection; the back-off keeps us from hammering. */
-static void
-on_greeting(redisAsyncContext *ac, void *reply, void *arg)
-{
-	const redisReply *r = reply;
-
-	(void)arg;
-	if (r && r->type == REDIS_REPLY_ERROR) {
-		note_problem(((struct link *)ac->data)->redis, r->str);
-		redisAsyncDisconnect(ac);
-	}
-}
-
-static void
-greet(struct link *l)
-{
-	const struct address *a = &l->redis->address;
-
-	if (a->password && a->user && *a->user)
-		redisAsyncCommand(l->ac, on_greeting, NULL, "AUTH %b %b", a->user, strlen(a->user), a->password,
-		    strlen(a->password));
-	else if (a->password)
-		redisAsyncCommand(l->ac, on_greeting, NULL, "AUTH %b", a->password, strlen(a->password));
-	if (a->db)
-		redisAsyncCommand(l->ac, on_greeting, NULL, "SELECT %d", a->db);
-}
-
-void
-link_connect(struct link *l)
-{
-	const struct address *a = &l->redis->address;
-	redisAsyncContext *ac = a->socket ? redisAsyncConnectUnix(a->socket) : redisAsyncConnect(a->host, a->port);
-
-	if (ac == NULL || ac->err) {
-		note_problem(l->redis, ac ? ac->errstr : "out of memory");
-		if (ac)
-			redisAsyncFree(ac);
-		retry_later(l);
-		return;
-	}
-	ac->data = l;
-	l->ac = ac;
-	if (redisLibuvAttach(ac, l->redis->loop) != REDIS_OK) {
-		l->ac = NULL;
-		redisAsyncFree(ac);
-		retry_later(l);
-		return;
-	}
-	redisAsyncSetConnectCallback(ac, on_connect);
-	redisAsyncSetDisconnectCallback(ac, on_disconnect);
-	if (!a->socket)
-		redisEnableKeepAlive(&ac->c);
-	greet(l);
-}
-
-/* Gives a connection up whose server does not answer: every waiting call fails. */
-static void
-link_failed(struct link *l, const char *why)
-{
-	redisAsyncContext *ac = l->ac;
-
-	note_problem(l->redis, why);
-	l->ac = NULL;
-	l->up = false;
-	l->pending = 0;
-	redisAsyncFree(ac);		/* calls the waiters, then on_disconnect() if it was connected */
-	if (!uv_is_active((uv_handle_t *)&l->retry))
-		retry_later(l);
-}
+static void on_confirm(uv_prepare_t *);
 
 static void
 on_watchdog(uv_timer_t *timer)
 {
-	struct redis *r = timer->data;
-	struct link *l = &r->commands;
-
-	if (l->ac && l->pending && clock_mono_ms() - l->oldest_mono_ms > REDIS_TIMEOUT_MS)
-		link_failed(l, "the server does not answer");
-}
-
-static void
-link_init(struct link *l, struct redis *r, enum link_kind kind)
-{
-	l->redis = r;
-	l->kind = kind;
-	l->delay_ms = RETRY_MIN_MS;
-	uv_timer_init(r->loop, &l->retry);
-	l->retry.data = l;
+	links_watch(timer->data);
 }
 
 enum hl_err
@@ -252,21 +29,21 @@ redis_open(uv_loop_t *loop, const struct conf *conf, struct redis **ret)
 	r->loop = loop;
 	err = subs_open(r);
 	if (err == HL_OK)
-		err = address_from_conf(&r->address, conf);
+		err = links_open(r, conf);
 	if (err)
 		goto fail;
-	note_problem(r, "not connected yet");
-	link_init(&r->commands, r, LINK_COMMANDS);
-	link_init(&r->subscriptions, r, LINK_SUBSCRIPTIONS);
+	note_problem(r, REDIS_AWAY, "not connected yet");
 	uv_timer_init(loop, &r->watchdog);
 	r->watchdog.data = r;
 	uv_timer_start(&r->watchdog, on_watchdog, WATCH_MS, WATCH_MS);
 	uv_unref((uv_handle_t *)&r->watchdog);
+	uv_prepare_init(loop, &r->confirm);
+	r->confirm.data = r;
 	link_connect(&r->commands);
 	*ret = r;
 	return HL_OK;
 fail:
-	address_free(&r->address);
+	links_free(r);
 	subs_free(r);
 	free(r);
 	return err;
@@ -284,6 +61,24 @@ redis_problem(const struct redis *r)
 	return r->problem;
 }
 
+const char *
+redis_reason(const struct redis *r)
+{
+	static const char *const sentences[] = {
+		[REDIS_AWAY] = "The store cannot be reached; try again in a moment",
+		[REDIS_FULL] = "The store is full; try again later",
+		[REDIS_READ_ONLY] = "The store is read-only at the moment; try again in a moment",
+		[REDIS_FEW_REPLICAS] = "The store has too few replicas to take anything in; try again in a moment",
+		[REDIS_UNCONFIRMED] = "No replica of the store has confirmed in time; try again in a moment",
+		[REDIS_LOADING] = "The store is loading its data; try again in a moment",
+		[REDIS_DISK] = "The store cannot write to its disk; try again later",
+		[REDIS_BUSY] = "The store is busy with something else; try again in a moment",
+		[REDIS_LOCKED] = "The store does not let this service in; try again later",
+	};
+
+	return sentences[r->commands.up || r->state == REDIS_LOCKED ? r->state : REDIS_AWAY];
+}
+
 /* ---- commands ---- */
 
 struct call {
@@ -291,62 +86,96 @@ struct call {
 	struct task	*task;
 	const redisReply *reply;
 	bool		 done;
+	/* of a script that is to be confirmed */
+	struct call	*next;		/* of those that one WAIT is for */
+	redisReply	*kept;		/* its reply until that has come; NULL: lost */
+	bool		 sent;		/* WAIT is behind it */
+	bool		 unconfirmed;
 };
 
 static void
-on_reply(redisAsyncContext *ac, void *reply, void *arg)
+count_reply(struct link *l)
 {
-	struct link *l = ac->data;
-	struct call *c = arg;
-
 	if (l->pending > 0)
 		l->pending--;
 	l->oldest_mono_ms = clock_mono_ms();
-	if (c == NULL)
-		return;
-	c->reply = reply;
-	c->done = true;
-	task_wake(c->task);
 }
 
 /* Refusals that say something about the server, not about the command. */
 static enum hl_err
 reply_error(struct redis *r, const redisReply *reply)
 {
-	static const char *const states[] = { "OOM", "READONLY", "LOADING", "MISCONF", "NOREPLICAS", "MASTERDOWN",
-		"CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM", "BUSY" };
+	static const struct { const char *word; enum redis_state state; } refusals[] = {
+		{ "OOM ", REDIS_FULL }, { "READONLY ", REDIS_READ_ONLY }, { "NOREPLICAS ", REDIS_FEW_REPLICAS },
+		{ "LOADING ", REDIS_LOADING }, { "MISCONF ", REDIS_DISK }, { "BUSY ", REDIS_BUSY },
+		{ "MASTERDOWN ", REDIS_READ_ONLY }, { "CLUSTERDOWN ", REDIS_AWAY }, { "TRYAGAIN ", REDIS_BUSY },
+		{ "NOAUTH ", REDIS_LOCKED }, { "WRONGPASS ", REDIS_LOCKED }, { "NOPERM ", REDIS_LOCKED },
+	};
 
 	if (reply == NULL)
 		return HL_STORE;
-	if (reply->type != REDIS_REPLY_ERROR)
+	if (reply->type != REDIS_REPLY_ERROR) {
+		r->state = REDIS_AWAY;		/* what it refused before, it may take now */
 		return HL_OK;
-	note_problem(r, reply->str);
-	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
-		if (strncmp(reply->str, states[i], strlen(states[i])) == 0)
+	}
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (strncmp(reply->str, refusals[i].word, strlen(refusals[i].word)) == 0) {
+			note_problem(r, refusals[i].state, reply->str);
 			return HL_STORE;
+		}
+	note_problem(r, r->state, reply->str);
 	return HL_INTERNAL;
+}
+
+/* A master that has become a replica says so here first: the sentinels know who took its place. */
+static void
+check_deposed(struct link *l, const redisReply *reply)
+{
+	if (l->ac && l->redis->sentinel_count && reply && reply->type == REDIS_REPLY_ERROR &&
+	    strncmp(reply->str, "READONLY ", 9) == 0)
+		link_failed(l, "the server is not the master any more");
 }
 
 #define MAX_ARGS 48
 
+/* With sentinels nothing is sent before the server has said that it is the master. */
 static bool
-transmit(struct redis *r, const struct redis_arg *args, size_t nargs, struct call *call)
+transmit(struct redis *r, const struct redis_arg *args, size_t nargs, redisCallbackFn *callback, void *arg)
 {
 	struct link *l = &r->commands;
 	const char *argv[MAX_ARGS];
 	size_t lens[MAX_ARGS];
 
-	if (l->ac == NULL || nargs > MAX_ARGS)
+	if (l->ac == NULL || nargs > MAX_ARGS || (r->sentinel_count && !l->up))
 		return false;
 	for (size_t i = 0; i < nargs; i++) {
 		argv[i] = args[i].bytes ? args[i].bytes : "";
 		lens[i] = args[i].len;
 	}
-	if (redisAsyncCommandArgv(l->ac, on_reply, call, (int)nargs, argv, lens) != REDIS_OK)
+	if (redisAsyncCommandArgv(l->ac, callback, arg, (int)nargs, argv, lens) != REDIS_OK)
 		return false;
 	if (l->pending++ == 0)
 		l->oldest_mono_ms = clock_mono_ms();
 	return true;
+}
+
+static void
+call_done(struct call *c, const redisReply *reply)
+{
+	c->reply = reply;
+	c->done = true;
+	task_wake(c->task);
+}
+
+static void
+on_reply(redisAsyncContext *ac, void *reply, void *arg)
+{
+	struct link *l = ac->data;
+
+	count_reply(l);
+	check_deposed(l, reply);
+	if (arg)
+		call_done(arg, reply);
 }
 
 enum hl_err
@@ -355,7 +184,7 @@ redis_call(struct redis *r, const struct redis_arg *args, size_t nargs, const st
 	struct call call = { .redis = r, .task = task_self() };
 
 	*ret = NULL;
-	if (!transmit(r, args, nargs, &call))
+	if (!transmit(r, args, nargs, on_reply, &call))
 		return HL_STORE;
 	while (!call.done)
 		task_wait_always();
@@ -363,10 +192,131 @@ redis_call(struct redis *r, const struct redis_arg *args, size_t nargs, const st
 	return reply_error(r, call.reply);
 }
 
+/* ---- what replicas must confirm ---- */
+
+/*
+ * WAIT follows the scripts in the same write, one for all that one turn of the loop sent: it holds up the connection until
+ * the replicas have what came before it, so that one for each would make them queue.
+ */
+struct confirmation { struct call *calls; };
+
+static void
+forget_unsent(struct call *c)
+{
+	struct call **at = &c->redis->unconfirmed;
+
+	while (*at && *at != c)
+		at = &(*at)->next;
+	if (*at)
+		*at = c->next;
+}
+
+/* hiredis frees a reply when its callback returns: what it holds is moved to where it can stay. */
+static redisReply *
+keep(redisReply *reply)
+{
+	redisReply *kept = reply ? malloc(sizeof(*kept)) : NULL;
+
+	if (kept) {
+		*kept = *reply;
+		reply->type = REDIS_REPLY_NIL;
+	}
+	return kept;
+}
+
+static void
+on_script(redisAsyncContext *ac, void *reply, void *arg)
+{
+	struct link *l = ac->data;
+	struct call *c = arg;
+
+	count_reply(l);
+	c->kept = keep(reply);
+	check_deposed(l, c->kept);
+	if (reply == NULL && !c->sent) {
+		forget_unsent(c);
+		call_done(c, NULL);
+	}
+}
+
+static void
+confirmed(struct confirmation *take, bool enough)
+{
+	struct call *next;
+
+	for (struct call *c = take->calls; c; c = next) {
+		redisReply *kept = c->kept;
+
+		next = c->next;
+		c->unconfirmed = !enough;
+		call_done(c, kept);	/* its stack is gone after this */
+		if (kept)
+			freeReplyObject(kept);
+	}
+	free(take);
+}
+
+static void
+on_waited(redisAsyncContext *ac, void *reply, void *arg)
+{
+	struct link *l = ac->data;
+	const redisReply *copies = reply;
+
+	count_reply(l);
+	confirmed(arg, copies && copies->type == REDIS_REPLY_INTEGER &&
+	    copies->integer >= strtoll(l->redis->replicas, NULL, 10));
+}
+
+/* Runs once, before the loop writes what the scripts have queued. */
+static void
+on_confirm(uv_prepare_t *prepare)
+{
+	struct redis *r = prepare->data;
+	struct redis_arg args[] = { RA("WAIT"), RA(r->replicas), RA(CONFIRM_MS) };
+	struct confirmation *group = calloc(1, sizeof(*group));
+
+	uv_prepare_stop(prepare);
+	if (r->unconfirmed == NULL || group == NULL || !transmit(r, args, 3, on_waited, group)) {
+		free(group);
+		if (r->unconfirmed && r->commands.ac)
+			link_failed(&r->commands, "out of memory");	/* the scripts' callbacks end their calls */
+		return;
+	}
+	group->calls = r->unconfirmed;
+	r->unconfirmed = NULL;
+	for (struct call *c = group->calls; c; c = c->next)
+		c->sent = true;
+}
+
+/* As redis_call(), for a script, and HL_STORE if the replicas do not have what it did. */
+static enum hl_err
+call_confirmed(struct redis *r, const struct redis_arg *args, size_t nargs, const struct redis_reply **ret)
+{
+	struct call call = { .redis = r, .task = task_self(), .next = r->unconfirmed };
+	enum hl_err err;
+
+	*ret = NULL;
+	if (!transmit(r, args, nargs, on_script, &call))
+		return HL_STORE;
+	r->unconfirmed = &call;
+	uv_prepare_start(&r->confirm, on_confirm);
+	while (!call.done)
+		task_wait_always();
+	*ret = (const struct redis_reply *)call.reply;
+	err = reply_error(r, call.reply);
+	if (err == HL_OK && call.unconfirmed) {
+		note_problem(r, r->commands.up ? REDIS_UNCONFIRMED : REDIS_AWAY, "too few replicas have confirmed in time");
+		err = HL_STORE;
+	}
+	return err;
+}
+
+/* ---- scripts ---- */
+
 void
 redis_send(struct redis *r, const struct redis_arg *args, size_t nargs)
 {
-	(void)transmit(r, args, nargs, NULL);	/* what it is used for may be lost */
+	(void)transmit(r, args, nargs, on_reply, NULL);	/* what it is used for may be lost */
 }
 
 static enum hl_err
@@ -418,7 +368,8 @@ redis_script(struct redis *r, struct redis_script *script, const struct redis_ar
 		if (err)
 			return err;
 		all[1] = RA(script->sha);
-		err = redis_call(r, all, 3 + nkeys + nargs, ret);
+		err = script->durable && r->replicas[0] != '0' ? call_confirmed(r, all, 3 + nkeys + nargs, ret) :
+		    redis_call(r, all, 3 + nkeys + nargs, ret);
 		if (!script_unknown(*ret))
 			return err;
 		script->sha[0] = '\0';	/* the server has been restarted */
@@ -489,23 +440,6 @@ redis_at(const struct redis_reply *reply, size_t i)
 
 /* ---- the end ---- */
 
-static void on_handle_closed(uv_handle_t *);
-
-static void
-link_close(struct link *l)
-{
-	l->closing = true;
-	if (l->ac) {
-		redisAsyncContext *ac = l->ac;
-
-		l->ac = NULL;
-		l->up = false;
-		redisAsyncFree(ac);
-	}
-	l->retry.data = l->redis;
-	uv_close((uv_handle_t *)&l->retry, on_handle_closed);
-}
-
 static void
 on_handle_closed(uv_handle_t *handle)
 {
@@ -514,7 +448,7 @@ on_handle_closed(uv_handle_t *handle)
 	if (--r->open_handles > 0)
 		return;
 	subs_free(r);
-	address_free(&r->address);
+	links_free(r);
 	free(r);
 }
 
@@ -523,8 +457,9 @@ redis_close(struct redis *r)
 {
 	if (r == NULL)
 		return;
-	r->open_handles = 3;
-	link_close(&r->commands);
-	link_close(&r->subscriptions);
+	r->open_handles = 2 + 2 * LINK_HANDLES;
+	link_close(&r->commands, on_handle_closed);
+	link_close(&r->subscriptions, on_handle_closed);
 	uv_close((uv_handle_t *)&r->watchdog, on_handle_closed);
+	uv_close((uv_handle_t *)&r->confirm, on_handle_closed);
 }

@@ -2,7 +2,8 @@
  * redis.h - Redis commands that a task waits for, scripts, and subscriptions.  hiredis stays behind this header.
  *
  * One connection carries the commands of all tasks in a pipeline, a second one the subscriptions.  Both reconnect by
- * themselves with back-off; while the server is away every call fails at once with HL_STORE.
+ * themselves with back-off and jitter; while the server is away every call fails at once with HL_STORE.  With
+ * REDIS_SENTINELS each connection first asks them where the master is, and leaves a server that is not it any more.
  */
 #ifndef HL_REDIS_H
 #define HL_REDIS_H
@@ -40,16 +41,25 @@ struct redis_arg { const void *bytes; size_t len; };
 #define REDIS_TIMEOUT_MS 5000
 enum hl_err redis_call(struct redis *, const struct redis_arg *args, size_t nargs, const struct redis_reply **ret) HL_MUST_CHECK;
 
-/* A Lua script, sent by its SHA-1 and, when the server does not know it, once as text. */
-struct redis_script { const char *text; char sha[41]; };
+/*
+ * A Lua script, sent by its SHA-1 and, when the server does not know it, once as text.
+ *
+ * durable: what it did is acknowledged to somebody.  Where replicas are configured (REDIS_REPLICAS), WAIT follows it, and
+ * HL_STORE may then also mean: done, but not confirmed in time (*ret is the reply then).  Whoever asks again must get there by a write, be it an
+ * idle one: WAIT is for what its own connection has written.
+ */
+struct redis_script { const char *text; char sha[41]; bool durable; };
 enum hl_err redis_script(struct redis *, struct redis_script *, const struct redis_arg *keys, size_t nkeys,
 	    const struct redis_arg *args, size_t nargs, const struct redis_reply **ret) HL_MUST_CHECK;
 
 /* Sends and does not wait; what comes back is dropped. */
 void	 redis_send(struct redis *, const struct redis_arg *args, size_t nargs);
 
-/* Why the last call failed with HL_STORE, as one word or sentence for the log and /health. */
+/* Why the last call failed with HL_STORE: in the server's words, for the log; and as a sentence for people. */
 const char *redis_problem(const struct redis *);
+const char *redis_reason(const struct redis *);
+enum redis_state { REDIS_AWAY, REDIS_FULL, REDIS_READ_ONLY, REDIS_FEW_REPLICAS, REDIS_UNCONFIRMED, REDIS_LOADING, REDIS_DISK,
+	REDIS_BUSY, REDIS_LOCKED };
 
 enum redis_type redis_type(const struct redis_reply *);		/* REDIS_NIL for NULL */
 int64_t	 redis_int(const struct redis_reply *);			/* also of a numeric string; 0 otherwise */
