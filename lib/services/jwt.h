@@ -25,7 +25,8 @@ struct token_rules {
 };
 
 /*
- * HL_UNAUTHORIZED: malformed, not HS256, a claim twice, crit (RFC 7515, section 4.1.11), a wrong signature, exp missing, no
+ * HL_UNAUTHORIZED: malformed, not HS256, a claim twice, crit (RFC 7515, section 4.1.11), a typ
+ * other than JWT, a wrong signature, exp missing, no
  * number or over, nbf to come, another issuer or audience.  The caller frees *ret_claims.
  */
 enum hl_err token_check(const struct token_rules *, const char *token, struct json **ret_claims) HL_MUST_CHECK;

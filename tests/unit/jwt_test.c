@@ -22,7 +22,8 @@
 static bool
 stricter(const char *name)
 {
-	static const char *const names[] = { "no exp (accepted by the library)", "duplicate keys in payload", "crit header" };
+	static const char *const names[] = { "no exp (accepted by the library)", "duplicate keys in payload", "crit header",
+		"valid with kid and typ header" };	/* at+jwt is another type of token (RFC 8725, section 3.11) */
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i], name) == 0)
