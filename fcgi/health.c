@@ -9,8 +9,9 @@
 #include "loop/task.h"
 
 /*
- * Everybody who asks while a count is under way shares the next one: always fresh, and at any load one count at a time.
- * A store that hangs is as bad as none: whoever has waited PATIENCE_MS is told so.
+ * Everybody who asks while a count is under way shares the next one, and one is good for the millisecond in which it was
+ * told: fresh, and a thousand a second at most.  A store that hangs is as bad as none: whoever has waited PATIENCE_MS is
+ * told so.
  */
 #define PATIENCE_MS	1000
 #define LOOK_MS		250
@@ -21,6 +22,7 @@ static struct {
 	struct member	*waiting;	/* for the next count */
 	struct member	*asked;		/* in the one under way */
 	int64_t		 since_mono_ms;	/* when that began; 0: none is */
+	int64_t		 told_mono_ms, told;	/* the last count, and when */
 	bool		 watched;
 } shared;
 
@@ -63,6 +65,8 @@ count_for_all(void *arg)
 		shared.waiting = NULL;
 		shared.since_mono_ms = clock_mono_ms();
 		err = conversation_count_active(&app->store, &count);
+		shared.told_mono_ms = err ? 0 : clock_mono_ms();
+		shared.told = count;
 		tell_all(&shared.asked, err, count);
 	}
 	shared.since_mono_ms = 0;
@@ -73,6 +77,10 @@ count_sessions(struct app *app, int64_t *ret)
 {
 	struct member me = { .task = task_self(), .next = shared.waiting };
 
+	if (clock_mono_ms() == shared.told_mono_ms) {
+		*ret = shared.told;
+		return HL_OK;
+	}
 	shared.waiting = &me;
 	if (shared.since_mono_ms == 0 && task_start(app->loop, count_for_all, app) != HL_OK) {
 		shared.waiting = me.next;
@@ -101,10 +109,14 @@ get_health(struct call *call)
 	enum hl_err err;
 
 	clock_iso(clock_wall_ms(), now);
-	buf_printf(&body, "{\"status\":\"%s\",\"timestamp\":\"%s\",\"services\":{\"redis\":\"%s\",\"openai\":\"%s\","
-	    "\"activeSessions\":%lld},\"version\":\"%s\",\"environment\":", well ? "healthy" : "unhealthy", now,
-	    well ? "connected" : up ? "refusing" : "disconnected", conf_has_model(conf) ? "configured" : "not configured",
-	    (long long)sessions, PACKAGE_VERSION);
+	buf_puts(&body, well ? "{\"status\":\"healthy\",\"timestamp\":\"" : "{\"status\":\"unhealthy\",\"timestamp\":\"");
+	buf_puts(&body, now);
+	buf_puts(&body, "\",\"services\":{\"redis\":\"");
+	buf_puts(&body, well ? "connected" : up ? "refusing" : "disconnected");
+	buf_puts(&body, conf_has_model(conf) ? "\",\"openai\":\"configured\"" : "\",\"openai\":\"not configured\"");
+	buf_puts(&body, ",\"activeSessions\":");
+	buf_int(&body, sessions);
+	buf_puts(&body, "},\"version\":\"" PACKAGE_VERSION "\",\"environment\":");
 	buf_json_str(&body, conf->environment);
 	if (!well)
 		buf_printf(&body, ",\"error\":\"Redis: %s\",\"message\":\"Redis: %s\"", why, why);

@@ -5,6 +5,7 @@ dist_nginx_DATA = \
 	nginx/helpline-fastcgi.conf \
 	nginx/helpline-front.conf \
 	nginx/helpline-headers.conf \
+	nginx/helpline-health.conf \
 	nginx/helpline-http.conf \
 	nginx/helpline-locations.conf \
 	nginx/helpline-problems.conf \

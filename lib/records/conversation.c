@@ -116,7 +116,6 @@ conversation_create(struct store *s, const char *user_id, const struct json *met
 	if (err)
 		goto out;
 	ret->created_ms = ret->updated_ms = redis_int(redis_at(reply, 1));
-	err = json_parse(data.data, data.len, &ret->data);
 out:
 	buf_free(&data);
 	buf_free(&sealed);

@@ -93,7 +93,7 @@ struct conversation {
 	char		 id[ID_LEN + 1];
 	struct place	 place;
 	int64_t		 created_ms, updated_ms, seq;
-	struct json	*data;		/* id, userId, metadata */
+	struct json	*data;		/* id, userId, metadata; NULL of one just created */
 	bool		 person;	/* a person has it; the assistant is silent */
 	bool		 probe;		/* made by `helpline probe`: answered offline, deleted afterwards */
 };
