@@ -1,6 +1,7 @@
 # Unit tests: one cmocka program a file.
 if HAVE_CMOCKA
 unit_tests = \
+	tests/fault/alloc_test \
 	tests/unit/escalation_test \
 	tests/unit/insight_test \
 	tests/unit/knowledge_test \
@@ -93,6 +94,9 @@ tests_unit_session_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_session_test_LDADD = $(unit_libs)
 tests_unit_push_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_push_test_LDADD = $(unit_libs)
+tests_fault_alloc_test_SOURCES = tests/fault/alloc_test.c tests/fault/alloc.c tests/fault/alloc.h
+tests_fault_alloc_test_CPPFLAGS = $(unit_cppflags)
+tests_fault_alloc_test_LDADD = $(unit_libs)
 endif
 EXTRA_DIST += tests/fuzz/run.sh
 
@@ -112,3 +116,7 @@ tests_bench_load_LDADD = $(HELPLINE_LIBS)
 tests_bench_upstream_SOURCES = tests/bench/upstream.c
 tests_bench_upstream_LDADD = $(HELPLINE_LIBS)
 EXTRA_DIST += tests/bench/run.mjs tests/bench/stack.mjs tests/bench/figures.mjs
+
+# ./run fault; it builds its own shim.so.
+EXTRA_DIST += tests/fault/run.mjs tests/fault/scenarios.mjs tests/fault/clients.mjs tests/fault/judge.mjs tests/fault/ledger.mjs \
+	tests/fault/stack.mjs tests/fault/shim.c tests/fault_short.test.mjs

@@ -1,9 +1,12 @@
 #include <json-c/json.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/str.h"
+
+#define NODE_BYTES	1024u	/* that json-c takes for a value at most: for an object with few members */
 
 /* ---- the scanner ---- */
 
@@ -247,6 +250,20 @@ tree_members(struct json_object *o)
 	return n;
 }
 
+/*
+ * json-c crashes when it cannot copy a member's name.  What the tree may take at most is asked for and given back first,
+ * untouched: a process at its limit refuses instead.
+ */
+static bool
+has_room(const struct scan *s, size_t len)
+{
+	char *volatile room = malloc(s->nodes * NODE_BYTES + 2 * len);	/* volatile: else the compiler asks for nothing */
+	bool there = room != NULL;
+
+	free(room);
+	return there;
+}
+
 enum hl_err
 json_parse(const char *text, size_t len, struct json **ret_doc)
 {
@@ -259,6 +276,8 @@ json_parse(const char *text, size_t len, struct json **ret_doc)
 	*ret_doc = NULL;
 	if (len > INT32_MAX || !scan_document(&s, text))
 		return HL_BAD_JSON;
+	if (!has_room(&s, len))
+		return HL_NO_MEMORY;
 	tok = json_tokener_new_ex(JSON_MAX_DEPTH + 2);
 	if (tok == NULL)
 		return HL_NO_MEMORY;

@@ -174,7 +174,8 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	id_new(ret->message_id);
 	ret->at_ms = clock_wall_ms();
 	write_message(in, ret->at_ms, ret->message_id, &entry, &head, &tail);
-	if ((err = buf_err(&entry)) || (err = buf_err(&tail)) || (err = entry_seal(s, &k, ret->message_id, &entry, &sealed)))
+	if ((err = buf_err(&entry)) || (err = buf_err(&head)) || (err = buf_err(&tail)) ||
+	    (err = entry_seal(s, &k, ret->message_id, &entry, &sealed)))
 		goto out;
 	struct redis_arg arg[13 + 3] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
 		RA(in->except ? in->except : "-"), buf_arg(&head), buf_arg(&tail), number_arg(&lease, LEASE_MS),

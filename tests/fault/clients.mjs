@@ -1,0 +1,278 @@
+// Customers who chat: over REST, over a stream of events, and over an unmodified socket.io-client. Each repeats what failed
+// with the same clientMessageId, as a good client does, and reports to the ledger what it was told.
+
+import { io } from "socket.io-client";
+import { digest, openStream, pause, request, within } from "../harness.mjs";
+
+export const TOKEN = /\bq\d+x\d+\b/g;	// each message has one, and the upstream's answer names the last that it saw
+
+const ANSWER_MS = 60_000;
+
+class Client {
+	number = 0;
+	said = 0;
+	problems = [];
+
+	constructor(field, id) {
+		this.field = field;
+		this.id = id;
+		this.userId = `customer-${id}`;
+	}
+
+	// A message that nobody has sent before.
+	next() {
+		const token = `q${this.id}x${++this.number}`;
+		return { token, message: `Question ${token}: where is my parcel?`, clientMessageId: `c-${token}` };
+	}
+
+	report(what, entry) {
+		this.field.ledger.report(what, { client: this.id, session: this.sessionId, ...entry });
+	}
+
+	acknowledged(m, more = {}) {
+		this.said++;
+		this.report("acknowledged", { cid: m.clientMessageId, hash: digest(m.message), ...more });
+	}
+
+	problem(text) {
+		this.problems.push(text);
+		this.report("problem", { text });
+	}
+
+	// Until it has worked, or the run is given up.
+	async insist(attempt) {
+		for (let tries = 0; !this.field.over; tries++) {
+			const done = await attempt(tries).catch(() => undefined);
+			if (done !== undefined)
+				return done;
+			await pause(50 + this.field.random() * Math.min(1000, 100 * 2 ** tries));
+		}
+		return null;
+	}
+
+	async newSession() {
+		const res = await this.insist(async () => {
+			const answer = await this.call("/api/v1/chat/session", { userId: this.userId });
+			return answer.status === 200 ? answer : undefined;
+		});
+		this.sessionId = res?.json.sessionId;
+		this.report("session", {});
+	}
+
+	call(target, body) {
+		return request(this.field.stack.url, "POST", target, { body, signal: AbortSignal.timeout(30_000) });
+	}
+
+	// What must not come: told, once. True: the conversation is gone, and another is begun.
+	async lost(status, m) {
+		if (status === 404 && this.field.mayLose) {
+			this.report("gone", { cid: m.clientMessageId });
+			await this.newSession();
+			return true;
+		}
+		if (status >= 400 && status < 500 && status !== 429 && status !== 404)
+			this.problem(`${m.clientMessageId} got ${status}`);
+		return false;
+	}
+
+	answered(m, { id, seq, text }) {
+		this.report("answer", { cid: m?.clientMessageId, id, seq, hash: digest(text) });
+	}
+
+	async chat() {
+		await this.newSession();
+		while (!this.field.stopping) {
+			await this.turn();
+			await pause(this.field.random() * this.field.thinking);
+		}
+		await this.leave?.();
+	}
+}
+
+class RestClient extends Client {
+	async turn() {
+		const m = this.next();
+		const res = await this.insist(async () => {
+			const answer = await this.call("/api/v1/chat/message", this.body(m));
+			return answer.status === 200 || await this.lost(answer.status, m) ? answer : undefined;
+		});
+		if (res?.status === 200)
+			this.got(m, res.json);
+	}
+
+	body({ message, clientMessageId }) {
+		return { sessionId: this.sessionId, userId: this.userId, message, clientMessageId };
+	}
+
+	got(m, json) {
+		this.acknowledged(m);
+		this.answered(m, { id: json.messageId, seq: json.seq, text: json.response });
+	}
+}
+
+class StreamClient extends RestClient {
+	async turn() {
+		const m = this.next();
+		await this.insist(async () => {
+			const stream = await within(openStream(this.field.stack.url, "/api/v1/chat/message", this.body(m)), 30_000, "stream");
+			if (stream.response.status !== 200) {
+				stream.abort();
+				return await this.lost(stream.response.status, m) || undefined;
+			}
+			const answer = await within(this.read(stream), 30_000, "answer").finally(() => stream.abort());
+			if (answer)
+				this.got(m, answer);
+			return answer ? true : undefined;
+		});
+	}
+
+	async read(stream) {
+		for await (const event of stream.events)
+			if (event.event === "message")
+				return event.json;
+		return null;
+	}
+}
+
+class SocketClient extends Client {
+	seen = new Map();	// seq → id, in the order of first sight
+	last = 0;		// highest seq of an event
+	wakers = new Set();
+
+	async newSession() {
+		this.seen.clear();
+		this.last = 0;
+		if (!this.socket) {
+			this.socket = io(this.field.stack.url, { forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 1000, timeout: 5000 });
+			this.socket.on("message-received", (m) => this.see(m, m.message));
+			this.socket.on("chat-joined", (m) => (m.history ?? []).filter((e) => e.role === "assistant").forEach((e) => this.see(e, e.content)));
+			this.socket.on("connect", () => this.sessionId && this.join().catch(() => {}));
+		}
+		this.sessionId = undefined;
+		this.sessionId = await this.insist(async () => {
+			const ack = await this.ask("join-chat", { userId: this.userId });
+			return ack.ok ? ack.sessionId : undefined;
+		});
+		this.report("session", { socket: true });
+	}
+
+	ask(name, payload) {
+		if (!this.socket.connected)
+			return Promise.reject(new Error("not connected"));
+		return this.socket.timeout(8000).emitWithAck(name, payload);
+	}
+
+	async join() {
+		const ack = await this.ask("join-chat", { userId: this.userId, sessionId: this.sessionId, seq: this.last });
+		return ack.ok || (ack.code === "not_found" && this.field.mayLose ? false : undefined);
+	}
+
+	see(m, text) {
+		if (!this.seen.has(m.seq)) {
+			if (m.seq < this.last)
+				this.problem(`seq ${m.seq} came after ${this.last}`);
+			this.seen.set(m.seq, m.id);
+			this.last = Math.max(this.last, m.seq);
+			this.answered(null, { id: m.id, seq: m.seq, text });
+			this.latest = { seq: m.seq, token: text.match(TOKEN)?.at(-1) };
+			this.wakers.forEach((wake) => wake());
+		} else if (this.seen.get(m.seq) !== m.id) {
+			this.problem(`seq ${m.seq} is ${m.id} and ${this.seen.get(m.seq)}`);
+		}
+	}
+
+	// Every fifth time a burst of three, without waiting.
+	async turn() {
+		const burst = Array.from({ length: this.field.random() < 0.2 ? 3 : 1 }, () => this.next());
+		const acks = [];
+		for (const m of burst)
+			acks.push(await this.send(m));
+		const last = acks.at(-1);
+		if (last?.seq)
+			await this.covered(burst.at(-1), last.seq);
+	}
+
+	async send(m) {
+		const body = { sessionId: this.sessionId, userId: this.userId, message: m.message, clientMessageId: m.clientMessageId };
+		const ack = await this.insist(async () => {
+			const got = await this.ask("send-message", { ...body, sessionId: this.sessionId });
+			if (got.ok)
+				return got;
+			if (got.code === "not_found" && await this.lost(404, m))
+				return {};
+			if (!["busy", "store_unavailable", "too_many_requests", "out_of_memory", "internal", "timeout"].includes(got.code))
+				this.problem(`${m.clientMessageId} got ${got.code}: ${got.error}`);
+			return undefined;
+		});
+		if (ack?.seq)
+			this.acknowledged(m, { id: ack.id, seq: ack.seq });
+		return ack;
+	}
+
+	// The answer that covers the message with that seq; one without a token is an escalation's, and covers all before it.
+	async covered(m, seq) {
+		const late = Date.now() + (this.field.mayLose ? ANSWER_MS / 3 : ANSWER_MS);
+		const done = () => this.latest && this.latest.seq > seq && (!this.latest.token || this.latest.token === m.token);
+		while (!done() && !this.field.over && Date.now() < late && this.sessionId)
+			await Promise.race([new Promise((resolve) => { this.wakers.add(resolve); }), pause(1000)]);
+		this.wakers.clear();
+	}
+
+	drop() {
+		this.socket?.io.engine?.close();
+	}
+
+	// The last look: with it the transcript must equal the store's.
+	async leave() {
+		if (await this.insist(() => this.join()))
+			this.report("transcript", { seen: [...this.seen].map(([seq, id]) => ({ seq, id })) });
+		this.socket.disconnect();
+	}
+}
+
+// Deterministic random numbers: the choice of faults and pauses follows the seed.
+export function generator(seed) {
+	let state = seed >>> 0 || 1;
+	return () => {
+		state ^= state << 13;
+		state ^= state >>> 17;
+		state ^= state << 5;
+		state >>>= 0;
+		return state / 2 ** 32;
+	};
+}
+
+export class Field {
+	stopping = false;	// no new messages
+	over = false;		// no more attempts either
+	kinds = [RestClient, SocketClient, StreamClient, SocketClient];
+
+	constructor(stack, ledger, { clients, seed, thinking = 1500, mayLose = false, only = null }) {
+		Object.assign(this, { stack, ledger, thinking, mayLose, random: generator(seed) });
+		const kinds = only === "sockets" ? [SocketClient] : this.kinds;
+		this.clients = Array.from({ length: clients }, (_, i) => new kinds[i % kinds.length](this, i));
+	}
+
+	start() {
+		this.running = this.clients.map((c) => c.chat());
+		return this;
+	}
+
+	get said() {
+		return this.clients.reduce((n, c) => n + c.said, 0);
+	}
+
+	get sockets() {
+		return this.clients.filter((c) => c.socket);
+	}
+
+	// All finish what they began; who cannot within the time is cut short.
+	async stop(ms = 75_000) {
+		this.stopping = true;
+		const timer = setTimeout(() => { this.over = true; }, ms);
+		await Promise.all(this.running);
+		clearTimeout(timer);
+		await this.ledger.sync();
+		return !this.over;
+	}
+}

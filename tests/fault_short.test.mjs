@@ -1,0 +1,75 @@
+// A short version of ./run fault: a fixed set of faults, at once, under a few customers; and the judge is judged.
+
+import { test, after, before } from "node:test";
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { once } from "node:events";
+import { judge } from "./fault/judge.mjs";
+import { runScenario } from "./fault/run.mjs";
+import { digest } from "./harness.mjs";
+
+const faults = { programs: { kills: 10, seed: 3 }, power: { kills: 4, seed: 4 }, upstream: { kills: 2, seed: 5 }, drops: { kills: 60, seed: 6 } };
+
+const wrong = (rows) => rows.filter((row) => row.held === false).map((row) => `${row.value} ${row.name} ${row.detail?.join() ?? ""}`);
+
+test("nothing acknowledged is lost, doubled or left unanswered", { concurrency: 2 }, async (t) => {
+	await Promise.all(Object.entries(faults).map(([name, options]) => t.test(name, async () => {
+		const { rows } = await runScenario(name, { clients: 12, ...options });
+		assert.deepEqual(wrong(rows), []);
+	})));
+});
+
+// ---- the judge: a store that is wrong is found out ----
+
+let server, dir;
+let history;
+
+before(async () => {
+	dir = mkdtempSync(path.join(tmpdir(), "helpline-judge-"));
+	server = createServer((req, res) => res.end(JSON.stringify({ success: true, history }))).listen(0, "127.0.0.1");
+	await once(server, "listening");
+});
+after(() => {
+	server.close();
+	server.closeAllConnections();
+	rmSync(dir, { recursive: true, force: true });
+});
+
+const at = (seconds) => new Date(Date.UTC(2026, 0, 31, 12, 0, seconds)).toISOString();
+const asked = (seq, n, seconds = seq) => ({ id: `u${seq}`, seq, role: "user", content: `q1x${n}`, clientMessageId: `c-${n}`, timestamp: at(seconds) });
+const answer = (seq, n, seconds = seq) => ({ id: `a${seq}`, seq, role: "assistant", content: `About q1x${n}`, timestamp: at(seconds) });
+const told = (m) => ({ what: "acknowledged", session: "s", cid: m.clientMessageId, hash: digest(m.content), id: m.id, seq: m.seq });
+const seen = (m) => ({ what: "answer", session: "s", id: m.id, seq: m.seq, hash: digest(m.content) });
+
+async function judged(log, ledger) {
+	const file = path.join(dir, "ledger");
+	history = log;
+	writeFileSync(file, ledger.map((e) => `${JSON.stringify(e)}\n`).join(""));
+	const rows = await judge({ url: `http://127.0.0.1:${server.address().port}` }, file, {});
+	return rows.filter((row) => row.held === false).map((row) => row.name);
+}
+
+test("the judge has nothing to say when all is well", async () => {
+	const log = [asked(1, 1), asked(2, 2), answer(3, 1), answer(4, 2)];
+	assert.deepEqual(await judged(log, [...log.slice(0, 2).map(told), ...log.slice(2).map(seen)]), []);
+});
+
+for (const [what, log, ledger, name] of [
+	["a lost message", [asked(1, 1), answer(2, 1)], [told(asked(1, 2))], "acknowledged messages lost"],
+	["another seq", [asked(1, 1), answer(2, 1)], [told({ ...asked(1, 1), seq: 7 })], "stored otherwise than acknowledged"],
+	["a message stored twice", [asked(1, 1), asked(2, 1), answer(3, 1), answer(4, 1)], [told(asked(1, 1))], "messages stored twice"],
+	["a second answer", [asked(1, 1), answer(2, 1), answer(3, 1)], [told(asked(1, 1))], "answers doubled"],
+	["an answer that is not there", [asked(1, 1), answer(2, 1)], [seen(answer(4, 1))], "answers seen that are not stored so"],
+	["a gap", [asked(1, 1), answer(3, 1)], [told(asked(1, 1))], "seq out of order in the store"],
+	["a late answer", [asked(1, 1, 1), answer(2, 1, 30)], [told(asked(1, 1))],
+		"turns later than lease + 10 s after acceptance, or after the last kill meanwhile"],
+	["a transcript with a hole", [asked(1, 1), answer(2, 1)], [{ what: "transcript", session: "s", seen: [] }],
+		"transcripts of sockets that differ from the store"],
+])
+	test(`the judge finds ${what}`, async () => {
+		const found = await judged(log, ledger);
+		assert.ok(found.includes(name), found.join());
+	});
