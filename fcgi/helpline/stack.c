@@ -83,7 +83,7 @@ struct stack {
  */
 static const char *const redis_argv[] = {
 	"redis-server", "--port", "0", "--unixsocket", "../run/redis.sock", "--unixsocketperm", "600", "--dir", "redis",
-	"--daemonize", "no", "--logfile", "", "--save", "", "--appendonly", "yes", "--appendfsync", "always",
+	"--daemonize", "no", "--logfile", "", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--latency-tracking", "no",
 	"--maxmemory", "1gb", "--maxmemory-policy", "noeviction", "--databases", "1", "--tcp-backlog", "4096",
 	"--set-proc-title", "no", "--always-show-logo", "no", NULL
 };

@@ -4,8 +4,9 @@
  * A chat session and a desk conversation are the same record.  Each function below is one Redis script, atomic, and
  * suspends.  Keys (S is the shard, H the keyed name of the id; the id itself is in no key):
  *
- *   c:{S}:H       hash   clear (absent means 0, or ai): ow owner (ai, human, closed), seq, us last customer seq, dn covered seq, fn fencing
- *                        number, fs where attempts are counted from, ep epoch, lb bytes of the log, cr created, up updated (ms), ttl (ms), uh keyed name of the user, pr probe,
+ *   c:{S}:H       hash   clear (absent means 0, or ai): ow owner (ai, human, closed), seq, us last customer seq, dn covered
+ *                        seq, fn fencing number, fs where attempts are counted from, ax expiry in active, ep epoch, lb
+ *                        bytes of the log, cr created, up updated (ms), ttl (ms), uh keyed name of the user, pr probe,
  *                        esc open escalation; sealed: d = {"id","userId","metadata"}, nt what a person noted for the assistant
  *   c:{S}:H:log   list   one entry a message: its id (22 bytes), then sealed JSON; the index is seq - 1
  *   c:{S}:H:seen  hash   keyed name of a client's message id or idempotency key -> "seq bodyhash"

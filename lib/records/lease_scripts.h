@@ -46,7 +46,9 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"  return {'person', seq, s[6] or ''} "
 	"end "
 	"if not run then return {'queued', seq, s[6] or ''} end "
-	"for i = 1, 3 do redis.call('PERSIST', KEYS[i]) end "
+	"expire(s[3], s[6] and ARGV[13], 3, 3) "	/* what has been seen need not outlive the caller's patience */
+	"redis.call('PERSIST', KEYS[1]) "
+	"redis.call('PERSIST', KEYS[2]) "
 	"redis.call('ZADD', KEYS[5], now + ARGV[11], ARGV[1]) "
 	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. epoch .. ' -\\n[\"typing\",true]') end "
 	"return {'run', seq, fence, epoch, dn, s[6] or '', s[7], s[8], "
@@ -59,7 +61,7 @@ static struct redis_script accept_script = { .durable = true, .text =
  */
 static struct redis_script commit_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE
-	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las', 'dn', 'lb') "
+	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las', 'dn', 'lb', 'ax') "
 	"if not s[1] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
 	"local more = n(s[4]) > tonumber(ARGV[4]) "
 	"if s[7] == ARGV[10] then "
@@ -69,7 +71,9 @@ static struct redis_script commit_script = { .durable = true, .text =
 	"if s[1] ~= ARGV[2] or n(s[9]) >= tonumber(ARGV[4]) then return {'fenced'} end "
 	"if (s[2] or 'ai') ~= 'ai' or n(s[3]) ~= tonumber(ARGV[3]) then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[5]) "
-	"redis.call('HSET', KEYS[1], 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq, "
+	"local expiry, listed = now + s[5], n(s[11]) "	/* the count of sessions may be a thirtieth of a lifetime behind */
+	"local late = expiry - listed > s[5] / 30 "
+	"redis.call('HSET', KEYS[1], 'ax', late and expiry or listed, 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq, "
 	"  'fs', more and s[1] - 1 or s[1], 'lb', n(s[10]) + #ARGV[5]) "
 	"local open = s[6] "	/* its record is KEYS[7], and lives as long as the conversation */
 	"if (open or ARGV[11] ~= '') and redis.call('PEXPIRE', KEYS[7], ARGV[14]) == 0 and ARGV[11] ~= '' then "
@@ -80,13 +84,13 @@ static struct redis_script commit_script = { .durable = true, .text =
 	"  redis.call('ZADD', KEYS[6], now, open) "
 	"end "
 	"redis.call('PUBLISH', ARGV[6], seq .. ' ' .. ARGV[3] .. ' -\\n' .. ARGV[7] .. seq .. ARGV[8]) "
-	"redis.call('ZADD', KEYS[4], now + s[5], ARGV[1]) "
+	"if late then redis.call('ZADD', KEYS[4], expiry, ARGV[1]) end "
 	"if more then "
 	"  redis.call('ZADD', KEYS[5], now + ARGV[9], ARGV[1]) "
 	"  return {'more', seq} "
 	"end "
 	"redis.call('ZREM', KEYS[5], ARGV[1]) "
-	"expire(s[5], open and ARGV[14]) "
+	"expire(s[5], open and ARGV[14], 1, 2) "
 	"return {'ok', seq} "
 };
 

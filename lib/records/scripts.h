@@ -27,12 +27,12 @@
 	"  redis.call('SET', KEYS[i], string.format('%.3f', tat), 'PX', math.ceil(tat - now) + 1) " \
 	"end "
 
-/* How long the keys live after the conversation has settled. */
+/* How long the keys from first to last live after the conversation has settled. */
 #define LUA_EXPIRE										\
-	"local function expire(ttl, keep) "							\
+	"local function expire(ttl, keep, first, last) "					\
 	"  local ms = tonumber(ttl) "								\
 	"  if keep then ms = math.max(ms, tonumber(keep)) end "					\
-	"  for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ms) end "				\
+	"  for i = first or 1, last or 3 do redis.call('PEXPIRE', KEYS[i], ms) end "		\
 	"end "
 
 /* The last messages, at least all that wait for an answer. */
