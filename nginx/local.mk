@@ -9,5 +9,6 @@ dist_nginx_DATA = \
 	nginx/helpline-http.conf \
 	nginx/helpline-locations.conf \
 	nginx/helpline-problems.conf \
+	nginx/helpline-pushd.conf \
 	nginx/helpline-upstreams.conf \
 	nginx/run.conf.in

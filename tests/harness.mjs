@@ -425,6 +425,13 @@ export class Stack {
 		});
 	}
 
+	// Replaces every program, or one, as ./run does.
+	async restart(name) {
+		const out = await runScript(["--restart", ...(name ? [name] : []), "--state-dir", this.dir], { env: this.env });
+		if (out.status !== 0)
+			throw new Error(`./run --restart gave ${out.status}: ${out.stdout}${out.stderr}`);
+	}
+
 	// Everything the programs, nginx and Redis have logged.
 	log() {
 		const folder = path.join(this.dir, "log");

@@ -76,6 +76,17 @@ name_fds(const struct child *c)
 }
 
 static void
+name_instance(const struct child *c)
+{
+	char text[16];
+
+	if (c->instance < 0)
+		return;
+	snprintf(text, sizeof(text), "%d", c->instance);
+	setenv("PUSHD_INSTANCE", text, 1);
+}
+
+static void
 run(const struct child *c, int log, pid_t parent)
 {
 	sigset_t none;
@@ -92,6 +103,7 @@ run(const struct child *c, int log, pid_t parent)
 		_exit(1);
 	environ = c->env;
 	name_fds(c);
+	name_instance(c);
 	execv(c->file, (char *const *)c->argv);
 	dprintf(2, "%s cannot be started: %s\n", c->file, strerror(errno));
 	_exit(127);

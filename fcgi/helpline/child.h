@@ -19,6 +19,7 @@ struct child {
 	int		 fds[CHILD_MAX_FDS];	/* given as descriptors 3, 4, … */
 	size_t		 nfds;
 	const char	*fdnames;		/* for LISTEN_FDNAMES; NULL: nginx, which has its own way */
+	int		 instance;		/* PUSHD_INSTANCE; -1: none */
 	bool		 plain;			/* not a part of the system: no log file of its own */
 	unsigned	 phase;			/* the order of ending: 0 first */
 	int		 stop_signal;

@@ -11,6 +11,7 @@
 
 #define SHIPPED		"app/share/helpline/nginx"
 #define FILE_MAX	65536u
+#define ENTRIES		12
 
 /* What is written for a word of the shipped files. */
 struct word { const char *word, *text; };
@@ -135,6 +136,55 @@ write_snippets(const struct words *w, struct buf *problem)
 	return err;
 }
 
+/* ---- several pushd ---- */
+
+/* Instances from first to last behind one name, listed as often as helpline-upstreams.conf says. */
+static void
+add_upstream(struct buf *out, const char *name, const char *socket, int first, int last, const char *more)
+{
+	buf_printf(out, "upstream helpline_%s {\n", name);
+	for (int i = 0; i < ENTRIES; i++)
+		for (int instance = first; instance <= last; instance++)
+			if (instance)
+				buf_printf(out, "\tserver unix:run/%s-%d.sock max_fails=0;\n", socket, instance);
+			else
+				buf_printf(out, "\tserver unix:run/%s.sock max_fails=0;\n", socket);
+	buf_printf(out, "%s}\n\n", more);
+}
+
+static void
+add_route(struct buf *out, const char *name, const char *socket, int count, const char *more)
+{
+	char one[32];
+
+	buf_printf(out, "map $arg_sid $helpline_%s {\n\tdefault\thelpline_%s;\n", name, name);
+	for (int i = 0; i < count; i++)
+		buf_printf(out, "\t\"~^%d\"\thelpline_%s_%d;\n", i, name, i);
+	buf_puts(out, "}\n\n");
+	add_upstream(out, name, socket, 0, count - 1, more);
+	for (int i = 0; i < count; i++) {
+		snprintf(one, sizeof(one), "%s_%d", name, i);
+		add_upstream(out, one, socket, i, i, more);
+	}
+}
+
+/* What the shipped file, which is for one, says how to write. */
+static enum hl_err
+write_pushd(int count, struct buf *problem)
+{
+	static const char to[] = "run/nginx/helpline-pushd.conf";
+	struct buf text = BUF_INIT(FILE_MAX);
+	enum hl_err err;
+
+	add_route(&text, "polls", "polls", count, "\tkeepalive 128;\n\tkeepalive_requests 1000000;\n");
+	add_route(&text, "websockets", "ws", count, "");
+	err = buf_err(&text);
+	if (err == HL_OK)
+		err = write_text(to, &text);
+	buf_free(&text);
+	return err ? failed(problem, to) : HL_OK;
+}
+
 enum hl_err
 site_write(const struct front *front, unsigned connections, const struct conf *conf, struct buf *problem)
 {
@@ -145,5 +195,7 @@ site_write(const struct front *front, unsigned connections, const struct conf *c
 	if (mkdir("run/nginx", 0700) != 0 && errno != EEXIST)
 		return failed(problem, "run/nginx");
 	err = write_snippets(&w, problem);
+	if (err == HL_OK && conf->pushd_count > 1)
+		err = write_pushd((int)conf->pushd_count, problem);
 	return err ? err : write_file(&w, SHIPPED "/run.conf.in", "run/nginx.conf", problem);
 }

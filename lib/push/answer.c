@@ -148,6 +148,21 @@ head(const struct sio_packet *packet, struct message **ret)
 	return err;
 }
 
+void
+args_with_offset(struct buf *b, struct span args, const char *offset)
+{
+	size_t end = args.len;
+
+	while (end > 0 && args.p[end - 1] != ']')
+		end--;
+	if (args.len == 0 || args.p[0] != '[' || end < 3 || json_space(args.p + 1, args.p + end) == args.p + end - 1) {
+		buf_add(b, args.p, args.len);
+		return;
+	}
+	buf_add(b, args.p, end - 1);
+	buf_printf(b, ",\"%s\"]", offset);
+}
+
 enum hl_err
 packet_messages(enum sio_type type, struct span nsp, struct span id, struct span args,
     struct message **ret_messages, unsigned *ret_count)

@@ -42,4 +42,10 @@ bool	 span_text(struct span, struct buf *);
 enum hl_err packet_messages(enum sio_type, struct span nsp, struct span id, struct span args,
     struct message **ret_messages, unsigned *ret_count) HL_MUST_CHECK;
 
+/*
+ * Appends arguments with one more at their end, the offset of Socket.IO's connection state recovery; as they are where
+ * there is no place for it (attachments, nothing in them).  args is an array or what packet_messages() takes.
+ */
+void	 args_with_offset(struct buf *, struct span args, const char *offset);
+
 #endif

@@ -9,7 +9,10 @@
 #include "push/room.h"
 
 #define BUCKETS		256u
+#define ALIAS_BUCKETS	4096u
+#define ALIAS_MAX	256u	/* bytes */
 #define REPLAY_TRIES	12u
+#define OFFSET_TAG	6u	/* characters of a room's name */
 
 struct held { struct held *next; struct publication *publication; };
 
@@ -24,6 +27,9 @@ struct waiter {
 struct room {
 	struct rooms	*rooms;
 	struct room	*next;		/* in its bucket */
+	struct room	*next_alias;	/* in the bucket of aliases */
+	char		*alias;		/* or NULL */
+	size_t		 alias_len;
 	struct redis_sub *sub;
 	struct member	*members;
 	struct waiter	*waiters;
@@ -65,21 +71,68 @@ publication_new(int64_t seq)
 	return p;
 }
 
-/* One event, a JSON array. */
+/* ---- offsets ---- */
+
+static const char *
+tag_of(const char *room)
+{
+	size_t len = strlen(room);
+
+	return len > OFFSET_TAG ? room + len - OFFSET_TAG : room;
+}
+
+void
+room_offset(const char *room, int64_t seq, char out[ROOM_OFFSET_MAX])
+{
+	snprintf(out, ROOM_OFFSET_MAX, "%lld.%s", (long long)seq, tag_of(room));
+}
+
+int64_t
+room_offset_seq(const char *room, const char *offset, size_t len)
+{
+	const char *tag = tag_of(room), *dot = memchr(offset, '.', len);
+	size_t digits = dot ? (size_t)(dot - offset) : 0;
+
+	if (digits == 0 || len - digits - 1 != strlen(tag) || memcmp(dot + 1, tag, len - digits - 1) != 0)
+		return -1;
+	return span_integer((struct span){ offset, digits }, -1);
+}
+
+/* ---- events ---- */
+
 static enum hl_err
-add_event(struct publication *p, const char *event, size_t len)
+add_message(struct publication *p, const char *event, size_t len)
 {
 	struct span root = SPAN("/"), none = { NULL, 0 }, args = { event, len };
 	unsigned n;
 
-	if (p->count == PUBLICATION_MAX_EVENTS || len == 0 || event[0] != '[' ||
-	    json_check(event, len, JSON_JS) != HL_OK)
-		return HL_BAD_REQUEST;
 	/* Without attachments it is exactly one message. */
 	if (packet_messages(SIO_EVENT, root, none, args, &p->messages[p->count], &n) != HL_OK)
 		return HL_NO_MEMORY;
 	p->count++;
 	return HL_OK;
+}
+
+/* One event, a JSON array.  room: as in publication_parse(). */
+static enum hl_err
+add_event(struct publication *p, const char *event, size_t len, const char *room)
+{
+	struct buf text = BUF_INIT(len + ROOM_OFFSET_MAX + 4);
+	char offset[ROOM_OFFSET_MAX];
+	enum hl_err err;
+
+	if (p->count == PUBLICATION_MAX_EVENTS || len == 0 || event[0] != '[' ||
+	    json_check(event, len, JSON_JS) != HL_OK)
+		return HL_BAD_REQUEST;
+	if (room == NULL || p->seq == 0 || p->count > 0)
+		return add_message(p, event, len);
+	room_offset(room, p->seq, offset);
+	args_with_offset(&text, (struct span){ event, len }, offset);
+	err = buf_err(&text);
+	if (err == HL_OK)
+		err = add_message(p, text.data, text.len);
+	buf_free(&text);
+	return err;
 }
 
 static const char *
@@ -109,7 +162,7 @@ parse_head(struct publication *p, const char *at, const char *end)
 }
 
 enum hl_err
-publication_parse(const char *payload, size_t len, struct publication **ret)
+publication_parse(const char *payload, size_t len, const char *room, struct publication **ret)
 {
 	const char *end = payload + len, *at, *eol;
 	struct publication *p = publication_new(0);
@@ -126,7 +179,7 @@ publication_parse(const char *payload, size_t len, struct publication **ret)
 		if (eol == NULL)
 			eol = end;
 		if (eol > at)
-			err = add_event(p, at, (size_t)(eol - at));
+			err = add_event(p, at, (size_t)(eol - at), room);
 	}
 	if (err) {
 		publication_unref(p);
@@ -183,15 +236,21 @@ drop_held(struct held_list *list)
 
 /* ---- the table ---- */
 
+static uint32_t
+hash(const char *text, size_t len)
+{
+	uint32_t h = 2166136261u;
+
+	for (const char *p = text; p < text + len; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	return h;
+}
+
 static struct room **
 slot(struct rooms *rooms, const char *name)
 {
-	uint32_t h = 2166136261u;
-	struct room **at;
+	struct room **at = &rooms->table[hash(name, strlen(name)) & (rooms->buckets - 1)];
 
-	for (const char *p = name; *p; p++)
-		h = (h ^ (unsigned char)*p) * 16777619u;
-	at = &rooms->table[h & (rooms->buckets - 1)];
 	while (*at && strcmp((*at)->name, name) != 0)
 		at = &(*at)->next;
 	return at;
@@ -224,19 +283,82 @@ rooms_init(struct rooms *rooms)
 	rooms->buckets = BUCKETS;
 	rooms->count = 0;
 	rooms->table = calloc(BUCKETS, sizeof(struct room *));
-	return rooms->table ? HL_OK : HL_NO_MEMORY;
+	rooms->aliases = calloc(ALIAS_BUCKETS, sizeof(struct room *));
+	return rooms->table && rooms->aliases ? HL_OK : HL_NO_MEMORY;
 }
 
 void
 rooms_free(struct rooms *rooms)
 {
 	free(rooms->table);
-	rooms->table = NULL;
+	free(rooms->aliases);
+	rooms->table = rooms->aliases = NULL;
 }
+
+/* ---- aliases ---- */
+
+static struct room **
+alias_bucket(const struct rooms *rooms, const char *alias, size_t len)
+{
+	return &rooms->aliases[hash(alias, len) % ALIAS_BUCKETS];
+}
+
+static void
+set_alias(struct room *r, const char *alias, size_t len)
+{
+	struct room **at;
+
+	if (r->alias || len == 0 || len > ALIAS_MAX || (r->alias = malloc(len)) == NULL)
+		return;
+	memcpy(r->alias, alias, len);
+	r->alias_len = len;
+	at = alias_bucket(r->rooms, alias, len);
+	r->next_alias = *at;
+	*at = r;
+}
+
+static void
+drop_alias(struct room *r)
+{
+	struct room **at;
+
+	if (r->alias == NULL)
+		return;
+	at = alias_bucket(r->rooms, r->alias, r->alias_len);
+	while (*at != r)
+		at = &(*at)->next_alias;
+	*at = r->next_alias;
+	free(r->alias);
+}
+
+void
+room_alias(struct member *m, struct span alias)
+{
+	set_alias(m->room, alias.p, alias.len);
+}
+
+const struct room *
+room_called(const struct rooms *rooms, struct span alias, const struct room *after)
+{
+	const struct room *r = after ? after->next_alias : *alias_bucket(rooms, alias.p, alias.len);
+
+	while (r && (r->alias_len != alias.len || memcmp(r->alias, alias.p, alias.len) != 0))
+		r = r->next_alias;
+	return r;
+}
+
+const struct member *
+room_members(const struct room *r)
+{
+	return r->members;
+}
+
+/* ---- lives ---- */
 
 static void
 room_free(struct room *r)
 {
+	drop_alias(r);
 	*slot(r->rooms, r->name) = r->next;
 	r->rooms->count--;
 	redis_unsubscribe(r->sub);
@@ -315,11 +437,12 @@ arrived(struct room *r, struct publication *p)
 static void
 on_message(void *arg, const char *payload, size_t len)
 {
+	struct room *r = arg;
 	struct publication *p;
 
-	if (publication_parse(payload, len, &p) != HL_OK)
+	if (publication_parse(payload, len, r->rooms->offsets ? r->name : NULL, &p) != HL_OK)
 		return;			/* not ours */
-	arrived(arg, p);
+	arrived(r, p);
 	publication_unref(p);
 }
 
@@ -337,18 +460,18 @@ lowest_last(const struct room *r)
 	return lowest;
 }
 
-static enum hl_err
-ask_events(struct room *r, int64_t after, struct relay_reply *reply)
+enum hl_err
+room_ask_replay(struct rooms *rooms, const char *room, int64_t after, struct relay_reply *reply, struct answer *answer)
 {
 	struct buf body = BUF_INIT(4096);
 	enum hl_err err;
 
 	buf_puts(&body, "{\"kind\":\"replay\",\"room\":");
-	buf_json_str(&body, r->name);
+	buf_json_str(&body, room);
 	buf_printf(&body, ",\"after\":%lld}", (long long)after);
-	err = relay_ask(r->rooms->relay, "", &body, true, reply);
+	err = relay_ask(rooms->relay, "", &body, true, reply);
 	buf_free(&body);
-	return err;
+	return err ? err : answer_parse(reply->body.data, reply->body.len, answer);
 }
 
 static void
@@ -361,7 +484,7 @@ replay_one(struct room *r, struct span message)
 	if (p == NULL)
 		return;
 	while (span_next(events, &at, &event))
-		if (add_event(p, event.p, event.len) != HL_OK)
+		if (add_event(p, event.p, event.len, r->rooms->offsets ? r->name : NULL) != HL_OK)
 			break;
 	for (struct member *m = r->members; m; m = m->next)
 		if (m->live && p->seq > 0)
@@ -376,10 +499,8 @@ replay(struct room *r, int64_t after)
 	struct answer answer;
 	struct span message;
 	const char *at = NULL;
-	enum hl_err err = ask_events(r, after, &reply);
+	enum hl_err err = room_ask_replay(r->rooms, r->name, after, &reply, &answer);
 
-	if (err == HL_OK)
-		err = answer_parse(reply.body.data, reply.body.len, &answer);
 	while (err == HL_OK && span_next(answer.messages, &at, &message))
 		replay_one(r, message);
 	relay_reply_free(&reply);
@@ -478,7 +599,7 @@ room_get(struct rooms *rooms, const char *name, struct room **ret)
 	static const struct redis_sub_calls calls = { on_message, on_ready };
 	struct room **at = slot(rooms, name), *r = *at;
 	size_t len = strlen(name);
-	enum hl_err err;
+	enum hl_err err = HL_OK;
 
 	*ret = r;
 	if (r)
@@ -489,7 +610,10 @@ room_get(struct rooms *rooms, const char *name, struct room **ret)
 	memcpy(r->name, name, len);
 	r->rooms = rooms;
 	r->replay.run = run_replay;
-	err = redis_subscribe(rooms->redis, name, &calls, r, &r->sub);
+	if (strncmp(name, ROOM_LOCAL, sizeof(ROOM_LOCAL) - 1) == 0)
+		set_alias(r, name + sizeof(ROOM_LOCAL) - 1, len - (sizeof(ROOM_LOCAL) - 1));
+	else
+		err = redis_subscribe(rooms->redis, name, &calls, r, &r->sub);
 	if (err) {
 		free(r);
 		return err;
@@ -543,7 +667,7 @@ room_wait(struct member *m)
 	struct waiter w = { .next = r->waiters, .task = task_self() };
 	struct waiter **at;
 
-	if (redis_sub_ready(r->sub))
+	if (r->sub == NULL || redis_sub_ready(r->sub))
 		return HL_OK;
 	if (deadline_init(r->rooms->deadlines, &w.deadline, waited_too_long) != HL_OK)
 		return HL_NO_MEMORY;

@@ -4,6 +4,14 @@
  * A publication is "<seq> <epoch> <except>" and then one JSON array a line, each an event.  Counted
  * publications (seq > 0) reach every member once and in order; a gap, or a subscription that was lost for a
  * while, makes the room ask the events program for the replay and hold back what is live meanwhile.
+ *
+ * A room whose name begins with ROOM_LOCAL has no channel: it is a list of members that emitters join, leave and emit to.
+ * Emitters know other rooms by an alias, which the events program gives: the session's id, which this daemon could not tell
+ * from the room's name, a keyed hash whose key it has not.
+ *
+ * With offsets on, the first event of a counted publication (the one that a replay gives too) has one more argument, by
+ * which clients say on their return how far they came: "<seq>.<the last six characters of the room's name>".  It is the
+ * same for all who get it, so a publication is still encoded once.
  */
 #ifndef HL_ROOM_H
 #define HL_ROOM_H
@@ -14,6 +22,7 @@
 
 #include "base/error.h"
 #include "base/id.h"
+#include "push/answer.h"
 #include "push/deadline.h"
 #include "push/message.h"
 #include "push/relay.h"
@@ -23,6 +32,8 @@
 #define ROOM_WAIT_MS		5000	/* for a subscription to be confirmed */
 #define ROOM_MAX_HELD		256	/* publications */
 #define PUBLICATION_MAX_EVENTS	64
+#define ROOM_LOCAL		"emitter:"
+#define ROOM_OFFSET_MAX		32	/* with its NUL */
 
 /* Events for all members of a room, ready to be sent on the namespace "/". */
 struct publication {
@@ -33,8 +44,8 @@ struct publication {
 	struct message	*messages[];		/* "42[…]" each */
 };
 
-/* HL_BAD_REQUEST: not a publication. */
-enum hl_err publication_parse(const char *payload, size_t len, struct publication **ret) HL_MUST_CHECK;
+/* room is the name of the room for the offset, or NULL for none.  HL_BAD_REQUEST: not a publication. */
+enum hl_err publication_parse(const char *payload, size_t len, const char *room, struct publication **ret) HL_MUST_CHECK;
 void	 publication_unref(struct publication *);
 
 struct held_list { struct held *head, *last; unsigned count; };
@@ -60,9 +71,14 @@ struct rooms {
 	struct workers		*replays;
 	struct deadlines	*deadlines;
 	void			(*deliver)(void *owner, struct publication *);
-	struct room		**table;
+	bool			 offsets;
+	struct room		**table, **aliases;
 	size_t			 buckets, count;
 };
+
+void	 room_offset(const char *room, int64_t seq, char out[ROOM_OFFSET_MAX]);
+/* The seq of an offset of that room; -1: it is not one. */
+int64_t	 room_offset_seq(const char *room, const char *offset, size_t len);
 
 enum hl_err rooms_init(struct rooms *) HL_MUST_CHECK;	/* the members above table are set */
 void	 rooms_free(struct rooms *);
@@ -77,5 +93,18 @@ void	 room_hold(struct member *);
 void	 room_go_live(struct member *, int64_t seq);
 void	 room_leave(struct member *);			/* frees it */
 const char *room_name(const struct member *);
+
+/* What emitters call its room; the first word counts.  Of a local one it is the name behind ROOM_LOCAL. */
+void	 room_alias(struct member *, struct span alias);
+/* The rooms that are called so: after is NULL at first, then the last one got.  NULL: no more. */
+const struct room *room_called(const struct rooms *, struct span alias, const struct room *after);
+const struct member *room_members(const struct room *);
+
+/*
+ * Suspends.  What the events program tells of the room after that seq, in answer->messages; the caller frees the reply,
+ * of which the answer is made, in any case.
+ */
+enum hl_err room_ask_replay(struct rooms *, const char *room, int64_t after, struct relay_reply *,
+    struct answer *) HL_MUST_CHECK;
 
 #endif

@@ -31,7 +31,7 @@ slot(struct sessions *all, const char *sid, size_t len)
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ (unsigned char)sid[i]) * 16777619u;
 	at = &all->table[h & (all->buckets - 1)];
-	while (*at && (len != ID_LEN || memcmp((*at)->sid, sid, ID_LEN) != 0))
+	while (*at && (len != SESSION_SID_LEN || memcmp((*at)->sid, sid, SESSION_SID_LEN) != 0))
 		at = &(*at)->next;
 	return at;
 }
@@ -52,7 +52,7 @@ grow(struct sessions *all)
 		for (s = old[i]; s; s = next) {
 			next = s->next;
 			s->next = NULL;
-			at = slot(all, s->sid, ID_LEN);
+			at = slot(all, s->sid, SESSION_SID_LEN);
 			*at = s;
 		}
 	free(old);
@@ -94,7 +94,7 @@ static void
 remove_session(struct session *s)
 {
 	s->is_dead = true;
-	*slot(s->all, s->sid, ID_LEN) = s->next;
+	*slot(s->all, s->sid, SESSION_SID_LEN) = s->next;
 	s->all->count--;
 	deadline_end(s->all->deadlines, &s->deadline);
 	queue_clear(&s->queue);
@@ -257,14 +257,15 @@ session_new(struct sessions *all, struct websocket *ws, const char *address, str
 	}
 	s->all = all;
 	s->ws = ws;
-	id_new(s->sid);
+	s->sid[0] = (char)('0' + all->rules->instance);
+	id_new(s->sid + 1);
 	strncpy(s->address, address, sizeof(s->address) - 1);
 	s->ping_due_ms = now(s) + all->rules->ping_interval_ms;
 	if (all->rules->join_timeout_ms)
 		s->join_due_ms = now(s) + all->rules->join_timeout_ms;
 	if (++all->count > all->buckets)
 		grow(all);
-	*slot(all, s->sid, ID_LEN) = s;
+	*slot(all, s->sid, SESSION_SID_LEN) = s;
 	return HL_OK;
 }
 
@@ -307,6 +308,14 @@ session_send(struct session *s, struct message *m)
 	/* Closing it here would pull it from under whoever is walking over a room. */
 	if (s->overflow || s->poll)
 		mark_dirty(s);
+}
+
+bool
+session_ready(const struct session *s)
+{
+	if (s->ws == NULL)
+		return s->poll != NULL;
+	return s->all->io->ready == NULL || s->all->io->ready(s->ws);
 }
 
 /* Everything that waits, as the answer to a GET. */
@@ -570,6 +579,25 @@ session_close(struct session *s)
 	arm(s);
 	if (s->poll)
 		mark_dirty(s);
+}
+
+bool
+sessions_close_some(struct sessions *all, size_t websockets)
+{
+	bool left = false;
+
+	all->closing = true;
+	for (size_t i = 0; i < all->buckets; i++)
+		for (struct session *s = all->table[i], *next; s; s = next) {
+			next = s->next;
+			if (s->ws && (websockets == 0 || (all->app->idle && !all->app->idle(s)))) {
+				left = true;
+				continue;
+			}
+			websockets -= s->ws != NULL;
+			session_close(s);
+		}
+	return left;
 }
 
 void

@@ -20,6 +20,10 @@
 #include "push/message.h"
 
 #define SESSION_ADDRESS_MAX	46	/* an IPv6 address as text, with its NUL */
+/*
+ * A sid is the digit of the pushd that made it, by which nginx finds the way back to it, and an id.
+ */
+#define SESSION_SID_LEN		(1 + ID_LEN)
 #define SESSION_UPGRADE_MS	10000	/* from opening a WebSocket for an upgrade to finishing it */
 #define SESSION_LINGER_MS	30000	/* how long a session that we closed waits for the GET that tells its client */
 
@@ -36,6 +40,8 @@ struct session_io {
 	 * memory.
 	 */
 	enum hl_err (*send)(struct websocket *, struct message *);
+	/* Whether it would go out at once; NULL: always. */
+	bool	(*ready)(const struct websocket *);
 	/* Closes after what is queued, with a close frame.  The session has forgotten it already. */
 	void	(*end)(struct websocket *);
 };
@@ -47,6 +53,8 @@ struct session_app {
 	enum hl_err (*open)(void *arg, struct session *);
 	/* One message; bytes are borrowed.  An error is the client's mistake: the session is closed. */
 	enum hl_err (*message)(struct session *, const char *, size_t, bool binary);
+	/* Whether nothing that was said on it is still being asked; NULL: never anything. */
+	bool	(*idle)(const struct session *);
 	/* Exactly once for every session whose open() returned HL_OK; the session takes nothing any more. */
 	void	(*closed)(struct session *);
 };
@@ -56,6 +64,7 @@ struct session_rules {
 	int64_t	 join_timeout_ms;	/* until session_joined(); 0: for ever */
 	size_t	 max_payload;		/* told to clients; the I/O side enforces it */
 	size_t	 max_sessions;
+	int	 instance;		/* 0 to 9: which of several daemons this one is */
 };
 
 struct sessions {
@@ -83,7 +92,7 @@ struct session {
 	struct queue		 queue;		/* while polling */
 	struct deadline		 deadline;	/* the earliest of the next ones; 0: off */
 	int64_t			 ping_due_ms, pong_due_ms, join_due_ms, upgrade_due_ms, linger_due_ms;
-	char			 sid[ID_LEN + 1];	/* a secret: it opens the session */
+	char			 sid[SESSION_SID_LEN + 1];	/* a secret: it opens the session */
 	char			 address[SESSION_ADDRESS_MAX];
 	bool			 is_dirty, is_dead;
 	bool			 overflow;	/* the reader is too slow: closed at the next flush */
@@ -93,6 +102,11 @@ struct session {
 enum hl_err sessions_init(struct sessions *, const struct session_rules *, const struct session_io *,
     const struct session_app *, void *app_arg, struct deadlines *) HL_MUST_CHECK;
 void	 sessions_free(struct sessions *);
+/*
+ * Takes no new ones and closes those that poll, and of those with a WebSocket up to so many that are idle; false when
+ * none is left.
+ */
+bool	 sessions_close_some(struct sessions *, size_t websockets);
 void	 sessions_close_all(struct sessions *);	/* and take no new ones */
 void	 sessions_flush(struct sessions *);
 bool	 sessions_idle(const struct sessions *);	/* sessions_flush() has nothing to do */
@@ -120,6 +134,7 @@ void	 session_ws_lost(struct session *, struct websocket *);
 
 /* For the application. */
 void	 session_send(struct session *, struct message *);	/* takes a reference of its own */
+bool	 session_ready(const struct session *);		/* what is sent now need not wait */
 void	 session_joined(struct session *);
 void	 session_close(struct session *);		/* what is queued still goes out */
 

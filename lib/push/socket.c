@@ -1,64 +1,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/socketio.h"
 #include "push/answer.h"
+#include "push/client.h"
 #include "push/socket.h"
 
 #define MAX_CLIENT_ID	256u		/* bytes of JSON of a clientMessageId */
 #define MAX_ROUNDS	4u		/* joins that a joined answer may lead to, one after the other */
 
-/* A session that speaks Socket.IO; lives until its last socket has been taken leave of. */
-struct client {
-	struct hub	*hub;
-	struct session	*session;	/* NULL once it is over */
-	struct sio_decoder decoder;
-	struct socket	*sockets;	/* that have not left */
-	unsigned	 refs;		/* the session and every socket */
-	char		 address[SESSION_ADDRESS_MAX];
-};
-
-enum question_kind { ASK_CONNECT, ASK_EVENT };
-
-/* Something that a client said and that is to be asked. */
-struct question {
-	struct question	*next;
-	enum question_kind kind;
-	bool		 wants_ack;
-	bool		 acked;
-	char		 id[SIO_MAX_ID + 1];	/* of the acknowledgement */
-	char		*client_id;		/* the event's clientMessageId as JSON, or NULL */
-	size_t		 len;
-	char		 members[];		/* of the request, without the common ones */
-};
-
-struct socket {
-	struct socket	*next;
-	struct client	*client;
-	struct job	 job;
-	struct question	*first, *last;
-	unsigned	 waiting;
-	size_t		 waiting_bytes;
-	struct member	*members;	/* rooms */
-	char		*state;		/* JSON that the events program wants back, or NULL */
-	bool		 connected;	/* the events program has let it in */
-	bool		 left;
-	char		 sid[ID_LEN + 1];	/* public */
-	size_t		 nsp_len;
-	char		 nsp[];
-};
-
 static struct socket *
 of_job(struct job *job)
 {
 	return (struct socket *)(void *)((char *)job - offsetof(struct socket, job));
-}
-
-static struct span
-nsp_of(const struct socket *s)
-{
-	return (struct span){ s->nsp, s->nsp_len };
 }
 
 /* ---- lives ---- */
@@ -75,14 +31,15 @@ client_unref(struct client *c)
 static void
 question_free(struct question *q)
 {
-	if (q)
+	if (q) {
 		free(q->client_id);
+		lost_free(q->lost);
+	}
 	free(q);
 }
 
-/* Out of its client's sight; its job takes leave of the events program and frees it. */
-static void
-leave(struct socket *s)
+void
+socket_leave(struct socket *s)
 {
 	struct socket **at = &s->client->sockets;
 
@@ -104,6 +61,7 @@ socket_free(struct socket *s)
 		next = m->next_of_owner;
 		room_leave(m);
 	}
+	roster_remove(&s->client->hub->roster, s);
 	client_unref(s->client);
 	free(s->state);
 	free(s);
@@ -121,9 +79,8 @@ send_all(struct socket *s, struct message **messages, unsigned n)
 	}
 }
 
-/* An event or an acknowledgement with arguments from the events program. */
-static enum hl_err
-send_args(struct socket *s, enum sio_type type, struct span id, struct span args)
+enum hl_err
+socket_args(struct socket *s, enum sio_type type, struct span id, struct span args)
 {
 	struct message *messages[1 + SIO_MAX_ATTACHMENTS];
 	unsigned n;
@@ -133,9 +90,8 @@ send_args(struct socket *s, enum sio_type type, struct span id, struct span args
 	return err;
 }
 
-/* A packet with an object or nothing: CONNECT, CONNECT_ERROR. */
-static void
-send_packet(struct socket *s, enum sio_type type, struct span data)
+void
+socket_packet(struct socket *s, enum sio_type type, struct span data)
 {
 	struct sio_packet packet = { .type = type, .nsp = nsp_of(s), .data = data };
 	struct buf text = BUF_INIT(RELAY_MAX_ANSWER);
@@ -164,13 +120,13 @@ send_error(struct socket *s, struct question *q, const char *message, const char
 	buf_puts(&b, "}]");
 	err = buf_err(&b);
 	if (err == HL_OK)
-		err = send_args(s, SIO_EVENT, none, (struct span){ b.data, b.len });
+		err = socket_args(s, SIO_EVENT, none, (struct span){ b.data, b.len });
 	buf_reset(&b);
 	if (q && q->wants_ack && !q->acked) {
 		buf_printf(&b, "[{\"ok\":false,\"error\":%s,\"code\":%s}]", message, code);
 		q->acked = true;
 		if (err == HL_OK && buf_err(&b) == HL_OK)
-			err = send_args(s, SIO_ACK, (struct span){ q->id, strlen(q->id) },
+			err = socket_args(s, SIO_ACK, (struct span){ q->id, strlen(q->id) },
 			    (struct span){ b.data, b.len });
 	}
 	(void)err;		/* no memory to complain about it */
@@ -211,9 +167,41 @@ deliver(void *owner, struct publication *p)
 
 		if (s->nsp_len == 1)
 			session_send(s->client->session, m);
-		else if (send_args(s, SIO_EVENT, none, args_of(m)) != HL_OK)
+		else if (socket_args(s, SIO_EVENT, none, args_of(m)) != HL_OK)
 			return;
 	}
+}
+
+/* Arguments with an offset, where there is one. */
+static enum hl_err
+send_counted(struct socket *s, struct span args, const char *offset)
+{
+	struct buf text = BUF_INIT(args.len + ROOM_OFFSET_MAX + 4);
+	struct span none = { NULL, 0 };
+	enum hl_err err;
+
+	if (offset == NULL || s->client->hub->recovery.keep_ms == 0)
+		return socket_args(s, SIO_EVENT, none, args);
+	args_with_offset(&text, args, offset);
+	err = buf_err(&text);
+	if (err == HL_OK)
+		err = socket_args(s, SIO_EVENT, none, (struct span){ text.data, text.len });
+	buf_free(&text);
+	return err;
+}
+
+enum hl_err
+socket_message(struct socket *s, const char *room, struct span message)
+{
+	struct span event, events = span_member(message, "emit");
+	char offset[ROOM_OFFSET_MAX], *first = offset;
+	const char *at = NULL;
+	enum hl_err err = HL_OK;
+
+	room_offset(room, span_integer(span_member(message, "seq"), 0), offset);
+	for (; err == HL_OK && span_next(events, &at, &event); first = NULL)
+		err = send_counted(s, event, first);
+	return err;
 }
 
 /* ---- what the events program answers ---- */
@@ -286,6 +274,18 @@ leave_rooms(struct socket *s, struct span rooms)
 	}
 }
 
+enum hl_err
+socket_join(struct socket *s, const char *room, struct member **ret)
+{
+	enum hl_err err = room_join(&s->client->hub->rooms, room, s, ret);
+
+	if (err == HL_OK) {
+		(*ret)->next_of_owner = s->members;
+		s->members = *ret;
+	}
+	return err;
+}
+
 /*
  * Its member of the room, held back until the joined answer; *ret_was_in tells whether it was in it before.
  */
@@ -300,15 +300,12 @@ join_room(struct socket *s, const char *room, bool *ret_was_in)
 		room_hold(m);
 		return room_wait(m);
 	}
-	err = room_join(&s->client->hub->rooms, room, s, &m);
-	if (err)
-		return err;
-	m->next_of_owner = s->members;
-	s->members = m;
-	return room_wait(m);
+	err = socket_join(s, room, &m);
+	return err ? err : room_wait(m);
 }
 
-static enum hl_err apply(struct socket *, struct question *, const struct answer *, unsigned round);
+/* room: of a joined answer, else NULL. */
+static enum hl_err apply(struct socket *, struct question *, const struct answer *, const char *room, unsigned round);
 
 /*
  * The subscription is live: asks again with what the first answer wanted to know then.  *ret_seq is where to
@@ -336,7 +333,7 @@ ask_joined(struct socket *s, struct question *q, const char *room, struct span t
 	} else {
 		err = answer_parse(reply.body.data, reply.body.len, &answer);
 		if (err == HL_OK)
-			err = apply(s, q, &answer, round + 1);
+			err = apply(s, q, &answer, room, round + 1);
 		if (err)
 			send_own_error(s, q, err);
 		*ret_seq = answer.seq;
@@ -348,7 +345,7 @@ ask_joined(struct socket *s, struct question *q, const char *room, struct span t
 static void
 join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 {
-	struct buf room = BUF_INIT(512);
+	struct buf room = BUF_INIT(512), alias = BUF_INIT(512);
 	struct member *m;
 	int64_t seq = -1;
 	bool was_in = false;
@@ -363,30 +360,50 @@ join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 	else
 		err = ask_joined(s, q, room.data, span_member(join, "then"), round, &seq);
 	m = room.len ? *find_member(s, room.data) : NULL;	/* the answer may have left it again */
+	if (m && err == HL_OK && span_text(span_member(join, "alias"), &alias))
+		room_alias(m, (struct span){ alias.data, alias.len });
 	if (m && err && !was_in)
 		leave_room(s, room.data);
 	else if (m)
 		room_go_live(m, err ? m->last : seq);
+	buf_free(&alias);
 	buf_free(&room);
+}
+
+/* What a joined answer tells of the room: up to its seq, which the first of its emissions carries. */
+static enum hl_err
+emit_all(struct socket *s, const struct answer *a, const char *room)
+{
+	char offset[ROOM_OFFSET_MAX], *first = room && a->seq >= 0 ? offset : NULL;
+	const char *at = NULL;
+	struct span item;
+	enum hl_err err = HL_OK;
+
+	if (first)
+		room_offset(room, a->seq, offset);
+	for (; err == HL_OK && span_next(a->emit, &at, &item); first = NULL)
+		err = send_counted(s, item, first);
+	at = NULL;
+	while (err == HL_OK && room && span_next(a->messages, &at, &item))
+		err = socket_message(s, room, item);
+	return err;
 }
 
 /* Emissions, then the acknowledgement, then joins: what a joined answer emits comes after what led to it. */
 static enum hl_err
-apply(struct socket *s, struct question *q, const struct answer *a, unsigned round)
+apply(struct socket *s, struct question *q, const struct answer *a, const char *room, unsigned round)
 {
-	struct span item, none = { NULL, 0 };
+	struct span item;
 	const char *at = NULL;
-	enum hl_err err = HL_OK;
+	enum hl_err err;
 
 	keep_state(s, a->state);
 	leave_rooms(s, a->leave);
-	while (err == HL_OK && span_next(a->emit, &at, &item))
-		err = send_args(s, SIO_EVENT, none, item);
+	err = emit_all(s, a, room);
 	if (err == HL_OK && a->ack.len && q->wants_ack && !q->acked) {
 		q->acked = true;
-		err = send_args(s, SIO_ACK, (struct span){ q->id, strlen(q->id) }, a->ack);
+		err = socket_args(s, SIO_ACK, (struct span){ q->id, strlen(q->id) }, a->ack);
 	}
-	at = NULL;
 	while (err == HL_OK && round < MAX_ROUNDS && !s->left && span_next(a->join, &at, &item))
 		join_one(s, q, item, round);
 	return err;
@@ -394,18 +411,21 @@ apply(struct socket *s, struct question *q, const struct answer *a, unsigned rou
 
 /* ---- questions ---- */
 
-static void
-let_in(struct socket *s)
+void
+socket_let_in(struct socket *s)
 {
-	struct buf data = BUF_INIT(64);
+	struct buf data = BUF_INIT(128);
 
 	s->connected = true;
 	if (s->left || s->client->session == NULL)
 		return;
 	session_joined(s->client->session);
-	buf_printf(&data, "{\"sid\":\"%s\"}", s->sid);
+	buf_printf(&data, "{\"sid\":\"%s\"", s->sid);
+	if (s->client->hub->recovery.keep_ms)
+		buf_printf(&data, ",\"pid\":\"%s\"", s->pid);
+	buf_putc(&data, '}');
 	if (buf_err(&data) == HL_OK)
-		send_packet(s, SIO_CONNECT, (struct span){ data.data, data.len });
+		socket_packet(s, SIO_CONNECT, (struct span){ data.data, data.len });
 	buf_free(&data);
 }
 
@@ -426,9 +446,9 @@ connect_failed(struct socket *s, const struct relay_reply *reply)
 	}
 	buf_printf(&data, "{\"message\":%s,\"data\":{\"code\":%s}}", reply->message.data, reply->code.data);
 	if (buf_err(&data) == HL_OK)
-		send_packet(s, SIO_CONNECT_ERROR, (struct span){ data.data, data.len });
+		socket_packet(s, SIO_CONNECT_ERROR, (struct span){ data.data, data.len });
 	buf_free(&data);
-	leave(s);
+	socket_leave(s);
 }
 
 static void
@@ -437,12 +457,12 @@ connect_answered(struct socket *s, struct question *q, const struct answer *a)
 	enum hl_err err;
 
 	if (a->refuse.len) {
-		send_packet(s, SIO_CONNECT_ERROR, a->refuse);
-		leave(s);
+		socket_packet(s, SIO_CONNECT_ERROR, a->refuse);
+		socket_leave(s);
 		return;
 	}
-	let_in(s);
-	err = apply(s, q, a, 0);
+	socket_let_in(s);
+	err = apply(s, q, a, NULL, 0);
 	if (err)
 		send_own_error(s, q, err);
 }
@@ -453,7 +473,11 @@ perform(struct socket *s, struct question *q)
 	struct relay_reply reply;
 	struct answer answer;
 	struct buf members = { .data = q->members, .len = q->len };
-	enum hl_err err = ask(s, q->kind == ASK_CONNECT ? "connect" : "event", &members, true, &reply);
+	enum hl_err err;
+
+	if (q->lost && socket_return(s, q->lost, q->seen))
+		return;
+	err = ask(s, q->kind == ASK_CONNECT ? "connect" : "event", &members, true, &reply);
 
 	if (err == HL_OK && (err = answer_parse(reply.body.data, reply.body.len, &answer)) != HL_OK) {
 		reply.status = 502;
@@ -466,7 +490,7 @@ perform(struct socket *s, struct question *q)
 		send_error(s, q, reply.message.data, reply.code.data);
 	else if (q->kind == ASK_CONNECT)
 		connect_answered(s, q, &answer);
-	else if ((err = apply(s, q, &answer, 0)) != HL_OK)
+	else if ((err = apply(s, q, &answer, NULL, 0)) != HL_OK)
 		send_own_error(s, q, err);
 	relay_reply_free(&reply);
 }
@@ -520,8 +544,10 @@ run(struct job *job)
 	}
 	if (!s->left)
 		return true;
-	if (s->connected)
+	if (s->connected) {
+		socket_remember(s);
 		say_goodbye(s);
+	}
 	socket_free(s);
 	return false;
 }
@@ -580,10 +606,12 @@ socket_new(struct client *c, struct span nsp, struct socket **ret)
 	c->refs++;
 	s->job.run = run;
 	id_new(s->sid);
+	id_new(s->pid);
 	s->nsp_len = nsp.len;
 	memcpy(s->nsp, nsp.p, nsp.len);
 	s->next = c->sockets;
 	c->sockets = s;
+	roster_add(&c->hub->roster, s);
 	return HL_OK;
 }
 
@@ -591,20 +619,27 @@ static enum hl_err
 on_connect(struct client *c, const struct sio_packet *k)
 {
 	struct buf members = BUF_INIT(SOCKET_MAX_BYTES);
+	struct lost *lost;
 	struct socket *s;
 	struct question *q;
+	int64_t seen = -1;
 	enum hl_err err = find_socket(c, k->nsp) ? HL_BAD_REQUEST : socket_new(c, k->nsp, &s);
 
 	if (err)
 		return err;
+	lost = returning(c->hub, k->nsp, k->data, &seen);
 	buf_puts(&members, ",\"auth\":");
 	buf_add(&members, k->data.len ? k->data.p : "{}", k->data.len ? k->data.len : 2);
 	q = question_new(ASK_CONNECT, &members);
 	buf_free(&members);
-	if (q)
+	if (q) {
+		q->lost = lost;
+		q->seen = seen;
 		add_question(s, q);
-	else
-		leave(s);
+	} else {
+		lost_free(lost);
+		socket_leave(s);
+	}
 	return q ? HL_OK : HL_TOO_LARGE;
 }
 
@@ -673,7 +708,7 @@ on_packet(struct client *c, const struct sio_packet *k)
 	if (s == NULL || k->type == SIO_CONNECT_ERROR)
 		return HL_BAD_REQUEST;
 	if (k->type == SIO_DISCONNECT)
-		leave(s);
+		socket_leave(s);
 	else if ((k->type == SIO_EVENT || k->type == SIO_BINARY_EVENT) && k->data.len)
 		on_event(c, s, k);
 	/* we ask for no acknowledgements, so those that come are unknown and ignored */
@@ -721,12 +756,25 @@ client_closed(struct session *session)
 	struct client *c = session->user;
 
 	c->session = NULL;
-	while (c->sockets)
-		leave(c->sockets);
+	while (c->sockets) {
+		c->sockets->cut_off = true;
+		socket_leave(c->sockets);
+	}
 	client_unref(c);
 }
 
-const struct session_app socket_app = { client_open, client_message, client_closed };
+static bool
+client_idle(const struct session *session)
+{
+	const struct client *c = session->user;
+
+	for (const struct socket *s = c->sockets; s; s = s->next)
+		if (!job_is_idle(&s->job))
+			return false;
+	return true;
+}
+
+const struct session_app socket_app = { client_open, client_message, client_idle, client_closed };
 
 /* ---- the hub ---- */
 
@@ -738,17 +786,25 @@ hub_init(struct hub *h, uv_loop_t *loop, const struct conf *conf, struct redis *
 		.relay = { .http = http, .conf = conf },
 		.questions = { .loop = loop, .max = MAX_QUESTIONS },
 		.replays = { .loop = loop, .max = MAX_REPLAYS },
-		.rooms = { .redis = redis, .deadlines = deadlines, .deliver = deliver },
+		.rooms = { .redis = redis, .deadlines = deadlines, .deliver = deliver, .offsets = conf->recovery_ms > 0 },
+		.recovery = { .max = (size_t)conf->max_sockets, .keep_ms = conf->recovery_ms, .now_ms = clock_mono_ms,
+		    .deadlines = deadlines },
 	};
 	h->rooms.relay = &h->relay;
 	h->rooms.replays = &h->replays;
-	return rooms_init(&h->rooms);
+	if (recovery_init(&h->recovery) != HL_OK)
+		return HL_NO_MEMORY;
+	if (roster_init(&h->roster) != HL_OK || rooms_init(&h->rooms) != HL_OK)
+		return HL_NO_MEMORY;
+	return emitter_start(h, redis);
 }
 
 void
 hub_free(struct hub *h)
 {
 	rooms_free(&h->rooms);
+	roster_free(&h->roster);
+	recovery_free(&h->recovery);
 }
 
 bool

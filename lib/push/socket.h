@@ -4,6 +4,12 @@
  * It knows nothing of chat: what a client says becomes one question to the events program, whose answer says
  * what to emit, to acknowledge, and which rooms to join or leave.  The questions of one socket go one at a
  * time, in order.
+ *
+ * A client whose connection was cut off and that names its pid and an offset (room.h) within SOCKET_RECOVERY gets its
+ * socket back: sid, rooms, state, and what it missed, from the log and before CONNECT, as socket.io-client expects it.  The
+ * events program is told of the cut by "disconnect" and is not asked to connect again.  Who cannot be given everything (a
+ * restarted or another daemon, no offset yet, two counted rooms, the log gone) is connected as new, without a word.  The
+ * client strips nothing: handlers see the offset behind an event's own arguments, as with the reference.
  */
 #ifndef HL_PUSH_SOCKET_H
 #define HL_PUSH_SOCKET_H
@@ -14,6 +20,7 @@
 
 #include "base/conf.h"
 #include "base/error.h"
+#include "push/recovery.h"
 #include "push/relay.h"
 #include "push/room.h"
 #include "push/session.h"
@@ -25,11 +32,19 @@
 #define MAX_QUESTIONS		256u		/* at once */
 #define MAX_REPLAYS		64u		/* at once */
 
+struct socket;
+
+/* All sockets, by their sid. */
+struct roster { struct socket **table; size_t buckets, count; unsigned mark; };
+
 /* What all sockets share. */
 struct hub {
 	struct relay	 relay;
 	struct workers	 questions, replays;
 	struct rooms	 rooms;
+	struct recovery	 recovery;
+	struct roster	 roster;
+	struct redis_sub *emissions, *requests;
 };
 
 enum hl_err hub_init(struct hub *, uv_loop_t *, const struct conf *, struct redis *, struct http *,

@@ -3,9 +3,13 @@
 #include "push/websocket.h"
 
 #define DRAIN_MS	3000
+#define SPREAD_MS	2000	/* over which WebSockets are closed, so that not all come back at once */
+#define SPREAD_STEP_MS	100
+#define SPREAD_AT_ONCE	50u	/* that few are never spread */
 
 static const struct session_io io = {
-	.now_ms = clock_mono_ms, .answer = polling_answer, .send = websocket_send, .end = websocket_end,
+	.now_ms = clock_mono_ms, .answer = polling_answer, .send = websocket_send, .ready = websocket_ready,
+	.end = websocket_end,
 };
 
 static void
@@ -65,7 +69,7 @@ transport_start(struct transport *t, uv_loop_t *loop, const struct conf *conf, i
 	t->rules = (struct session_rules){
 		.ping_interval_ms = conf->ping_interval_ms, .ping_timeout_ms = conf->ping_timeout_ms,
 		.join_timeout_ms = conf->connect_timeout_ms, .max_payload = (size_t)conf->socket_max_payload,
-		.max_sessions = (size_t)conf->max_sockets,
+		.max_sessions = (size_t)conf->max_sockets, .instance = (int)conf->pushd_instance,
 	};
 	uv_prepare_init(loop, &t->prepare);
 	uv_timer_init(loop, &t->timer);
@@ -100,6 +104,19 @@ on_drain_timeout(uv_timer_t *timer)
 		drained(t->drained_arg);
 }
 
+/* The next portion; in the end all that are left, whatever is being asked. */
+static void
+on_spread(uv_timer_t *timer)
+{
+	struct transport *t = timer->data;
+
+	t->spread_ms += SPREAD_STEP_MS;
+	if (t->spread_ms < SPREAD_MS && sessions_close_some(&t->sessions, t->portion))
+		return;
+	sessions_close_all(&t->sessions);
+	uv_timer_start(&t->limit, on_drain_timeout, DRAIN_MS, 0);
+}
+
 void
 transport_drain(struct transport *t, void (*drained)(void *), void *arg)
 {
@@ -107,8 +124,9 @@ transport_drain(struct transport *t, void (*drained)(void *), void *arg)
 		return;
 	t->drained = drained;
 	t->drained_arg = arg;
-	sessions_close_all(&t->sessions);
+	t->portion = t->sessions.count * SPREAD_STEP_MS / SPREAD_MS + SPREAD_AT_ONCE;
 	websockets_drain(t->websockets);
 	fcgi_drain(t->polls, on_polls_drained, t);
-	uv_timer_start(&t->limit, on_drain_timeout, DRAIN_MS, 0);
+	uv_timer_start(&t->limit, on_spread, SPREAD_STEP_MS, SPREAD_STEP_MS);
+	on_spread(&t->limit);
 }

@@ -27,6 +27,8 @@ struct transport {
 	uv_prepare_t		 prepare;
 	uv_timer_t		 timer;		/* for the deadlines */
 	uv_timer_t		 limit;		/* of draining */
+	size_t			 portion;	/* WebSockets closed in one step of draining */
+	int			 spread_ms;
 	int64_t			 armed_ms;	/* what the timer is set for; 0: nothing */
 	bool			 polls_drained;
 	void			(*drained)(void *);
@@ -38,8 +40,8 @@ enum hl_err transport_start(struct transport *, uv_loop_t *, const struct conf *
     int take_websockets, const struct session_app *, void *app_arg) HL_MUST_CHECK;
 
 /*
- * Stops accepting, closes every session (clients come back by themselves) and calls drained(arg) when the
- * last byte is out or a few seconds have passed.
+ * Stops accepting, closes every session (clients come back by themselves), many WebSockets in portions and each when
+ * what was said on it has been answered, and calls drained(arg) when the last byte is out or a few seconds have passed.
  */
 void	 transport_drain(struct transport *, void (*drained)(void *), void *arg);
 

@@ -208,6 +208,13 @@ begin_close(struct websocket *ws)
 	mark_dirty(ws);
 }
 
+/* What this turn of the loop has queued is as good as sent. */
+bool
+websocket_ready(const struct websocket *ws)
+{
+	return !ws->refuses_room;
+}
+
 void
 websocket_end(struct websocket *ws)
 {

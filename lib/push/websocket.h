@@ -29,6 +29,7 @@ size_t	 websockets_count(const struct websockets *);	/* open connections, half-o
 
 /* For struct session_io. */
 enum hl_err websocket_send(struct websocket *, struct message *);
+bool	 websocket_ready(const struct websocket *);
 void	 websocket_end(struct websocket *);
 
 #endif

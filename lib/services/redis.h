@@ -79,6 +79,9 @@ struct redis_sub_calls {
 };
 enum hl_err redis_subscribe(struct redis *, const char *channel, const struct redis_sub_calls *, void *arg,
 	    struct redis_sub **ret) HL_MUST_CHECK;
+/* To all channels whose names match the pattern (PSUBSCRIBE), which no channel is called. */
+enum hl_err redis_subscribe_all(struct redis *, const char *pattern, const struct redis_sub_calls *, void *arg,
+	    struct redis_sub **ret) HL_MUST_CHECK;
 bool	 redis_sub_ready(const struct redis_sub *);
 void	 redis_unsubscribe(struct redis_sub *);		/* NULL is allowed; frees it, even inside its own callback */
 

@@ -13,6 +13,7 @@ struct channel {
 	bool		 confirmed;
 	bool		 asked;		/* SUBSCRIBE sent and not taken back */
 	bool		 leaving;	/* UNSUBSCRIBE sent, its reply not seen */
+	bool		 pattern;	/* the name is one: PSUBSCRIBE */
 	bool		 calling;	/* its subscribers are being called */
 	uint32_t	 hash;
 	char		 name[];
@@ -98,7 +99,7 @@ channel_call(struct channel *c, const char *payload, size_t len)
 static void
 on_published(redisAsyncContext *ac, void *reply, void *arg)
 {
-	const redisReply *r = reply;
+	const redisReply *r = reply, *payload;
 	struct channel *c = arg;
 
 	(void)ac;
@@ -109,9 +110,11 @@ on_published(redisAsyncContext *ac, void *reply, void *arg)
 	}
 	if (r->type != REDIS_REPLY_ARRAY || r->elements < 3)
 		return;
-	if (r->element[2]->type == REDIS_REPLY_STRING) {
-		channel_call(c, r->element[2]->str, (size_t)r->element[2]->len);
-	} else if (r->element[0]->str[0] == 's') {
+	/* "message" channel payload, "pmessage" pattern channel payload, "subscribe" channel number, … */
+	payload = r->element[r->elements - 1];
+	if (payload->type == REDIS_REPLY_STRING) {
+		channel_call(c, payload->str, (size_t)payload->len);
+	} else if (strcmp(r->element[0]->str + c->pattern, "subscribe") == 0) {
 		c->confirmed = true;
 		channel_call(c, NULL, 0);
 	} else {				/* "unsubscribe" */
@@ -127,7 +130,8 @@ channel_ask(struct channel *c)
 
 	if (!l->up || c->asked)
 		return;
-	if (redisAsyncCommand(l->ac, on_published, c, "SUBSCRIBE %b", c->name, strlen(c->name)) == REDIS_OK)
+	if (redisAsyncCommand(l->ac, on_published, c, c->pattern ? "PSUBSCRIBE %b" : "SUBSCRIBE %b", c->name,
+	    strlen(c->name)) == REDIS_OK)
 		c->asked = true;
 }
 
@@ -156,7 +160,8 @@ channel_settle(struct channel *c)
 	}
 	if (c->asked && r->subscriptions.up) {
 		/* If that cannot be sent the channel stays, subscribed: hiredis still points to it. */
-		if (redisAsyncCommand(r->subscriptions.ac, NULL, NULL, "UNSUBSCRIBE %b", c->name, strlen(c->name)) == REDIS_OK) {
+		if (redisAsyncCommand(r->subscriptions.ac, NULL, NULL, c->pattern ? "PUNSUBSCRIBE %b" : "UNSUBSCRIBE %b", c->name,
+		    strlen(c->name)) == REDIS_OK) {
 			c->leaving = true;
 			c->confirmed = false;
 		}
@@ -206,6 +211,17 @@ redis_subscribe(struct redis *r, const char *name, const struct redis_sub_calls 
 		link_connect(&r->subscriptions);	/* only programs that listen have the second connection */
 	channel_settle(c);
 	return HL_OK;
+}
+
+enum hl_err
+redis_subscribe_all(struct redis *r, const char *pattern, const struct redis_sub_calls *calls, void *arg,
+    struct redis_sub **ret)
+{
+	struct channel *c = channel_get(r, pattern);
+
+	if (c)
+		c->pattern = true;
+	return redis_subscribe(r, pattern, calls, arg, ret);
 }
 
 bool

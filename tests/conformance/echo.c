@@ -40,7 +40,7 @@ echo_closed(struct session *s)
 	(void)s;
 }
 
-static const struct session_app echo = { echo_open, echo_message, echo_closed };
+static const struct session_app echo = { echo_open, echo_message, NULL, echo_closed };
 static struct transport transport;
 
 static void

@@ -311,7 +311,7 @@ a_publication_is_a_head_and_events(void **state)
 	struct publication *p;
 
 	(void)state;
-	assert_int_equal(publication_parse(text, strlen(text), &p), HL_OK);
+	assert_int_equal(publication_parse(text, strlen(text), NULL, &p), HL_OK);
 	assert_int_equal(p->seq, 7);
 	assert_int_equal(p->epoch, 2);
 	assert_string_equal(p->except, "0123456789012345678901");
@@ -320,7 +320,7 @@ a_publication_is_a_head_and_events(void **state)
 	assert_memory_equal(message_data(p->messages[1]), "42[\"b\"]", p->messages[1]->len);
 	publication_unref(p);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(publication_parse(bad[i], strlen(bad[i]), &p), HL_BAD_REQUEST);
+		assert_int_equal(publication_parse(bad[i], strlen(bad[i]), NULL, &p), HL_BAD_REQUEST);
 }
 
 int

@@ -90,7 +90,7 @@ app_closed(struct session *s)
 }
 
 static const struct session_io io = { fake_now, fake_answer, fake_send, fake_end };
-static const struct session_app app = { app_open, app_message, app_closed };
+static const struct session_app app = { app_open, app_message, NULL, app_closed };
 
 static int
 begin(void **state)
@@ -163,7 +163,7 @@ ping_pong_and_the_end_of_it(void **state)
 {
 	struct session *s = open_polling();
 	struct poll p = { "", 0, HL_OK };
-	char sid[ID_LEN + 1];
+	char sid[SESSION_SID_LEN + 1];
 
 	(void)state;
 	strcpy(sid, s->sid);
@@ -187,7 +187,7 @@ static void
 a_late_timer_gives_no_more_time(void **state)
 {
 	struct session *s = open_polling();
-	char sid[ID_LEN + 1];
+	char sid[SESSION_SID_LEN + 1];
 
 	(void)state;
 	strcpy(sid, s->sid);
@@ -216,7 +216,7 @@ a_lost_poll_ends_the_session(void **state)
 {
 	struct session *s = open_polling();
 	struct poll p = { "", 0, HL_OK };
-	char sid[ID_LEN + 1];
+	char sid[SESSION_SID_LEN + 1];
 
 	(void)state;
 	strcpy(sid, s->sid);
@@ -245,7 +245,7 @@ closing_tells_the_next_poll(void **state)
 {
 	struct session *s = open_polling();
 	struct poll p = { "", 0, HL_OK };
-	char sid[ID_LEN + 1];
+	char sid[SESSION_SID_LEN + 1];
 
 	(void)state;
 	strcpy(sid, s->sid);
@@ -263,7 +263,7 @@ static void
 closing_is_forgotten_when_nobody_asks(void **state)
 {
 	struct session *s = open_polling();
-	char sid[ID_LEN + 1];
+	char sid[SESSION_SID_LEN + 1];
 
 	(void)state;
 	strcpy(sid, s->sid);
@@ -379,7 +379,7 @@ there_is_a_limit_and_an_end(void **state)
 static void
 a_thousand_sessions_find_each_other(void **state)
 {
-	char sids[1000][ID_LEN + 1];
+	char sids[1000][SESSION_SID_LEN + 1];
 	struct session *s;
 
 	(void)state;

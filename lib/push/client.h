@@ -1,0 +1,95 @@
+/*
+ * client.h - what the files that make up Socket.IO share: socket.c, where clients speak, returning.c, where those come
+ * back that were cut off, roster.c, where sockets are found by their sid, emitter.c, where other programs emit.  Not for
+ * others.
+ */
+#ifndef HL_CLIENT_H
+#define HL_CLIENT_H
+
+#include "push/socket.h"
+
+/* A session that speaks Socket.IO; lives until its last socket has been taken leave of. */
+struct client {
+	struct hub	*hub;
+	struct session	*session;	/* NULL once it is over */
+	struct sio_decoder decoder;
+	struct socket	*sockets;	/* that have not left */
+	unsigned	 refs;		/* the session and every socket */
+	char		 address[SESSION_ADDRESS_MAX];
+};
+
+enum question_kind { ASK_CONNECT, ASK_EVENT };
+
+/* Something that a client said and that is to be asked. */
+struct question {
+	struct question	*next;
+	enum question_kind kind;
+	bool		 wants_ack;
+	bool		 acked;
+	char		 id[SIO_MAX_ID + 1];	/* of the acknowledgement */
+	char		*client_id;		/* the event's clientMessageId as JSON, or NULL */
+	struct lost	*lost;			/* what a client that comes back was, or NULL */
+	int64_t		 seen;			/* the seq to which it came */
+	size_t		 len;
+	char		 members[];		/* of the request, without the common ones */
+};
+
+struct socket {
+	struct socket	*next;
+	struct client	*client;
+	struct job	 job;
+	struct question	*first, *last;
+	unsigned	 waiting;
+	size_t		 waiting_bytes;
+	struct member	*members;	/* rooms */
+	char		*state;		/* JSON that the events program wants back, or NULL */
+	struct socket	*next_in_roster;
+	unsigned	 mark;		/* of the last emission that concerned it */
+	bool		 connected;	/* the events program has let it in */
+	bool		 left;
+	bool		 cut_off;	/* left because its session ended: it may come back */
+	char		 sid[ID_LEN + 1];	/* public */
+	char		 pid[ID_LEN + 1];	/* known to its client alone */
+	size_t		 nsp_len;
+	char		 nsp[];
+};
+
+static inline struct span
+nsp_of(const struct socket *s)
+{
+	return (struct span){ s->nsp, s->nsp_len };
+}
+
+/* socket.c */
+void	 socket_leave(struct socket *);	/* out of its client's sight; its job takes leave of the events program and frees it */
+void	 socket_packet(struct socket *, enum sio_type, struct span data);	/* CONNECT and the like: an object or nothing */
+/* An event or an acknowledgement; id may be empty. */
+enum hl_err socket_args(struct socket *, enum sio_type, struct span id, struct span args) HL_MUST_CHECK;
+/* The events of one counted message: the first one with the offset. */
+enum hl_err socket_message(struct socket *, const char *room, struct span message) HL_MUST_CHECK;
+void	 socket_let_in(struct socket *);	/* sends CONNECT */
+/* Makes it a member, not live yet. */
+enum hl_err socket_join(struct socket *, const char *room, struct member **ret) HL_MUST_CHECK;
+
+/* returning.c */
+void	 socket_remember(struct socket *);	/* before it is freed, if it may come back */
+/* Whether auth names a socket that is remembered; then *ret_seen is how far its client came. */
+struct lost *returning(struct hub *, struct span nsp, struct span auth, int64_t *ret_seen);
+/*
+ * Suspends.  Makes the new socket the one that was lost: rooms, state, what was missed, then CONNECT.  Otherwise it is as
+ * new, and is to be connected as any.
+ */
+bool	 socket_return(struct socket *, const struct lost *, int64_t seen);
+
+/* roster.c */
+enum hl_err roster_init(struct roster *) HL_MUST_CHECK;
+void	 roster_free(struct roster *);
+void	 roster_add(struct roster *, struct socket *);
+void	 roster_remove(struct roster *, struct socket *);
+void	 roster_rename(struct roster *, struct socket *, const char *sid);
+struct socket *roster_find(const struct roster *, struct span sid);
+
+/* emitter.c: subscribes to what @socket.io/redis-emitter publishes. */
+enum hl_err emitter_start(struct hub *, struct redis *) HL_MUST_CHECK;
+
+#endif

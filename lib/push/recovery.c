@@ -1,0 +1,153 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "push/recovery.h"
+
+#define BUCKETS	4096u
+
+/* A pid is random, and so are its first bytes. */
+static struct lost **
+slot(struct recovery *r, const char *pid)
+{
+	uint32_t h;
+	struct lost **at;
+
+	memcpy(&h, pid, sizeof(h));
+	at = &r->table[(h * 2654435761u) >> 20];
+	while (*at && memcmp((*at)->pid, pid, ID_LEN) != 0)
+		at = &(*at)->next_in_bucket;
+	return at;
+}
+
+static void
+forget(struct recovery *r, struct lost *l)
+{
+	*slot(r, l->pid) = l->next_in_bucket;
+	*(l->older ? &l->older->newer : &r->oldest) = l->newer;
+	*(l->newer ? &l->newer->older : &r->newest) = l->older;
+	r->count--;
+}
+
+/* All are kept equally long, so the oldest one is the first to go. */
+static void
+expire(struct deadline *d)
+{
+	struct recovery *r = (struct recovery *)(void *)((char *)d - offsetof(struct recovery, deadline));
+	int64_t now = r->now_ms();
+	struct lost *l;
+
+	while ((l = r->oldest) != NULL && l->until_ms <= now) {
+		forget(r, l);
+		lost_free(l);
+	}
+	if (r->oldest)
+		deadline_set(r->deadlines, &r->deadline, r->oldest->until_ms);
+}
+
+enum hl_err
+recovery_init(struct recovery *r)
+{
+	r->oldest = r->newest = NULL;
+	r->count = 0;
+	r->table = NULL;
+	if (r->keep_ms == 0)
+		return HL_OK;
+	r->table = calloc(BUCKETS, sizeof(struct lost *));
+	return r->table ? deadline_init(r->deadlines, &r->deadline, expire) : HL_NO_MEMORY;
+}
+
+void
+recovery_free(struct recovery *r)
+{
+	struct lost *l;
+
+	if (r->table == NULL)
+		return;
+	while ((l = r->oldest) != NULL) {
+		r->oldest = l->newer;
+		lost_free(l);
+	}
+	deadline_end(r->deadlines, &r->deadline);
+	free(r->table);
+	r->table = NULL;
+}
+
+struct lost *
+lost_new(const char *sid, const char *pid, struct span nsp)
+{
+	struct lost *l = calloc(1, sizeof(*l));
+
+	if (l && (l->nsp = strndup(nsp.p, nsp.len)) == NULL) {
+		free(l);
+		return NULL;
+	}
+	if (l) {
+		memcpy(l->sid, sid, ID_LEN);
+		memcpy(l->pid, pid, ID_LEN);
+		l->last = -1;
+	}
+	return l;
+}
+
+void
+lost_free(struct lost *l)
+{
+	if (l == NULL)
+		return;
+	for (size_t i = 0; i < l->other_count; i++)
+		free(l->others[i]);
+	free(l->nsp);
+	free(l->state);
+	free(l->room);
+	free(l);
+}
+
+enum hl_err
+lost_add_room(struct lost *l, const char *name)
+{
+	if (l->other_count == RECOVERY_MAX_ROOMS)
+		return HL_TOO_MANY;
+	l->others[l->other_count] = strdup(name);
+	if (l->others[l->other_count] == NULL)
+		return HL_NO_MEMORY;
+	l->other_count++;
+	return HL_OK;
+}
+
+void
+recovery_keep(struct recovery *r, struct lost *l)
+{
+	struct lost *oldest = r->oldest;
+
+	if (r->keep_ms == 0) {
+		lost_free(l);
+		return;
+	}
+	if (oldest && r->count >= r->max) {
+		forget(r, oldest);
+		lost_free(oldest);
+	}
+	l->until_ms = r->now_ms() + r->keep_ms;
+	l->next_in_bucket = NULL;
+	*slot(r, l->pid) = l;
+	l->newer = NULL;
+	l->older = r->newest;
+	*(r->newest ? &r->newest->newer : &r->oldest) = l;
+	r->newest = l;
+	if (++r->count == 1)
+		deadline_set(r->deadlines, &r->deadline, l->until_ms);
+}
+
+struct lost *
+recovery_take(struct recovery *r, struct span pid, struct span nsp)
+{
+	struct lost *l;
+
+	if (r->table == NULL || pid.len != ID_LEN)
+		return NULL;
+	l = *slot(r, pid.p);
+	if (l == NULL || l->until_ms <= r->now_ms() || strlen(l->nsp) != nsp.len || memcmp(l->nsp, nsp.p, nsp.len) != 0)
+		return NULL;
+	forget(r, l);
+	return l;
+}

@@ -1,0 +1,56 @@
+/*
+ * recovery.h - sockets that were cut off, remembered for a while (Socket.IO's connection state recovery).  No I/O.
+ *
+ * What is kept is what cannot be had elsewhere: ids, the events program's state, the names of rooms and how far the socket
+ * came in the one whose messages are counted.  Never the messages: the seq is the truth, and the log replays.  So a socket
+ * in two rooms that are counted is not kept, for a client names one offset only; and neither is one whose state is long.
+ * Bounded in number: the oldest one goes for a new one.
+ */
+#ifndef HL_RECOVERY_H
+#define HL_RECOVERY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/id.h"
+#include "base/socketio.h"
+#include "push/deadline.h"
+
+#define RECOVERY_MAX_STATE	4096u	/* bytes */
+#define RECOVERY_MAX_ROOMS	8u	/* that are not counted */
+
+struct lost {
+	struct lost	*next_in_bucket;
+	struct lost	*older, *newer;
+	int64_t		 until_ms;
+	char		 sid[ID_LEN + 1], pid[ID_LEN + 1];
+	char		*nsp, *state, *room;	/* strings; state and room may be NULL */
+	char		*others[RECOVERY_MAX_ROOMS];
+	size_t		 other_count;
+	int64_t		 last;			/* seq in the room */
+};
+
+struct recovery {
+	struct lost	**table;
+	struct lost	*oldest, *newest;
+	size_t		 count, max;
+	int64_t		 keep_ms;		/* 0: nothing is kept */
+	int64_t		(*now_ms)(void);
+	struct deadlines *deadlines;
+	struct deadline	 deadline;
+};
+
+/* The members max, keep_ms, now_ms and deadlines are set.  It must stay where it is. */
+enum hl_err recovery_init(struct recovery *) HL_MUST_CHECK;
+void	 recovery_free(struct recovery *);
+
+struct lost *lost_new(const char *sid, const char *pid, struct span nsp);	/* NULL: out of memory */
+void	 lost_free(struct lost *);
+enum hl_err lost_add_room(struct lost *, const char *name) HL_MUST_CHECK;	/* HL_TOO_MANY */
+
+void	 recovery_keep(struct recovery *, struct lost *take_lost);
+/* Gives what is kept under that pid, and forgets it; NULL: nothing is, or it is of another namespace. */
+struct lost *recovery_take(struct recovery *, struct span pid, struct span nsp);
+
+#endif

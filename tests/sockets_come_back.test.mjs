@@ -1,0 +1,311 @@
+// A socket that comes back gets everything once and in order: by itself within one pushd's life (Socket.IO's connection
+// state recovery), and by the seq that it names wherever and whenever it comes back.
+
+import { test, describe, before, after, beforeEach } from "node:test";
+import assert from "node:assert/strict";
+import { startUpstream, reply } from "./upstream.mjs";
+import { startStack, waitFor, request, unique, pause } from "./harness.mjs";
+
+const RECONNECTS = { reconnection: true, reconnectionDelay: 30, reconnectionDelayMax: 200, transports: ["websocket"] };
+
+let upstream, stack;
+
+before(async () => {
+	upstream = await startUpstream();
+	stack = await startStack({ upstream, env: { PUSHD_COUNT: "2" } });
+});
+after(async () => {
+	await stack?.stop();
+	await upstream?.close();
+});
+beforeEach(() => {
+	upstream.reset();
+	upstream.otherwise = reply("Here I am.");
+});
+
+const instance = (client) => client.socket.io.engine.id[0];
+// As when the network goes: the connections are gone, and nobody has said goodbye.
+function cut(client) {
+	const { transport } = client.socket.io.engine;
+	if (transport.name === "websocket")
+		return transport.ws.terminate();
+	transport.pollXhr?.abort();
+	return transport.onClose();
+}
+const connections = (client) => client.events.filter((e) => e.name === "connect").length;
+const seqs = (list) => list.map((m) => m.seq);
+const bot = (client) => client.all("message-received");
+
+// A client whose session is in the pushd with that number.
+async function clientOn(number, options = {}) {
+	for (let i = 0; i < 20; i++) {
+		const client = await stack.client({ ...RECONNECTS, ...options });
+		if (instance(client) === String(number))
+			return client;
+		client.close();
+	}
+	throw new Error(`none of 20 handshakes came to pushd ${number}`);
+}
+
+describe("two pushd behind nginx", () => {
+	test("each session stays with the one that made it, by polling, upgrade and WebSocket", async () => {
+		for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]]) {
+			const seen = new Set();
+			for (let i = 0; i < 6; i++) {
+				const client = await stack.client({ transports });
+				seen.add(instance(client));
+				const id = await client.join();
+				assert.equal((await client.ask("send-message", { sessionId: id, message: "hi", userId: "visitor-1" })).ok, true);
+				await client.when("message-received", (m) => m.isBot);
+				if (transports.length === 2)
+					await waitFor("the upgrade", () => client.transport === "websocket");
+				client.close();
+			}
+			assert.deepEqual([...seen].sort(), ["0", "1"], `${transports} came to both`);
+		}
+	});
+
+	test("a sid of a pushd that does not exist is an unknown session", async () => {
+		for (const sid of ["9".padEnd(23, "x"), "1".padEnd(23, "x"), "x", "-".padEnd(23, "1")]) {
+			const res = await request(stack.url, "GET", `/socket.io/?EIO=4&transport=polling&sid=${sid}`);
+			assert.equal(res.status, 400);
+			assert.deepEqual(res.json, { code: 1, message: "Session ID unknown" });
+		}
+	});
+
+	test("sockets of one session on different ones all get everything once", async () => {
+		const clients = [await clientOn(0), await clientOn(1), await clientOn(1, { transports: ["polling"] })];
+		const id = await clients[0].join();
+		for (const c of clients.slice(1))
+			await c.ask("join-chat", { userId: "visitor-1", sessionId: id });
+		for (let i = 0; i < 5; i++)
+			await stack.say(id, `message ${i}`);
+		const wanted = seqs((await stack.history(id)).filter((m) => m.role === "assistant"));
+		for (const c of clients) {
+			await c.when("message-received", (m) => m.seq === wanted.at(-1));
+			assert.deepEqual(seqs(bot(c)), wanted);
+		}
+	});
+});
+
+describe("connection state recovery", () => {
+	test("a socket that was cut off is the same one again, and gets what it missed before it is connected", async () => {
+		const client = await clientOn(0);
+		const sessionId = await client.join();
+		const { id: sid } = client.socket;
+		const first = await stack.say(sessionId, "before");
+		await client.when("message-received", (m) => m.seq === first.seq);
+		client.socket.io.reconnectionDelay(400);
+		cut(client);
+		await client.when("disconnect");
+		for (let i = 0; i < 4; i++)
+			await stack.say(sessionId, `while away ${i}`);
+		await waitFor("connected again", () => connections(client) === 2);
+		if (instance(client) !== "0")
+			return assert.equal(client.socket.recovered, false, "the other pushd does not know it");
+		assert.equal(client.socket.recovered, true);
+		assert.equal(client.socket.id, sid);
+		const missed = client.events.findIndex((e) => e.name === "message-received" && e.data.seq === first.seq + 2);
+		const again = client.events.findLastIndex((e) => e.name === "connect");
+		assert.ok(missed >= 0 && missed < again, "what it missed comes first");
+		const last = await stack.say(sessionId, "after");	// it is in the room without asking
+		await client.when("message-received", (m) => m.seq === last.seq);
+		const history = await stack.history(sessionId);
+		assert.deepEqual(seqs(bot(client)), seqs(history.filter((m) => m.role === "assistant")));
+		assert.deepEqual(seqs([...client.all("message-accepted"), ...bot(client)]).sort((a, b) => a - b), seqs(history));
+		// the state too: it has joined, and an answer comes to it although nothing was asked
+		assert.equal((await client.ask("send-message", { sessionId, message: "and I", userId: "visitor-1" })).ok, true);
+		return undefined;
+	});
+});
+
+// One pushd, so that each return is to the one that remembers.
+describe("recovery by one pushd", () => {
+	let one;
+	before(async () => {
+		one = await startStack({ upstream, env: { SOCKET_RECOVERY: "1500" } });
+	});
+	after(() => one?.stop());
+
+	const comeBack = async (client, n) => waitFor("connected again", () => connections(client) === n && client.socket.connected);
+
+	for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]])
+		test(`many cuts by ${transports.join(" and ")} lose nothing and double nothing`, async () => {
+			const client = await one.client({ ...RECONNECTS, transports, upgrade: transports.length > 1 });
+			const sessionId = await client.join();
+			const { id: sid } = client.socket;
+			for (let i = 0; i < 8; i++) {
+				const talk = [0, 1].map((k) => one.say(sessionId, `m ${i} ${k}`));
+				cut(client);
+				await Promise.all(talk);
+				await comeBack(client, i + 2);
+				assert.equal(client.socket.recovered, true, `return ${i}`);
+				assert.equal(client.socket.id, sid);
+			}
+			const last = await one.say(sessionId, "last");
+			await client.when("message-received", (m) => m.seq === last.seq);
+			const history = await one.history(sessionId);
+			const seen = client.events.filter((e) => ["message-received", "message-accepted"].includes(e.name)).map((e) => e.data.seq);
+			assert.deepEqual(seen, seqs(history));
+		});
+
+	test("who has only joined is recovered too: chat-joined carries an offset", async () => {
+		const client = await one.client(RECONNECTS);
+		const sessionId = await client.join();
+		cut(client);
+		const said = await one.say(sessionId, "the first of all");
+		await comeBack(client, 2);
+		assert.equal(client.socket.recovered, true);
+		await client.when("message-received", (m) => m.seq === said.seq);
+	});
+
+	test("a late one, one in two sessions, a forged pid or offset are connected as new", async () => {
+		const fresh = async (spoil, delay) => {
+			const client = await one.client({ ...RECONNECTS, reconnectionDelay: delay ?? 30, reconnectionDelayMax: delay ?? 30, randomizationFactor: 0 });
+			const sessionId = await client.join();
+			const said = await one.say(sessionId, "one");
+			await client.when("message-received", (m) => m.seq === said.seq);
+			await spoil(client);
+			cut(client);
+			await waitFor("connected again", () => connections(client) === 2 && client.socket.connected);
+			assert.equal(client.socket.recovered, false);
+			assert.equal((await client.ask("join-chat", { userId: "visitor-1", sessionId, seq: said.seq })).ok, true);
+			assert.deepEqual((await client.when("chat-joined", (j) => j.history)).history, []);
+		};
+		await fresh((client) => client.join());
+		await fresh((client) => { client.socket._pid = client.socket._pid.replace(/./g, "x"); });
+		await fresh((client) => { client.socket._lastOffset = "4711.abcdef"; });
+		await fresh((client) => { client.socket._lastOffset = client.socket._lastOffset.replace(/^\d+/, "99"); });
+		await fresh((client) => { client.socket._lastOffset = "\u0000{["; });
+		await fresh(() => {}, 2000);
+	});
+
+	test("who said goodbye is not remembered", async () => {
+		const client = await one.client(RECONNECTS);
+		await client.join();
+		client.socket.disconnect();
+		client.socket.connect();
+		await comeBack(client, 2);
+		assert.equal(client.socket.recovered, false);
+	});
+});
+
+describe("a client that names its last seq", () => {
+	// What a page does: it joins again with the last seq whenever it was not recovered, and sends again what was not acknowledged.
+	async function chatter(number, sessionId, options) {
+		const client = await clientOn(number, options);
+		const known = new Map();
+		const put = (m, what) => {
+			assert.ok(!known.has(m.seq) || known.get(m.seq).what !== what || what === "history", `${what} ${m.seq} came twice`);
+			known.set(m.seq, { ...m, what });
+		};
+		const lastSeq = () => {
+			let n = 0;
+			while (known.has(n + 1))
+				n++;
+			return n;
+		};
+		const join = async () => {
+			for (;;) {
+				const ack = await client.socket.timeout(1500).emitWithAck("join-chat", { userId: "visitor-1", sessionId, seq: lastSeq() }).catch(() => null);
+				if (ack?.ok || !client.socket.connected)
+					return;
+			}
+		};
+		client.socket.on("message-received", (m) => put(m, "live"));
+		client.socket.on("message-accepted", (m) => put(m, "live"));
+		client.socket.on("chat-joined", (j) => j.history?.forEach((m) => put(m, "history")));
+		client.socket.on("connect", () => client.socket.recovered || join());
+		await join();
+		return { client, known, lastSeq };
+	}
+
+	async function under(disturb, { messages = 24 } = {}) {
+		const sessionId = await stack.session();
+		const listeners = [await chatter(0, sessionId), await chatter(1, sessionId), await chatter(0, sessionId, { transports: ["polling"] })];
+		const writer = await chatter(1, sessionId);
+		const acked = [];
+		let writing = true;
+		const traffic = (async () => {
+			for (let i = 0; i < messages || writing; i++) {
+				const clientMessageId = unique("m");
+				for (;;) {
+					const ack = await writer.client.socket.timeout(1500)
+						.emitWithAck("send-message", { sessionId, message: `text ${i}`, userId: "visitor-1", clientMessageId }).catch(() => null);
+					if (ack?.ok) {
+						writer.known.set(ack.seq, { seq: ack.seq, what: "ack" });
+						acked.push({ seq: ack.seq, text: `text ${i}` });
+						break;
+					}
+					assert.ok(ack === null || ack.code !== "conflict", JSON.stringify(ack));
+				}
+			}
+		})();
+		await disturb();
+		writing = false;
+		await traffic;
+		const history = await waitFor("an answer to the last one", async () => {
+			const now = await stack.history(sessionId);
+			return now.at(-1).role === "assistant" && now;
+		}, { ms: 30_000 });
+		const users = history.filter((m) => m.role === "user");
+		assert.deepEqual(users.map((m) => ({ seq: m.seq, text: m.content })), acked, "each acknowledged message is stored once, in order");
+		for (const [i, c] of [...listeners, writer].entries()) {
+			await waitFor(`client ${i} knows all`, () => c.lastSeq() === history.length, { ms: 15_000 });
+			for (const m of history)
+				if (c !== writer || m.role !== "user")
+					assert.equal(c.known.get(m.seq).content ?? c.known.get(m.seq).message, m.content, `client ${i}, seq ${m.seq}`);
+		}
+		for (const c of [...listeners, writer])
+			c.client.close();
+		return { history, listeners };
+	}
+
+	test("gets everything when both pushd are killed under traffic, whichever it comes back to", async () => {
+		const { listeners } = await under(async () => {
+			for (let i = 0; i < 3; i++) {
+				await stack.kill("pushd");
+				await pause(300);
+				await stack.kill("pushd-1");
+				await pause(300);
+			}
+		});
+		assert.ok(listeners.every((l) => connections(l.client) >= 2), "they were really cut off");
+	});
+
+	test("gets everything while every program is restarted, and no call fails", async () => {
+		const before = await stack.programs();
+		let done = false;
+		const failed = [];
+		let served = 0;
+		const callers = Array.from({ length: 4 }, async (_, k) => {
+			while (!done) {
+				const id = await stack.post("/api/v1/chat/session", { userId: `u${k}` }).catch((error) => ({ status: error.code }));
+				const said = id.status === 200
+					? await stack.message(id.json.sessionId, "hello", { userId: `u${k}` }).catch((error) => ({ status: error.code })) : id;
+				const health = await stack.get("/health").catch((error) => ({ status: error.code }));
+				for (const res of [id, said, health])
+					if (res.status === 200)
+						served++;
+					else
+						failed.push(res.status, res.text);
+			}
+		});
+		await under(() => stack.restart());
+		done = true;
+		await Promise.all(callers);
+		assert.deepEqual(failed, []);
+		assert.ok(served > 50, `${served} were served`);
+		const after = await stack.programs();
+		for (const p of after)
+			assert.equal(p.pid === before.find((b) => b.name === p.name).pid, ["nginx", "redis", "supervisor"].includes(p.name), p.name);
+	});
+
+	test("one program is restarted by its name, one that is none is refused", async () => {
+		const before = await stack.programs();
+		await stack.restart("health");
+		const after = await stack.programs();
+		assert.deepEqual(after.filter((p) => p.pid !== before.find((b) => b.name === p.name).pid).map((p) => p.name), ["health"]);
+		await assert.rejects(stack.restart("redis"), /no such program/);
+	});
+});
