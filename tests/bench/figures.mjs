@@ -222,4 +222,87 @@ async function cost(bench) {
 	return rows;
 }
 
-export const groups = { rest, waiting, idle, sockets, streams, cost };
+// ---- many waiting ------------------------------------------------------------------------------------------------------------
+
+const MANY = { few: 1000, many: 8000, delay: 8000 };
+
+// The same arrival each second, so that only the number that waits differs.
+async function costOfWaiting(bench, users) {
+	await bench.upstream.set({ delay: MANY.delay * users / MANY.many });
+	return withStack(bench, async (stack) => {
+		const load = new Load("rest", stack, { users, ramp: MANY.delay * users / MANY.many - 50, seconds: 10 });
+		await load.event("ready");
+		const memory = stack.each(rss);
+		const spent = stack.each(cpu);
+		load.go();
+		await load.event("full");
+		const most = stack.each(rss);
+		const result = await load.event("result");
+		return { kb: (most.chat - memory.chat) / users, us: us(difference(stack.each(cpu), spent).chat) / result.answered, result };
+	});
+}
+
+async function many(bench) {
+	const few = await costOfWaiting(bench, MANY.few);
+	const lots = await costOfWaiting(bench, MANY.many);
+	const { result } = lots;
+	return [
+		{ name: `${MANY.many} messages waiting at once: failures`, value: result.errors, unit: "", most: 0,
+			ok: result.errors === 0 && result.mostWaiting >= MANY.many, reference: `of ${result.asked}, upstream takes ${MANY.delay} ms`,
+			detail: { mostWaiting: result.mostWaiting, problem: result.problem } },
+		{ name: "memory of chat for each", value: lots.kb, unit: "KB", most: 30, reference: `${few.kb.toFixed(1)} KB at ${MANY.few}` },
+		{ name: "processor time of chat for each", value: lots.us, unit: "µs", reference: `${few.us.toFixed(0)} µs at ${MANY.few}`,
+			ratio: lots.us / few.us, bar: "ratio ≤ 1.3", ok: lots.us / few.us <= 1.3 },
+		{ name: "added to the upstream's time, p99", value: result.added.p99, unit: "ms", most: 20,
+			reference: `arrival ${atRate(MANY.many / MANY.delay * 1000)}`, detail: { max: result.added.max } },
+	];
+}
+
+// ---- broadcast -------------------------------------------------------------------------------------------------------------------
+
+const ROOM = { sockets: 1000, events: 400 };
+
+async function broadcast(bench) {
+	await bench.upstream.set();
+	return withStack(bench, async (stack) => {
+		const load = new Load("room", stack, { users: ROOM.sockets, expect: ROOM.sockets * ROOM.events });
+		await load.event("ready");
+		const channel = /room:(?!staff)\S+/.exec(await stack.store([["PUBSUB", "CHANNELS", "room:*"]]))[0];
+		const before = stack.each(cpu);
+		load.go();
+		await stack.store(Array.from({ length: ROOM.events }, (_, i) =>
+			["PUBLISH", channel, `0 0 -\n["bench",{"number":${i},"text":"${"x".repeat(100)}"}]`]));
+		const result = await load.event("result");
+		const spent = difference(stack.each(cpu), before);
+		return [{ name: "broadcast, deliveries a core of pushd", value: result.heard / spent.pushd, unit: "/s", least: 70_000,
+			ok: result.errors === 0 && result.heard === ROOM.sockets * ROOM.events && result.heard / spent.pushd >= 70_000,
+			reference: `${ROOM.sockets} sockets, ${ROOM.events} events, ${atRate(result.heard / result.seconds)} on the clock`,
+			detail: { problem: result.problem } }];
+	});
+}
+
+// ---- a call that is to cost the same whatever the store holds -------------------------------------------------------------------------
+
+const STORED = 10_000;
+
+async function stored(bench) {
+	await bench.upstream.set();
+	return withStack(bench, async (stack) => {
+		const look = () => wrk(`${stack.url}/health`, {});
+		const rounds = [];
+		const empty = [];
+		for (let i = 0; i < ROUNDS; i++)
+			empty.push((await look()).rate);
+		const load = new Load("rest", stack, { users: STORED });
+		await load.event("ready");
+		load.go();
+		await load.event("result");
+		for (let i = 0; i < ROUNDS; i++)
+			rounds.push((await look()).rate);
+		const ratio = Math.max(...rounds) / Math.max(...empty);
+		return [{ name: `GET /health with ${STORED} sessions`, value: Math.max(...rounds), unit: "/s",
+			reference: `${atRate(Math.max(...empty))} with none`, ratio, bar: "ratio ≥ 0.9", ok: ratio >= 0.9 }];
+	});
+}
+
+export const groups = { rest, waiting, idle, sockets, streams, cost, many, broadcast, stored };

@@ -2,11 +2,13 @@
  * load - many customers of one Helpline, and how long they wait beyond what the model takes.
  *
  *	load rest|socket --port N --users N [--seconds S] [--ramp MS] [--settle MS] [--stream]
+ *	load room --port N --users N --expect N
  *
  * Prints one JSON object a line: {"event":"ready"} when all have a session (and have joined it), then waits for a line
  * on its standard input; {"event":"full"} when all of them wait at once; and at the end {"event":"result",...}.  With
  * --seconds 0 nobody asks anything, and the result comes when the line does.  The users begin spread over the ramp;
- * delays are noted once they have settled.
+ * delays are noted once they have settled.  Listeners in a room only count: the result comes when they have heard as
+ * many events as are expected, all together.
  * Behind Helpline must be this folder's upstream: its answers tell what time it took itself.
  */
 #include <getopt.h>
@@ -35,6 +37,7 @@ struct load {
 	unsigned	 seconds, ramp_ms, settle_ms, count, opened, ready, begun, waiting, most_waiting;
 	unsigned	 asked, answered, errors;
 	uint64_t	 pieces;		/* tokens in all */
+	uint64_t	 heard, expected;	/* events */
 	int		 port;
 	bool		 streams, going, ending, full;
 };
@@ -62,6 +65,12 @@ user_question(const struct user *u)
 	};
 
 	return questions[(u->number + u->questions) % (sizeof(questions) / sizeof(questions[0]))];
+}
+
+const struct user *
+load_first(const struct load *l)
+{
+	return &l->users[0];
 }
 
 /* ---- numbers ---- */
@@ -102,8 +111,8 @@ static void
 print_result(struct load *l)
 {
 	printf("{\"event\":\"result\",\"asked\":%u,\"answered\":%u,\"errors\":%u,\"mostWaiting\":%u,\"seconds\":%.3f,"
-	    "\"pieces\":%llu", l->asked, l->answered, l->errors + l->waiting, l->most_waiting,
-	    (double)(l->end_ns - l->begin_ns) / 1e9, (unsigned long long)l->pieces);
+	    "\"pieces\":%llu,\"heard\":%llu", l->asked, l->answered, l->errors + l->waiting, l->most_waiting,
+	    (double)(l->end_ns - l->begin_ns) / 1e9, (unsigned long long)l->pieces, (unsigned long long)l->heard);
 	print_samples("added", &l->added);
 	print_samples("tokens", &l->tokens);
 	if (l->errors) {
@@ -142,7 +151,15 @@ open_next(struct load *l)
 		wire_connect(l->loop, &l->users[l->opened++].wire, l->port);
 }
 
+static void
+open_some(struct load *l)
+{
+	for (unsigned i = 0; i < OPENING; i++)
+		open_next(l);
+}
+
 static void	 maybe_done(struct load *);
+static void	 finish(struct load *);
 
 static void
 ask(struct user *u)
@@ -187,7 +204,17 @@ user_ready(struct user *u, const char *text, size_t len)
 	u->ready = true;
 	if (++u->load->ready == u->load->count)
 		puts("{\"event\":\"ready\"}");
-	open_next(u->load);
+	if (u->load->way->ask == NULL && u->number == 0)
+		open_some(u->load);
+	else
+		open_next(u->load);
+}
+
+void
+user_heard(struct user *u)
+{
+	if (++u->load->heard == u->load->expected)
+		finish(u->load);
 }
 
 void
@@ -328,9 +355,13 @@ on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
 		return;
 	l->going = true;
 	l->begin_ns = uv_hrtime();
-	if (n < 0 || l->seconds == 0)
+	if (n < 0 || (l->seconds == 0 && l->way->ask))
 		finish(l);
 	uv_read_stop(stream);
+	if (l->way->ask == NULL) {
+		uv_timer_start(&l->end_timer, on_patience_over, PATIENCE_MS, 0);
+		return;
+	}
 	uv_timer_start(&l->end_timer, on_end, (uint64_t)l->seconds * 1000, 0);
 	uv_timer_start(&l->timer, on_tick, 0, TICK_MS);
 }
@@ -354,7 +385,9 @@ start(struct load *l)
 			.frames = BUF_INIT(ANSWER_MAX),
 		};
 	}
-	for (unsigned i = 0; i < OPENING; i++)
+	if (l->way->ask)
+		open_some(l);
+	else
 		open_next(l);
 	return uv_run(l->loop, UV_RUN_DEFAULT);
 }
@@ -365,9 +398,10 @@ main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "port", required_argument, NULL, 'p' }, { "users", required_argument, NULL, 'u' },
 		{ "seconds", required_argument, NULL, 's' }, { "ramp", required_argument, NULL, 'r' },
-		{ "settle", required_argument, NULL, 'w' },
+		{ "settle", required_argument, NULL, 'w' }, { "expect", required_argument, NULL, 'x' },
 		{ "stream", no_argument, NULL, 'e' }, { NULL, 0, NULL, 0 }
 	};
+	static const struct way *const ways[] = { &way_rest, &way_socket, &way_room };
 	struct load l = { .loop = uv_default_loop(), .count = 1 };
 	int o;
 
@@ -379,9 +413,14 @@ main(int argc, char **argv)
 		case 's': l.seconds = (unsigned)atoi(optarg); break;
 		case 'r': l.ramp_ms = (unsigned)atoi(optarg); break;
 		case 'w': l.settle_ms = (unsigned)atoi(optarg); break;
+		case 'x': l.expected = strtoull(optarg, NULL, 10); break;
 		case 'e': l.streams = true; break;
 		default: return 2;
 		}
-	l.way = optind < argc && strcmp(argv[optind], "socket") == 0 ? &way_socket : &way_rest;
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (optind < argc && strcmp(argv[optind], ways[i]->name) == 0)
+			l.way = ways[i];
+	if (l.way == NULL || l.count == 0)
+		return 2;
 	return start(&l);
 }

@@ -1,5 +1,5 @@
 /*
- * load.h - many customers at once, each of whom asks the next question when the last one is answered.
+ * load.h - many customers at once, each of whom asks the next question when the last one is answered; or listens.
  */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
@@ -24,26 +24,30 @@ struct user {
 	char		 session[SESSION_MAX];
 	unsigned	 number, questions;
 	uint64_t	 asked_ns;
+	void		(*join)(struct user *);	/* socket */
 	bool		 ready, waiting, lost;
 };
 
-/* How a customer talks: over REST, or over a socket. */
+/* How a customer talks: over REST, over a socket, or not at all: all sockets of one session, that hear what is said to it. */
 struct way {
 	const char	*name;
 	void		(*prepare)(struct user *);	/* connected; ends with user_ready() */
-	void		(*ask)(struct user *);		/* ends with user_answered() or user_failed() */
+	void		(*ask)(struct user *);		/* ends with user_answered() or user_failed(); NULL: listens */
 	void		(*bytes)(struct user *, const char *, size_t);
 };
-extern const struct way way_rest, way_socket;
+extern const struct way way_rest, way_socket, way_room;
 
 bool	 load_streams(const struct load *);
 int	 load_port(const struct load *);
 const char *user_question(const struct user *);
+const struct user *load_first(const struct load *);	/* whose session the sockets of a room join */
 
 /* user_ready() has read the session's id out of text, where it is the string member "sessionId". */
 void	 user_ready(struct user *, const char *text, size_t len);
 /* What of an answer has come while it is written: its tokens' delays are noted. */
 void	 user_delta(struct user *, const char *text, size_t len);
+/* A listener has got one of the events that are expected. */
+void	 user_heard(struct user *);
 /* The whole answer. */
 void	 user_answered(struct user *, const char *text, size_t len);
 void	 user_failed(struct user *, const char *why, size_t len);

@@ -98,6 +98,7 @@ export class Stack {
 		await stack.#run("--port", "0", "--detach");
 		stack.seconds = Number(process.hrtime.bigint() - begin) / 1e9;
 		const status = JSON.parse(spawnSync(run, ["--state-dir", stack.dir, "--status", "--json"], { env: stack.env }).stdout);
+		stack.redis = status.find((p) => p.name === "redis").address;
 		stack.port = Number(/:(\d+)$/.exec(status.find((p) => p.address).address)[1]);
 		stack.url = `http://127.0.0.1:${stack.port}`;
 		stack.processes = status.flatMap((p) => p.name === "nginx"
@@ -119,6 +120,18 @@ export class Stack {
 				else
 					reject(new Error(`./run ${args.join(" ")} gave ${status}\n${said}`));
 			});
+		});
+	}
+
+	// Sends commands to the stack's Redis and gives what it says to them, as text; commands are lists of words.
+	store(commands) {
+		const wire = commands.map((words) => `*${words.length}\r\n${words.map((w) => `$${Buffer.byteLength(w)}\r\n${w}\r\n`).join("")}`);
+		return new Promise((resolve, reject) => {
+			const socket = net.createConnection(this.redis, () => socket.end(wire.join("")));
+			let said = "";
+			socket.on("data", (data) => { said += data; });
+			socket.on("error", reject);
+			socket.on("end", () => resolve(said));
 		});
 	}
 
@@ -198,10 +211,10 @@ export class Upstream {
 }
 
 export class Load {
-	// way: "rest" or "socket"; options as the program's.
-	constructor(way, stack, { users, seconds = 0, ramp = 0, settle = 0, stream = false }) {
+	// way: "rest", "socket" or "room"; options as the program's.
+	constructor(way, stack, { users, seconds = 0, ramp = 0, settle = 0, expect = 0, stream = false }) {
 		this.child = service(tool("load"), [way, "--port", stack.port, "--users", users, "--seconds", seconds, "--ramp", ramp,
-			"--settle", settle, ...(stream ? ["--stream"] : [])].map(String));
+			"--settle", settle, "--expect", expect, ...(stream ? ["--stream"] : [])].map(String));
 	}
 
 	// The program's next event, which must be the one that is named.

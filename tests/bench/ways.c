@@ -1,5 +1,5 @@
 /*
- * The two ways to talk to Helpline, as far as measuring needs them.
+ * The ways to talk to Helpline, as far as measuring needs them.
  */
 #include <stdio.h>
 #include <string.h>
@@ -97,8 +97,33 @@ say(struct user *u, const char *text)
 	buf_free(&out);
 }
 
+/* A session of its own. */
 static void
-socket_prepare(struct user *u)
+join_own(struct user *u)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "42[\"join-chat\",{\"userId\":\"bench-%u\"}]", u->number);
+	say(u, text);
+}
+
+/* The first one makes the session, the others join it. */
+static void
+join_first(struct user *u)
+{
+	const struct user *first = load_first(u->load);
+	char text[256];
+
+	if (u == first) {
+		join_own(u);
+		return;
+	}
+	snprintf(text, sizeof(text), "42[\"join-chat\",{\"userId\":\"bench-0\",\"sessionId\":\"%s\"}]", first->session);
+	say(u, text);
+}
+
+static void
+socket_open(struct user *u)
 {
 	char text[512];
 	int n = snprintf(text, sizeof(text), "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
@@ -106,6 +131,20 @@ socket_prepare(struct user *u)
 	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", load_port(u->load));
 
 	wire_send(&u->wire, text, (size_t)n);
+}
+
+static void
+socket_prepare(struct user *u)
+{
+	u->join = join_own;
+	socket_open(u);
+}
+
+static void
+room_prepare(struct user *u)
+{
+	u->join = join_first;
+	socket_open(u);
 }
 
 static void
@@ -121,8 +160,6 @@ socket_ask(struct user *u)
 static void
 socket_packet(struct user *u, const char *text, size_t len)
 {
-	char join[128];
-
 	if (starts_with(text, len, "42[\"message-delta\""))
 		user_delta(u, text, len);
 	else if (starts_with(text, len, "42[\"message-received\""))
@@ -135,10 +172,10 @@ socket_packet(struct user *u, const char *text, size_t len)
 		say(u, "3");
 	else if (starts_with(text, len, "0"))
 		say(u, "40");
-	else if (starts_with(text, len, "40")) {
-		snprintf(join, sizeof(join), "42[\"join-chat\",{\"userId\":\"bench-%u\"}]", u->number);
-		say(u, join);
-	}
+	else if (starts_with(text, len, "40"))
+		u->join(u);
+	else if (starts_with(text, len, "42[\"bench\""))
+		user_heard(u);
 }
 
 static void
@@ -167,3 +204,4 @@ socket_bytes(struct user *u, const char *bytes, size_t len)
 }
 
 const struct way way_socket = { "socket", socket_prepare, socket_ask, socket_bytes };
+const struct way way_room = { "room", room_prepare, NULL, socket_bytes };
