@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "loop/task.h"
 #include "records/conversation.h"
+#include "records/escalation.h"
 
 static char dir[] = "/tmp/conversation_testXXXXXX";
 static pid_t server;
@@ -362,6 +363,162 @@ TEST(a_full_conversation_takes_no_more)
 	conversation_clear(&conv);
 }
 
+/* A conversation with a message that is being answered and an escalation that is open. */
+static void
+new_escalation(struct conversation *conv, struct acceptance *late, struct escalation *e)
+{
+	struct acceptance a;
+	enum committed how;
+	int64_t seq;
+
+	new_conversation(conv);
+	assert_int_equal(say(conv, "a manager!", "c1", &a), HL_OK);
+	assert_int_equal(answer(&a.lease, "one comes", "keyword", &how, &seq), HL_OK);
+	lease_clear(&a.lease);
+	assert_int_equal(say(conv, "hello?", "c2", late), HL_OK);
+	assert_int_equal(escalation_read(&store, late->lease.escalation_id, e), HL_OK);
+	assert_string_equal(e->place.h, conv->place.h);
+	assert_string_equal(e->status, "open");
+}
+
+static const struct staff ada = { "ada", false }, bob = { "bob", false }, admin = { "root", true };
+
+static enum hl_err
+person_says(struct escalation *e, const struct staff *who, const char *text, const char *id, int64_t *seq)
+{
+	const struct reply r = { .text = text, .len = strlen(text), .client_id = id, .client_named = true };
+	struct entry stored;
+	enum hl_err err = escalation_reply(&store, e, who, &r, &stored);
+
+	*seq = stored.seq;
+	if (err == HL_OK)
+		assert_true(entry_is_human(&stored));
+	entry_clear(&stored);
+	return err;
+}
+
+TEST(from_a_take_on_the_assistant_is_silent)
+{
+	struct conversation conv;
+	struct acceptance late, during;
+	struct escalation e, other;
+	struct ownership owner;
+	enum committed how;
+	bool changed;
+	int64_t seq, again;
+
+	(void)arg;
+	new_escalation(&conv, &late, &e);
+	assert_int_equal(escalation_read(&store, e.id, &other), HL_OK);
+	assert_int_equal(person_says(&e, &ada, "hi", "r1", &seq), HL_CONFLICT);
+	assert_int_equal(escalation_take(&store, &e, &ada), HL_OK);
+	assert_int_equal(escalation_take(&store, &e, &ada), HL_OK);
+	assert_int_equal(escalation_take(&store, &other, &bob), HL_CONFLICT);
+	assert_string_equal(other.taken_by.data, "ada");
+	assert_int_equal(conversation_peek(&store, &late.lease, &changed), HL_CONFLICT);
+	assert_int_equal(answer(&late.lease, "too late", NULL, &how, &seq), HL_OK);
+	assert_int_equal(how, COMMIT_FENCED);
+	assert_int_equal(conversation_claim(&store, &conv.place, &during.lease), HL_CONFLICT);
+	assert_int_equal(conversation_owner(&store, &conv.place, &owner), HL_OK);
+	assert_true(owner.person);
+	assert_string_equal(owner.escalation_id, e.id);
+	assert_string_equal(owner.reason, "keyword");
+	assert_int_equal(say(&conv, "anybody?", "c3", &during), HL_OK);
+	assert_int_equal(during.how, ACCEPTED_QUEUED);
+	assert_false(during.owner_ai);
+	assert_int_equal(person_says(&e, &ada, "I am", "r1", &seq), HL_OK);
+	assert_int_equal(person_says(&e, &ada, "I am", "r1", &again), HL_OK);
+	assert_int_equal(seq, again);
+	assert_int_equal(person_says(&e, &ada, "I am not", "r1", &again), HL_UNPROCESSABLE);
+	assert_int_equal(person_says(&other, &bob, "me too", "r2", &again), HL_CONFLICT);
+	assert_int_equal(messages(&conv), 5);
+	lease_clear(&late.lease);
+	escalation_clear(&e);
+	escalation_clear(&other);
+	conversation_clear(&conv);
+}
+
+TEST(after_a_return_the_assistant_knows_what_was_said)
+{
+	struct conversation conv;
+	struct acceptance late, next;
+	struct escalation e;
+	enum committed how;
+	int64_t seq;
+
+	(void)arg;
+	new_escalation(&conv, &late, &e);
+	assert_int_equal(escalation_return(&store, &e, &ada, NULL), HL_CONFLICT);
+	assert_int_equal(escalation_take(&store, &e, &ada), HL_OK);
+	assert_int_equal(person_says(&e, &ada, "your code is 7", "r1", &seq), HL_OK);
+	assert_int_equal(escalation_return(&store, &e, &bob, NULL), HL_CONFLICT);
+	assert_int_equal(escalation_return(&store, &e, &ada, "he is in a hurry"), HL_OK);
+	assert_int_equal(escalation_return(&store, &e, &ada, "he is in a hurry"), HL_OK);
+	assert_int_equal(escalation_close(&store, &e, &admin, NULL), HL_CONFLICT);
+	assert_string_equal(e.status, "returned");
+	assert_int_equal(conversation_claim(&store, &conv.place, &next.lease), HL_CONFLICT);	/* nothing is owed */
+	assert_int_equal(answer(&late.lease, "too late", NULL, &how, &seq), HL_OK);
+	assert_int_equal(how, COMMIT_FENCED);
+	assert_int_equal(say(&conv, "what was it?", "c4", &next), HL_OK);
+	assert_int_equal(next.how, ACCEPTED_RUN);
+	assert_int_equal(next.lease.before, 3);
+	assert_string_equal(next.lease.escalation_id, "");
+	assert_string_equal(next.lease.note.data, "he is in a hurry");
+	assert_true(entry_is_human(&next.lease.context.list[next.lease.context.count - 2]));
+	assert_int_equal(answer(&next.lease, "it was 7", NULL, &how, &seq), HL_OK);
+	assert_int_equal(how, COMMITTED);
+	lease_clear(&late.lease);
+	lease_clear(&next.lease);
+	escalation_clear(&e);
+	conversation_clear(&conv);
+}
+
+static bool
+is_listed(const char *id)
+{
+	struct escalations all;
+	bool found = false;
+
+	assert_int_equal(escalation_list(&store, &all), HL_OK);
+	for (size_t i = 0; i < all.count; i++)
+		found = found || str_equal(all.list[i].id, id);
+	escalations_free(&all);
+	return found;
+}
+
+TEST(only_an_admin_ends_what_is_not_his)
+{
+	struct conversation conv;
+	struct acceptance late;
+	struct escalation e;
+	enum committed how;
+	int64_t seq;
+
+	(void)arg;
+	new_escalation(&conv, &late, &e);
+	assert_true(is_listed(e.id));
+	assert_int_equal(escalation_close(&store, &e, &ada, NULL), HL_CONFLICT);
+	assert_int_equal(escalation_close(&store, &e, &admin, "nothing to do"), HL_OK);
+	assert_string_equal(e.resolution.data, "nothing to do");
+	assert_false(is_listed(e.id));
+	/* Nobody had taken it: the assistant's turn goes on. */
+	assert_int_equal(answer(&late.lease, "in time", NULL, &how, &seq), HL_OK);
+	assert_int_equal(how, COMMITTED);
+	lease_clear(&late.lease);
+	escalation_clear(&e);
+	conversation_clear(&conv);
+	new_escalation(&conv, &late, &e);
+	assert_int_equal(escalation_take(&store, &e, &ada), HL_OK);
+	assert_true(is_listed(e.id));
+	assert_int_equal(escalation_close(&store, &e, &bob, NULL), HL_CONFLICT);
+	assert_int_equal(escalation_close(&store, &e, &admin, NULL), HL_OK);
+	assert_int_equal(conversation_delete(&store, conv.id), HL_OK);
+	assert_int_equal(escalation_take(&store, &e, &ada), HL_NOT_FOUND);
+	escalation_clear(&e);
+	lease_clear(&late.lease);
+	conversation_clear(&conv);
+}
+
 /* Creates sessions from addresses until one is refused; returns how many were not. */
 static int
 sessions_from(const char *const addresses[2])
@@ -401,6 +558,9 @@ main(void)
 		cmocka_unit_test(who_has_lost_the_lease_cannot_answer),
 		cmocka_unit_test(a_second_escalation_joins_the_first),
 		cmocka_unit_test(a_full_conversation_takes_no_more),
+		cmocka_unit_test(from_a_take_on_the_assistant_is_silent),
+		cmocka_unit_test(after_a_return_the_assistant_knows_what_was_said),
+		cmocka_unit_test(only_an_admin_ends_what_is_not_his),
 		cmocka_unit_test(an_ipv6_network_counts_as_one_address),
 		cmocka_unit_test(floods_are_limited_and_a_repeated_message_is_not),
 	};
