@@ -98,7 +98,7 @@ export class Stack {
 		await stack.#run("--port", "0", "--detach");
 		stack.seconds = Number(process.hrtime.bigint() - begin) / 1e9;
 		const status = JSON.parse(spawnSync(run, ["--state-dir", stack.dir, "--status", "--json"], { env: stack.env }).stdout);
-		stack.redis = status.find((p) => p.name === "redis").address;
+		stack.redis = status.find((p) => p.name === "redis").socket;
 		stack.port = Number(/:(\d+)$/.exec(status.find((p) => p.address).address)[1]);
 		stack.url = `http://127.0.0.1:${stack.port}`;
 		stack.processes = status.flatMap((p) => p.name === "nginx"
