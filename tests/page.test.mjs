@@ -10,7 +10,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { chromium } from "playwright-core";
 import { startUpstream, reply, said } from "./upstream.mjs";
-import { startStack, waitFor, pause } from "./harness.mjs";
+import { startStack, runScript, waitFor, pause } from "./harness.mjs";
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const pictures = process.env.HELPLINE_SCREENSHOTS;
@@ -345,6 +345,37 @@ describe("the conversation", () => {
 		upstream.next(said("Hello to you.", { confidence: 0.9 }));
 		await write(page, "Hello");
 		await saidOnce(page, ["Hello"]);
+	});
+
+	test("tells that a person has joined, shows what they write, and that the assistant is back", async () => {
+		const { page } = await visitor();
+		upstream.next(reply("Hello."));
+		await write(page, "I want to talk to a person, please");
+		await page.waitForSelector("#escalated:not([hidden])");
+		const token = (await runScript(["token", "--user", "mira", "--state-dir", stack.dir])).stdout.trim();
+		const desk = (path, body) => stack.call(body ? "POST" : "GET", `/api/escalations${path}`,
+			{ body, headers: { authorization: `Bearer ${token}` } });
+		const id = (await desk("?status=open")).json.at(-1)._id;
+		await desk(`/${id}/take`, {});
+		await page.waitForFunction(() => /A person is in this/.test(document.querySelector("#escalated").innerText));
+		await desk(`/${id}/reply`, { content: "Hello, this is **Mira**." });
+		await page.waitForSelector("#log .person");
+		assert.equal(await page.innerText("#log .person .text"), "Hello, this is Mira.");
+		await write(page, "Thank you!");
+		await page.waitForFunction(() => document.querySelectorAll("#log .user").length === 2);
+		await picture(page, "joined");
+		await accessible(page, "with a person");
+		await page.reload();
+		await page.waitForSelector("#log .person");
+		await page.waitForFunction(() => /A person is in this/.test(document.querySelector("#escalated").innerText));
+		await desk(`/${id}/return`, {});
+		await page.waitForFunction(() => /assistant is back/.test(document.querySelector("#escalated").innerText));
+		assert.equal(await page.isVisible("#person-button"), true);
+		await picture(page, "back");
+		upstream.next(reply("Yes?"));
+		await write(page, "Another thing");
+		await page.waitForFunction(() => document.querySelectorAll("#log .bot").length === 2);
+		assert.equal(await page.isVisible("#escalated"), false);
 	});
 
 	test("shows a person as a person", async () => {

@@ -42,7 +42,7 @@ function message(m, role) {
 }
 
 const roleOf = (m) => (m.role === "user" ? "user"
-	: m.isBot === false || (m.role && m.role !== "assistant") ? "person" : "bot");
+	: m.by === "human" || m.isBot === false || (m.role && m.role !== "assistant") ? "person" : "bot");
 
 export class Chat {
 	// view: show(message), remove(message), clear(), draft(text or null, writing), status(word), trouble(sentence or ""),
@@ -59,6 +59,8 @@ export class Chat {
 		this.pendingCount = 0;
 		this.typing = false;
 		this.draft = null;
+		this.person = this.back = false;
+		this.settled = 0;
 		this.joined = false;
 		this.joining = null;
 		this.downSince = Date.now();
@@ -89,6 +91,7 @@ export class Chat {
 	send(words) {
 		const entry = { cid: randomId(), text: words, at: new Date().toISOString() };
 		this.view.note("");
+		this.back = false;
 		this._saveOutbox([...this._outbox(), entry]);
 		this._showEntry(entry);
 		this._pump();
@@ -152,6 +155,8 @@ export class Chat {
 		this.joined = false;
 		this.joining = null;
 		this.typing = false;
+		this.person = this.back = false;
+		this.settled = 0;
 		this.messages = [];
 		this.view.clear();
 		this._setDraft(null);
@@ -179,9 +184,11 @@ export class Chat {
 		if (!id)
 			return;
 		try {
-			const { history } = await this.api.history(id);
-			if (id === this.sessionId)
+			const { history, sessionData } = await this.api.history(id);
+			if (id === this.sessionId) {
 				this._history(history);
+				this._owner(sessionData && sessionData.owner);
+			}
 		} catch (error) {
 			if (id === this.sessionId && (error.status === 404 || error.status === 403))
 				this._lostSession();
@@ -261,7 +268,12 @@ export class Chat {
 			return undefined;
 		switch (name) {
 		case "chat-joined":
-			return data.sessionId === this.sessionId ? this._history(data.history) : undefined;
+			if (data.sessionId !== this.sessionId)
+				return undefined;
+			this._history(data.history);
+			return this._owner(data.owner);
+		case "hand-over":
+			return this._owner(data.owner, true);
 		case "message-accepted":
 			return this._put(message(data, "user"));
 		case "message-received":
@@ -273,6 +285,23 @@ export class Chat {
 			return this._changed();
 		}
 		return undefined;
+	}
+
+	// Who answers here: "human" or "ai".  told: it has just changed.
+	_owner(owner, told) {
+		const person = owner === "human";
+		if (person === this.person || (!person && owner !== "ai"))
+			return;
+		this.person = person;
+		this.back = Boolean(told) && !person;
+		this.asked = false;
+		if (!person)
+			this.settled = Math.max(0, ...this.messages.map((m) => m.seq || 0));
+		if (person) {
+			this.typing = false;
+			this._setDraft(null);
+		}
+		this._changed();
 	}
 
 	// ---- transcript ----
@@ -319,16 +348,19 @@ export class Chat {
 		// "helpline": our own words, which say nothing of a model.
 		if (m.role === "bot" && m.provider && m.provider !== "helpline")
 			this._model(m.provider !== "offline");
+		if (m.role === "person")
+			this._owner("human");
 		this._put(m);
 	}
 
 	// What follows from the messages.
 	_changed() {
-		const person = this.messages.some((m) => m.role === "person");
-		const asked = this.messages.some((m) => m.escalated) || (this.asked && this.messages.length > 0);
+		// What was asked before a person wrote, or left, is settled.
+		const settled = Math.max(this.settled, ...this.messages.map((m) => (m.role === "person" ? m.order : 0)));
+		const asked = this.messages.some((m) => m.escalated && m.order > settled) || (this.asked && this.messages.length > 0);
 		if (this.messages.length === 0)
 			this.asked = false;
-		this.view.escalated(person ? "joined" : asked ? "asked" : "");
+		this.view.escalated(this.person ? "joined" : asked ? "asked" : this.back ? "back" : "");
 		this._showDraft();
 	}
 
@@ -369,7 +401,7 @@ export class Chat {
 	_showDraft() {
 		const last = this.messages.filter((m) => m.state === "sent").pop();
 		const age = last && Math.max(0, Date.now() - Date.parse(last.time));
-		const owed = last && last.role === "user" && age < ANSWER_MS && !this.messages.some((m) => m.role === "person");
+		const owed = last && last.role === "user" && age < ANSWER_MS && !this.person;
 		clearTimeout(this.owedTimer);
 		if (owed)
 			this.owedTimer = setTimeout(() => this._showDraft(), ANSWER_MS - age + 100);
@@ -508,7 +540,8 @@ export class Chat {
 				});
 				if (sessionId === this.sessionId) {
 					this._setDraft(null);
-					this._received(message(answer, "bot"));
+					if (answer.seq)		// else it says that a person has the conversation: the banner does, too
+						this._received(message(answer, roleOf(answer)));
 					this._refresh();
 				}
 				return;
@@ -544,11 +577,12 @@ export class Chat {
 	async _refresh() {
 		const id = this.sessionId;
 		try {
-			const { history } = await this.api.history(id);
+			const { history, sessionData } = await this.api.history(id);
 			if (id !== this.sessionId)
 				return;
 			this.restWorks = true;
 			this._history(history);
+			this._owner(sessionData && sessionData.owner, true);
 			this._wakeWaiters();
 		} catch (error) {
 			this._unreached(error);

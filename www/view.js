@@ -26,7 +26,8 @@ const WHO = { user: "You", bot: "Assistant", person: "A person from the team" };
 
 const ESCALATED = {
 	asked: ["A person has been asked to join.", "You can keep writing; they will read everything here."],
-	joined: ["A person is in this conversation.", ""],
+	joined: ["A person is in this conversation.", "They have read everything and answer here."],
+	back: ["The assistant is back.", "The person has left this conversation."],
 };
 
 const timeFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
@@ -301,7 +302,7 @@ export class View {
 			return;
 		node.dataset.word = word;
 		node.hidden = !word;
-		$("person-button").hidden = Boolean(word);
+		$("person-button").hidden = Boolean(word) && word !== "back";
 		if (word)
 			node.replaceChildren(make("strong", "", ESCALATED[word][0]), " " + ESCALATED[word][1]);
 	}
