@@ -70,6 +70,7 @@ fuzz_tests = \
 	tests/fuzz/engineio_replay \
 	tests/fuzz/handshake_replay \
 	tests/fuzz/json_replay \
+	tests/fuzz/msgpack_replay \
 	tests/fuzz/socketio_replay \
 	tests/fuzz/sse_replay
 check_PROGRAMS += $(fuzz_tests)
@@ -81,6 +82,9 @@ tests_fuzz_engineio_replay_LDADD = $(HELPLINE_LIBS)
 tests_fuzz_handshake_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/handshake_fuzz.c
 tests_fuzz_handshake_replay_CPPFLAGS = $(fuzz_cppflags)/handshake\"
 tests_fuzz_handshake_replay_LDADD = $(HELPLINE_LIBS)
+tests_fuzz_msgpack_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/msgpack_fuzz.c
+tests_fuzz_msgpack_replay_CPPFLAGS = $(fuzz_cppflags)/msgpack\"
+tests_fuzz_msgpack_replay_LDADD = $(HELPLINE_LIBS)
 tests_fuzz_json_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/json_fuzz.c
 tests_fuzz_json_replay_CPPFLAGS = $(fuzz_cppflags)/json\"
 tests_fuzz_json_replay_LDADD = $(HELPLINE_LIBS)

@@ -29,8 +29,7 @@ function cut(client) {
 	const { transport } = client.socket.io.engine;
 	if (transport.name === "websocket")
 		return transport.ws.terminate();
-	transport.pollXhr?.abort();
-	return transport.onClose();
+	return client.socket.io.engine.close();		// an Engine.IO close, not Socket.IO's goodbye
 }
 const connections = (client) => client.events.filter((e) => e.name === "connect").length;
 const seqs = (list) => list.map((m) => m.seq);
@@ -176,7 +175,7 @@ describe("recovery by one pushd", () => {
 		await fresh((client) => { client.socket._pid = client.socket._pid.replace(/./g, "x"); });
 		await fresh((client) => { client.socket._lastOffset = "4711.abcdef"; });
 		await fresh((client) => { client.socket._lastOffset = client.socket._lastOffset.replace(/^\d+/, "99"); });
-		await fresh((client) => { client.socket._lastOffset = "\u0000{["; });
+		await fresh((client) => { client.socket._lastOffset = "{[\"\\"; });
 		await fresh(() => {}, 2000);
 	});
 

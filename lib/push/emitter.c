@@ -39,7 +39,6 @@ struct targets {
 struct emission {
 	struct targets	 to;
 	bool		 is_volatile;
-	bool		 ends_in_text;
 	unsigned	 binaries;
 	struct buf	 args, binary;		/* JSON */
 };
@@ -126,21 +125,13 @@ parse_names(struct msgpack *m, struct names *ret)
 static enum hl_err
 parse_data(struct msgpack *m, struct emission *e)
 {
-	struct msgpack ahead = *m, last;
+	struct msgpack ahead = *m;
 	uint32_t n;
 	enum hl_err err = msgpack_array(&ahead, &n);
 
 	if (err == HL_OK && (n == 0 || !msgpack_is_text(&ahead)))
 		err = HL_BAD_REQUEST;
-	last = ahead;
-	for (uint32_t i = 0; err == HL_OK && i < n; i++) {
-		last = ahead;
-		err = msgpack_skip(&ahead);
-	}
-	if (err)
-		return err;
-	e->ends_in_text = n > 1 && msgpack_is_text(&last);
-	return msgpack_json(m, &e->args, &e->binary, &e->binaries);
+	return err ? err : msgpack_json(m, &e->args, &e->binary, &e->binaries);
 }
 
 static enum hl_err
@@ -257,11 +248,12 @@ encode(struct hub *h, struct emission *e, struct sending *sending)
 	struct span none = { NULL, 0 };
 	struct sio_packet packet;
 	const struct message *head;
+	bool ends_in_text = e->args.data[e->args.len - 2] == '"';	/* maybe the name itself */
 	enum hl_err err;
 
 	buf_puts(&text, e->binaries ? "{\"args\":" : "");
 	buf_add(&text, e->args.data, e->args.len - 1);
-	buf_puts(&text, e->ends_in_text && h->recovery.keep_ms ? ",null]" : "]");
+	buf_puts(&text, ends_in_text && h->recovery.keep_ms ? ",null]" : "]");
 	if (e->binaries) {
 		buf_puts(&text, ",\"binary\":[");
 		buf_add(&text, e->binary.data, e->binary.len);
@@ -358,7 +350,7 @@ disconnect(struct socket *s, bool close)
 	}
 	while (c->sockets)
 		send_away(c->sockets);
-	session_close(c->session);
+	session_close_soon(c->session);
 }
 
 static void

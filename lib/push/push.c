@@ -53,4 +53,5 @@ push_free(struct push *p)
 {
 	redis_close(p->redis);
 	hub_free(&p->hub);
+	deadlines_free(&p->transport.deadlines);
 }

@@ -561,6 +561,14 @@ session_joined(struct session *s)
 		arm(s);
 }
 
+void
+session_close_soon(struct session *s)
+{
+	s->join_due_ms = now(s) + SESSION_SOON_MS;
+	if (!s->is_dead)
+		arm(s);
+}
+
 /* A client that polls learns of it by the GET it holds or by its next one. */
 void
 session_close(struct session *s)

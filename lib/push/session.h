@@ -25,6 +25,7 @@
  */
 #define SESSION_SID_LEN		(1 + ID_LEN)
 #define SESSION_UPGRADE_MS	10000	/* from opening a WebSocket for an upgrade to finishing it */
+#define SESSION_SOON_MS		1000
 #define SESSION_LINGER_MS	30000	/* how long a session that we closed waits for the GET that tells its client */
 
 struct poll;		/* a held GET */
@@ -136,6 +137,8 @@ void	 session_ws_lost(struct session *, struct websocket *);
 void	 session_send(struct session *, struct message *);	/* takes a reference of its own */
 bool	 session_ready(const struct session *);		/* what is sent now need not wait */
 void	 session_joined(struct session *);
+/* Unless its client does so first: one that got its last packet together with the end would see the end alone. */
+void	 session_close_soon(struct session *);
 void	 session_close(struct session *);		/* what is queued still goes out */
 
 #endif

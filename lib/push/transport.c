@@ -65,7 +65,7 @@ transport_start(struct transport *t, uv_loop_t *loop, const struct conf *conf, i
 {
 	enum hl_err err;
 
-	*t = (struct transport){ .loop = loop, .conf = conf };
+	*t = (struct transport){ .loop = loop, .conf = conf, .deadlines = t->deadlines };
 	t->rules = (struct session_rules){
 		.ping_interval_ms = conf->ping_interval_ms, .ping_timeout_ms = conf->ping_timeout_ms,
 		.join_timeout_ms = conf->connect_timeout_ms, .max_payload = (size_t)conf->socket_max_payload,

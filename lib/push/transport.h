@@ -35,7 +35,7 @@ struct transport {
 	void			*drained_arg;
 };
 
-/* Takes both descriptors.  The transport must stay where it is until the process ends. */
+/* All zero but for deadlines, which others may have begun to use.  Takes both descriptors.  The transport must stay where it is until the process ends. */
 enum hl_err transport_start(struct transport *, uv_loop_t *, const struct conf *, int take_polls,
     int take_websockets, const struct session_app *, void *app_arg) HL_MUST_CHECK;
 

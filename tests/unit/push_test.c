@@ -16,6 +16,7 @@
 #include "push/answer.h"
 #include "push/deadline.h"
 #include "push/handshake.h"
+#include "push/recovery.h"
 #include "push/request.h"
 #include "push/room.h"
 
@@ -323,6 +324,100 @@ a_publication_is_a_head_and_events(void **state)
 		assert_int_equal(publication_parse(bad[i], strlen(bad[i]), NULL, &p), HL_BAD_REQUEST);
 }
 
+static void
+an_offset_goes_with_the_first_event_of_what_is_counted(void **state)
+{
+	static const char counted[] = "7 2 -\n[\"a\",1] \n[\"b\"]", uncounted[] = "0 2 -\n[\"a\",1]";
+	static const char *const bad[] = { "", "7", "7.", ".abcdef", "7.abcdeg", "7.abcdef0", "-7.abcdef", "x.abcdef",
+	    "1234567890123456789.abcdef" };
+	struct publication *p;
+
+	(void)state;
+	assert_int_equal(publication_parse(counted, strlen(counted), "room:xxabcdef", &p), HL_OK);
+	assert_int_equal(p->messages[0]->len, strlen("42[\"a\",1,\"7.abcdef\"]"));
+	assert_memory_equal(message_data(p->messages[0]), "42[\"a\",1,\"7.abcdef\"]", p->messages[0]->len);
+	assert_memory_equal(message_data(p->messages[1]), "42[\"b\"]", p->messages[1]->len);
+	publication_unref(p);
+	assert_int_equal(publication_parse(uncounted, strlen(uncounted), "room:xxabcdef", &p), HL_OK);
+	assert_memory_equal(message_data(p->messages[0]), "42[\"a\",1]", p->messages[0]->len);
+	publication_unref(p);
+	assert_int_equal(room_offset_seq("room:xxabcdef", "7.abcdef", 8), 7);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(room_offset_seq("room:xxabcdef", bad[i], strlen(bad[i])), -1);
+}
+
+/* ---- what is remembered of a socket that was cut off ---- */
+
+static int64_t now_ms;
+
+static int64_t
+fake_now(void)
+{
+	return now_ms;
+}
+
+static struct span
+as_span(const char *text)
+{
+	return (struct span){ text, strlen(text) };
+}
+
+static const char *
+keep_one(struct recovery *r, char pid[ID_LEN + 1])
+{
+	struct lost *l;
+
+	id_new(pid);
+	l = lost_new("0123456789012345678901", pid, as_span("/"));
+	assert_non_null(l);
+	assert_int_equal(lost_add_room(l, "emitter:x"), HL_OK);
+	recovery_keep(r, l);
+	return pid;
+}
+
+static bool
+take_one(struct recovery *r, const char *pid, const char *nsp)
+{
+	struct lost *l = recovery_take(r, as_span(pid), as_span(nsp));
+
+	lost_free(l);
+	return l != NULL;
+}
+
+static void
+a_lost_socket_is_kept_for_a_while_and_given_once(void **state)
+{
+	struct deadlines deadlines = { NULL, 0, 0, 0 };
+	struct recovery r = { .max = 3, .keep_ms = 1000, .now_ms = fake_now, .deadlines = &deadlines };
+	char pid[5][ID_LEN + 1];
+
+	(void)state;
+	now_ms = 5000;
+	assert_int_equal(recovery_init(&r), HL_OK);
+	keep_one(&r, pid[0]);
+	assert_false(take_one(&r, pid[0], "/other"));
+	assert_false(take_one(&r, "x", "/"));
+	assert_true(take_one(&r, pid[0], "/"));
+	assert_false(take_one(&r, pid[0], "/"));
+	for (int i = 0; i < 5; i++, now_ms += 10)
+		keep_one(&r, pid[i]);
+	assert_int_equal(r.count, 3);		/* the oldest ones had to go */
+	assert_false(take_one(&r, pid[1], "/"));
+	assert_true(take_one(&r, pid[3], "/"));
+	now_ms = 6020;
+	deadlines_run(&deadlines, now_ms);
+	assert_int_equal(r.count, 1);
+	assert_int_equal(deadlines_next(&deadlines), 6040);
+	now_ms = 6040;
+	assert_false(take_one(&r, pid[4], "/"));	/* also before the timer comes to it */
+	deadlines_run(&deadlines, now_ms);
+	assert_int_equal(r.count, 0);
+	assert_null(r.oldest);
+	keep_one(&r, pid[0]);
+	recovery_free(&r);
+	deadlines_free(&deadlines);
+}
+
 int
 main(void)
 {
@@ -340,6 +435,8 @@ main(void)
 		cmocka_unit_test(what_is_no_answer_is_refused),
 		cmocka_unit_test(packets_with_attachments_are_several_messages),
 		cmocka_unit_test(a_publication_is_a_head_and_events),
+		cmocka_unit_test(an_offset_goes_with_the_first_event_of_what_is_counted),
+		cmocka_unit_test(a_lost_socket_is_kept_for_a_while_and_given_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,14 +89,14 @@ app_closed(struct session *s)
 	closed++;
 }
 
-static const struct session_io io = { fake_now, fake_answer, fake_send, fake_end };
+static const struct session_io io = { .now_ms = fake_now, .answer = fake_answer, .send = fake_send, .end = fake_end };
 static const struct session_app app = { app_open, app_message, NULL, app_closed };
 
 static int
 begin(void **state)
 {
 	(void)state;
-	rules = (struct session_rules){ 300, 200, 1000, 1000000, 3 };
+	rules = (struct session_rules){ 300, 200, 1000, 1000000, 3, 4 };
 	time_ms = 1000000;
 	opened = closed = 0;
 	heard[0] = '\0';
@@ -167,6 +167,7 @@ ping_pong_and_the_end_of_it(void **state)
 
 	(void)state;
 	strcpy(sid, s->sid);
+	assert_int_equal(sid[0], '4');		/* whose it is */
 	session_poll(s, &p);
 	wait_ms(299);
 	assert_int_equal(p.answers, 0);
