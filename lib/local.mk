@@ -23,6 +23,7 @@ libhelpline_a_SOURCES = \
 	lib/base/str.c lib/base/str.h \
 	lib/engine/knowledge.c lib/engine/knowledge.h \
 	lib/engine/answer.c lib/engine/answer.h \
+	lib/engine/breaker.c lib/engine/breaker.h \
 	lib/engine/completion.c lib/engine/completion.h \
 	lib/engine/escalation.c lib/engine/escalation.h \
 	lib/engine/form.c lib/engine/form.h \

@@ -1,9 +1,9 @@
 // The model server fails, in every way it can: the customer always gets an answer, quickly enough, and a person if need be.
 
-import { test, before, after, beforeEach, describe } from "node:test";
+import { test, before, after, afterEach, beforeEach, describe } from "node:test";
 import assert from "node:assert/strict";
 import * as up from "./upstream.mjs";
-import { startStack, upstreamEnv, pause } from "./harness.mjs";
+import { startStack, upstreamEnv, pause, waitFor } from "./harness.mjs";
 
 let upstream;
 before(async () => { upstream = await up.startUpstream(); });
@@ -19,6 +19,11 @@ describe("one server", () => {
 	after(() => stack?.stop());
 
 	const ask = async () => stack.say(await stack.session(), "Where is my parcel?");
+	// A success between them, so that no test finds the server left alone because of those before it.
+	afterEach(async () => {
+		upstream.reset();
+		await ask();
+	});
 	const escalated = (body) => {
 		assert.equal(body.needsEscalation, true, JSON.stringify(body));
 		assert.equal(body.escalation?.reason, "ai_unavailable");
@@ -120,6 +125,9 @@ describe("one server", () => {
 		escalated(await ask());
 		assert.ok(Date.now() - start < 3000);
 		assert.equal(upstream.chats.length, 1);
+		escalated(await ask());
+		assert.equal(upstream.chats.length, 1, "nor is it asked again before its time");
+		await stack.kill("chat");
 	});
 
 	for (const header of ["-5", "soon", "99999999999999999999", "", "1e3", "Mon, 99 Foo 2020"])
@@ -127,6 +135,8 @@ describe("one server", () => {
 			upstream.next(up.rateLimited({ headers: { "retry-after": header } }), good);
 			const body = await ask();
 			assert.ok(body.response.length > 0);
+			if (header === "1e3")		// taken for 1000 seconds
+				await stack.kill("chat");
 		});
 
 	test("x-should-retry wins", async () => {
@@ -216,6 +226,14 @@ describe("two servers", () => {
 			assert.ok(!upstream.requests.some((r) => r.headers.authorization?.includes("second")));
 		});
 
+	test("it is left alone as long as it said, and the next customer does not wait for it either", async () => {
+		upstream.reset();
+		second.otherwise = up.reply("Says the second.");
+		assert.equal((await ask()).response, "Says the second.");
+		assert.equal(upstream.chats.length, 0);
+		await stack.kill("chat");
+	});
+
 	test("the provider is named in the answer", async () => {
 		upstream.next(good);
 		const first = (await ask()).provider;
@@ -250,6 +268,38 @@ describe("two servers", () => {
 	});
 });
 
+describe("a server that hangs", () => {
+	let stack;
+	before(async () => { stack = await startStack({ upstream, env: { TURN_TIMEOUT: "1200" } }); });
+	after(() => stack?.stop());
+
+	test("is left alone after a few failures: a person is called at once; one probe finds it well", async () => {
+		upstream.otherwise = { ...good, stall: "accept" };
+		const ask = async () => {
+			const start = Date.now();
+			const body = await stack.say(await stack.session(), "Where is my parcel?");
+			return { ms: Date.now() - start, reason: body.escalation?.reason };
+		};
+		const slow = await Promise.all(Array.from({ length: 5 }, ask));
+		assert.ok(slow.every((a) => a.reason === "ai_unavailable" && a.ms >= 800), JSON.stringify(slow));
+		upstream.reset();
+		upstream.otherwise = { ...good, delay: 500 };
+		const quick = await Promise.all(Array.from({ length: 20 }, ask));
+		assert.ok(quick.every((a) => a.reason === "ai_unavailable" && a.ms < 800), JSON.stringify(quick));
+		assert.equal(upstream.chats.length, 0, "it was not asked");
+		const answers = [];
+		await waitFor("it is asked again", async () => {
+			answers.push(...await Promise.all(Array.from({ length: 5 }, ask)));
+			return upstream.chats.length > 0;
+		}, { every: 100 });
+		assert.equal(upstream.chats.length, 1, "one probe");
+		assert.equal(answers.filter((a) => a.reason === undefined).length, 1);
+		assert.equal((await ask()).reason, undefined, "and then everybody");
+		assert.match(stack.log(), /event=provider_left_alone provider=openai/);
+		assert.match(stack.log(), /event=provider_back provider=openai/);
+	});
+});
+
 describe("a daily limit", () => {
 	let stack;
 	before(async () => { stack = await startStack({ upstream, env: { DAILY_SPEND_LIMIT: "300tokens" } }); });
@@ -270,5 +320,30 @@ describe("a daily limit", () => {
 		assert.ok(asked >= 1 && asked < 10);
 		await stack.say(id, "and one more");
 		assert.equal(upstream.chats.length, asked);
+	});
+
+	test("many at once, in both programs, pass the limit by one answer at most", async () => {
+		const redis = await stack.redis();
+		await redis.call("DEL", `spend:{0}:${new Date().toISOString().slice(0, 10)}`);
+		upstream.reset();
+		upstream.otherwise = up.reply("Some words that cost something.", { usage: true, delay: 300 });
+		const client = await stack.client();
+		const all = await Promise.all(Array.from({ length: 30 }, async (_, i) => {
+			if (i % 2)
+				return stack.say(await stack.session(), "everybody asks");
+			const sessionId = await stack.session();
+			await client.ask("send-message", { sessionId, userId: "visitor-1", message: `everybody asks ${i}` });
+			return client.when("message-received", (m) => m.isBot);
+		}));
+		assert.ok(all.length === 30);
+		assert.equal(upstream.chats.length, 1, "what is reserved for one answer is more than the limit");
+		const spent = await redis.call("HGET", `spend:{0}:${new Date().toISOString().slice(0, 10)}`, "t");
+		assert.ok(Number(spent) > 0 && Number(spent) < 1000, `settled with what it did cost: ${spent}`);
+		await redis.call("HSET", `spend:{0}:${new Date().toISOString().slice(0, 10)}`, "t", "299");
+		assert.ok(!(await stack.say(await stack.session(), "what is left may be used")).needsEscalation);
+		await redis.call("HSET", `spend:{0}:${new Date().toISOString().slice(0, 10)}`, "t", "300");
+		assert.equal((await stack.say(await stack.session(), "and now")).escalation?.reason, "ai_unavailable");
+		await redis.call("RENAME", `spend:{0}:${new Date().toISOString().slice(0, 10)}`, "spend:{0}:2001-01-01");
+		assert.ok(!(await stack.say(await stack.session(), "another day")).needsEscalation, "each day has its own");
 	});
 });

@@ -171,31 +171,72 @@ out:
 	return err;
 }
 
-/* DAILY_SPEND_LIMIT: "200000tokens", or money.  A store that does not answer must not stop the answers. */
-static bool
-limit_reached(const struct thinker *t)
+static int64_t
+micro_money(const struct thinker *t, int64_t prompt, int64_t completion)
 {
-	int64_t tokens, micro;
-	char *unit;
-	double limit;
-
-	if (*t->conf->daily_spend_limit == '\0' || spend_today(t->store, &tokens, &micro) != HL_OK)
-		return false;
-	limit = strtod(t->conf->daily_spend_limit, &unit);
-	unit += strspn(unit, " ");
-	if (strncmp(unit, "token", 5) == 0)
-		return (double)tokens >= limit;
-	return (double)micro >= limit * 1e6;
+	return (int64_t)((double)prompt * t->conf->price_input + (double)completion * t->conf->price_output);
 }
 
-static void
-count_spend(const struct thinker *t, const struct model_answer *a)
+/* DAILY_SPEND_LIMIT: "200000tokens", or money. */
+static struct spend_limit
+daily_limit(const struct thinker *t)
 {
-	double micro = (double)a->prompt_tokens * t->conf->price_input + (double)a->completion_tokens * t->conf->price_output;
+	char *unit;
+	double most = strtod(t->conf->daily_spend_limit, &unit);
+
+	unit += strspn(unit, " ");
+	if (strncmp(unit, "token", 5) == 0)
+		return (struct spend_limit){ .most = (int64_t)most };
+	return (struct spend_limit){ .money = true, .most = (int64_t)(most * 1e6) };
+}
+
+#define BYTES_A_TOKEN	3	/* English has four, others fewer */
+#define SYSTEM_TOKENS	400
+
+static int64_t
+prompt_tokens(const struct lease *l, const struct passages *p)
+{
+	size_t bytes = 0, len;
+
+	for (size_t i = 0; i < l->context.count; i++) {
+		(void)entry_content(&l->context.list[i], &len);
+		bytes += len;
+	}
+	for (size_t i = 0; i < p->count; i++)
+		bytes += strlen(p->hits[i].text);
+	return SYSTEM_TOKENS + (int64_t)(bytes / BYTES_A_TOKEN);
+}
+
+/* False: the day's limit has been reached.  A store that does not answer must not stop the answers. */
+static bool
+reserve_spend(const struct thinker *t, const struct lease *l, const struct passages *p, struct spend *spend)
+{
+	struct spend_limit limit = daily_limit(t);
+	int64_t prompt = prompt_tokens(l, p);
+	bool within = true;
+
+	*spend = (struct spend){ .tokens = prompt + t->conf->max_tokens,
+	    .micro_money = micro_money(t, prompt, t->conf->max_tokens) };
+	if (*t->conf->daily_spend_limit == '\0' || spend_reserve(t->store, &limit, spend, &within) == HL_OK)
+		return within;
+	*spend->day = '\0';
+	return true;
+}
+
+/* A server that does not tell what it used, or was left in the middle of its answer, has used what can be seen. */
+static void
+settle_spend(const struct thinker *t, const struct lease *l, const struct passages *p, const struct spend *reserved,
+    const struct model_answer *a)
+{
+	int64_t prompt = a->prompt_tokens, completion = a->completion_tokens;
 	enum hl_err err = HL_OK;
 
-	if (*t->conf->daily_spend_limit && a->prompt_tokens + a->completion_tokens > 0)
-		err = spend_add(t->store, a->prompt_tokens + a->completion_tokens, (int64_t)micro);
+	if (prompt + completion == 0 && a->text.len) {
+		prompt = prompt_tokens(l, p);
+		completion = 1 + (int64_t)(a->text.len / BYTES_A_TOKEN);
+	}
+	if (*t->conf->daily_spend_limit && *reserved->day)
+		err = spend_settle(t->store, reserved, prompt + completion, micro_money(t, prompt, completion));
 	(void)err;		/* the answer is worth more than its bookkeeping */
 }
 
@@ -254,9 +295,10 @@ think_with_model(const struct thinker *t, const struct lease *l, struct question
     struct verdict *v)
 {
 	struct model_answer answer;
+	struct spend spend;
 	enum hl_err err;
 
-	if (limit_reached(t)) {
+	if (!reserve_spend(t, l, &v->passages, &spend)) {
 		buf_puts(&v->problem, "daily spend limit reached");
 		take_failure(v, question);
 		return HL_OK;
@@ -264,7 +306,7 @@ think_with_model(const struct thinker *t, const struct lease *l, struct question
 	model_answer_init(&answer);
 	err = ask_model(t, l, &v->passages, q, &answer, &v->problem);
 	v->requests = answer.requests;
-	count_spend(t, &answer);
+	settle_spend(t, l, &v->passages, &spend, &answer);
 	if (err == HL_OK)
 		take_answer(t, &answer, question, v);
 	else if (err == HL_UPSTREAM || err == HL_TIMEOUT) {

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/sse.h"
 #include "base/str.h"
+#include "engine/breaker.h"
 #include "engine/completion.h"
 #include "engine/form.h"
 #include "engine/provider.h"
@@ -16,6 +18,7 @@
 #define STREAM_MAX	(16u << 20)	/* some 200 bytes of JSON come with each token */
 #define SILENCE_MAX	30000		/* ms without a byte: failed */
 #define TAIL_PATIENCE	2000		/* ms for usage and [DONE] once finish_reason has come */
+#define WANTED_MIN	1000		/* ms of Retry-After for which a server is left alone; less is only a pause */
 
 struct server {
 	const char	*name;
@@ -24,6 +27,7 @@ struct server {
 	char		*authorization;		/* header lines, or NULL */
 	char		*api_key;
 	unsigned	 without;		/* what it has refused, and accepted without: see form.h */
+	struct breaker	 breaker;
 };
 
 struct providers {
@@ -48,6 +52,7 @@ struct outcome {
 	bool		 final;		/* err is to be returned, whatever else could be tried */
 	bool		 again;		/* the same server may be asked again */
 	bool		 silent;
+	int		 status;	/* by which it refused; 0: it did not */
 	unsigned	 refused;	/* parameters to leave out */
 	int64_t		 wait_ms;	/* what the server asks for; -1: nothing */
 	char		 why[160];
@@ -230,6 +235,7 @@ refused(struct outcome *o, struct http_stream *s, int status, const char *body, 
 	if (status < 400)
 		status = e.status ? e.status : status < 300 ? 500 : status;
 	o->err = HL_UPSTREAM;
+	o->status = status;
 	if (status == 400 || status == 422)
 		o->refused = form_refused(without, &e, body, len);
 	o->again = retry_helps(status, e.code, http_header(s, "x-should-retry"));
@@ -457,10 +463,11 @@ wait_for_retry(const struct ask *k, struct outcome *o, unsigned failures, bool l
 }
 
 /*
- * What a server refuses is left out at once, which is no failure; and for good, if it does accept the rest.
+ * What a server refuses is left out at once, which is no failure; and for good, if it does accept the rest.  A probe is
+ * one request.
  */
 static void
-ask_server(struct ask *k, struct server *s, bool last, struct outcome *o)
+ask_as_often_as_helps(struct ask *k, struct server *s, bool last, bool probe, struct outcome *o)
 {
 	unsigned without = s->without, failures = 0;
 
@@ -479,9 +486,49 @@ ask_server(struct ask *k, struct server *s, bool last, struct outcome *o)
 			return;
 		if (o->refused & ~without)
 			without |= o->refused;
-		else if (!wait_for_retry(k, o, failures++, last))
+		else if (probe || !wait_for_retry(k, o, failures++, last) || (!probe && s->breaker.until_ms))
 			return;
 	}
+}
+
+/* A client's mistake, or an answer that is complete and of no use, is none. */
+static bool
+is_its_failure(const struct outcome *o)
+{
+	if (o->status)
+		return o->status >= 500 || o->status == 408 || o->status == 429;
+	return o->again || o->silent;
+}
+
+static void
+tell_breaker(struct server *s, const struct ask *k, const struct outcome *o, bool probe)
+{
+	bool wants = o->status == 429 && o->wait_ms >= WANTED_MIN;
+	char ms[24];
+
+	if (o->final || (o->err == HL_TIMEOUT && !o->silent && time_left(k) <= 0))
+		breaker_unknown(&s->breaker, probe);
+	else if (o->err == HL_OK || !is_its_failure(o)) {
+		if (breaker_good(&s->breaker))
+			log_line(LOG_LEVEL_INFO, "provider_back", "provider", s->name, NULL);
+	} else if (breaker_bad(&s->breaker, probe, wants ? o->wait_ms : -1, clock_mono_ms())) {
+		snprintf(ms, sizeof(ms), "%lld", (long long)(s->breaker.until_ms - clock_mono_ms()));
+		log_line(LOG_LEVEL_WARN, "provider_left_alone", "provider", s->name, "ms", ms, "problem", o->why, NULL);
+	}
+}
+
+static void
+ask_server(struct ask *k, struct server *s, bool last, struct outcome *o)
+{
+	enum breaker_say say = breaker_ask(&s->breaker, clock_mono_ms());
+
+	*o = (struct outcome){ .err = HL_UPSTREAM, .wait_ms = -1 };
+	if (say == BREAKER_LEAVE) {
+		why(o, "left alone, it has failed too often");
+		return;
+	}
+	ask_as_often_as_helps(k, s, last, say == BREAKER_PROBE, o);
+	tell_breaker(s, k, o, say == BREAKER_PROBE);
 }
 
 enum hl_err

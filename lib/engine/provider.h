@@ -5,7 +5,7 @@
  * One upstream request per turn, streamed.  The answer's confidence, intents and sentiment come in that
  * same request by structured output; a server that refuses it, or any other parameter, is asked once more
  * without and remembered. Retries with jitter, obeying Retry-After, as long as the turn's time allows and
- * no text has come; then the second server; each as shared/protocol facts, section 4, say.
+ * no text has come; then the second server, at once if the first is left alone (breaker.h); each as shared/protocol facts, section 4, say.
  */
 #ifndef HL_PROVIDER_H
 #define HL_PROVIDER_H

@@ -216,8 +216,16 @@ enum hl_err conversation_owner(struct store *, const struct place *, struct owne
 
 /* ---- spend ---- */
 
-/* Adds to today's counters (UTC). */
-enum hl_err spend_add(struct store *, int64_t tokens, int64_t micro_money) HL_MUST_CHECK;
-enum hl_err spend_today(struct store *, int64_t *tokens, int64_t *micro_money) HL_MUST_CHECK;
+/* What one request may cost, and on which day (UTC) it was begun. */
+struct spend { char day[11]; int64_t tokens, micro_money; };
+struct spend_limit { bool money; int64_t most; };	/* a day, in tokens or in millionths */
+
+/*
+ * Counts the request as if it cost as much, unless the day's limit has been reached.  So however many begin at once, in
+ * however many processes, the limit is passed by one of them at most.  What it did cost is told by the second call; a
+ * process that dies between the two leaves it counted as reserved.
+ */
+enum hl_err spend_reserve(struct store *, const struct spend_limit *, struct spend *, bool *ret_within) HL_MUST_CHECK;
+enum hl_err spend_settle(struct store *, const struct spend *reserved, int64_t tokens, int64_t micro_money) HL_MUST_CHECK;
 
 #endif
