@@ -148,8 +148,8 @@ out:
 static void
 write_joined(struct buf *out, const struct conversation *conv, const struct entries *messages, bool with_history)
 {
-	buf_printf(out, "{\"seq\":%lld,\"ack\":[{\"ok\":true,\"sessionId\":\"%s\",\"seq\":%lld}],\"emit\":[[\"chat-joined\","
-	    "{\"sessionId\":\"%s\",\"seq\":%lld,\"owner\":\"%s\"", (long long)conv->seq, conv->id, (long long)conv->seq, conv->id,
+	buf_printf(out, "{\"epoch\":%lld,\"seq\":%lld,\"ack\":[{\"ok\":true,\"sessionId\":\"%s\",\"seq\":%lld}],\"emit\":[[\"chat-joined\","
+	    "{\"sessionId\":\"%s\",\"seq\":%lld,\"owner\":\"%s\"", (long long)conv->epoch, (long long)conv->seq, conv->id, (long long)conv->seq, conv->id,
 	    (long long)conv->seq, conv->person ? "human" : "ai");
 	if (with_history) {
 		buf_puts(out, ",\"history\":[");

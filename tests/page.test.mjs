@@ -371,6 +371,7 @@ describe("the conversation", () => {
 		await desk(`/${id}/return`, {});
 		await page.waitForFunction(() => /assistant is back/.test(document.querySelector("#escalated").innerText));
 		assert.equal(await page.isVisible("#person-button"), true);
+		assert.equal(await page.locator(".dots").isVisible(), false, "nothing is owed");
 		await picture(page, "back");
 		upstream.next(reply("Yes?"));
 		await write(page, "Another thing");

@@ -396,6 +396,20 @@ describe("sockets", () => {
 			await stack.client({ auth: { token: fine } });
 	});
 
+	test("who joins after a take is spared what the assistant's turn still says", async () => {
+		const { sessionId, id } = await escalated();
+		await ok(ada.take(id));
+		const client = await stack.client();
+		await client.ask("join-chat", { userId: "visitor-1", sessionId });
+		await client.when("chat-joined");
+		const redis = await stack.redis();
+		for (const room of (await redis.call("PUBSUB", "CHANNELS", "room:*")).map(String).filter((name) => name !== "room:staff"))
+			await redis.call("PUBLISH", room, '0 0 -\n["message-delta",{"id":"x","attempt":1,"index":0,"text":"late"}]');
+		await ok(ada.reply(id, { content: "Hello" }), 201);
+		await client.when("message-received", (m) => m.by === "human");
+		assert.deepEqual(client.all("message-delta"), []);
+	});
+
 	test("the customer's socket gets the reply as from a person, and who joins later is told whose it is", async () => {
 		const { sessionId, id } = await escalated();
 		const client = await stack.client();

@@ -279,7 +279,7 @@ export class Chat {
 		case "message-received":
 			return this._received(message(data, roleOf(data)));
 		case "message-delta":
-			return this.draft && this.draft.rest ? undefined : this._delta(data);
+			return this.person || (this.draft && this.draft.rest) ? undefined : this._delta(data);
 		case "escalation-needed":
 			this.asked = true;
 			return this._changed();
@@ -401,7 +401,7 @@ export class Chat {
 	_showDraft() {
 		const last = this.messages.filter((m) => m.state === "sent").pop();
 		const age = last && Math.max(0, Date.now() - Date.parse(last.time));
-		const owed = last && last.role === "user" && age < ANSWER_MS && !this.person;
+		const owed = last && last.role === "user" && age < ANSWER_MS && !this.person && last.order > this.settled;
 		clearTimeout(this.owedTimer);
 		if (owed)
 			this.owedTimer = setTimeout(() => this._showDraft(), ANSWER_MS - age + 100);

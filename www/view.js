@@ -26,7 +26,7 @@ const WHO = { user: "You", bot: "Assistant", person: "A person from the team" };
 
 const ESCALATED = {
 	asked: ["A person has been asked to join.", "You can keep writing; they will read everything here."],
-	joined: ["A person is in this conversation.", "They have read everything and answer here."],
+	joined: ["A person is in this conversation.", "They answer here."],
 	back: ["The assistant is back.", "The person has left this conversation."],
 };
 

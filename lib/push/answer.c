@@ -113,6 +113,7 @@ answer_parse(const char *text, size_t len, struct answer *ret)
 	ret->emit = span_member(all, "emit");
 	ret->messages = span_member(all, "messages");
 	ret->seq = span_integer(span_member(all, "seq"), -1);
+	ret->epoch = span_integer(span_member(all, "epoch"), 0);
 	return begins_with(ret->refuse, '{') && begins_with(ret->join, '[') && begins_with(ret->leave, '[') &&
 	    begins_with(ret->emit, '[') && begins_with(ret->messages, '[') ? HL_OK : HL_UPSTREAM;
 }

@@ -21,6 +21,7 @@ struct answer {
 	struct span	 ack;		/* arguments */
 	struct span	 join, leave, emit, messages;	/* arrays */
 	int64_t		 seq;
+	int64_t		 epoch;		/* of the room that was joined; absent: 0 */
 };
 
 /* The text must outlive the answer.  HL_UPSTREAM: it is not what the protocol says. */

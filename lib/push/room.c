@@ -420,12 +420,20 @@ ask_replay(struct room *r, int64_t seq)
 	r->replaying = true;
 }
 
+/* Of a turn that was taken over.  What is counted is in the log, and was stored before that. */
+static bool
+is_over(const struct room *r, const struct publication *p)
+{
+	return p->seq == 0 && p->epoch < r->epoch;
+}
+
 static void
 arrived(struct room *r, struct publication *p)
 {
-	if (p->epoch < r->epoch)
-		return;			/* of a turn that was taken over */
-	r->epoch = p->epoch;
+	if (is_over(r, p))
+		return;
+	if (p->epoch > r->epoch)
+		r->epoch = p->epoch;
 	if (!r->replaying && has_gap(r, p))
 		ask_replay(r, p->seq);
 	if (!r->replaying)
@@ -702,13 +710,20 @@ room_go_live(struct member *m, int64_t seq)
 		/* A counted one behind a gap comes back with the replay, together with what is missing. */
 		if (p->seq && m->last >= 0 && p->seq > m->last + 1)
 			m->missed = true;
-		if (!m->missed)
+		if (!m->missed && !is_over(r, p))
 			deliver(m, p);
 		publication_unref(p);
 	}
 	if (m->missed && m->last >= 0)
 		ask_replay(r, r->asked);
 	m->missed = false;
+}
+
+void
+room_raise_epoch(struct member *m, int64_t epoch)
+{
+	if (epoch > m->room->epoch)
+		m->room->epoch = epoch;
 }
 
 void

@@ -91,6 +91,8 @@ enum hl_err room_wait(struct member *) HL_MUST_CHECK;
 void	 room_hold(struct member *);
 /* What is held and newer than seq goes out, then what comes.  seq -1: all of it. */
 void	 room_go_live(struct member *, int64_t seq);
+/* What is not counted and of a lower epoch is dropped from now on, also if it is held. */
+void	 room_raise_epoch(struct member *, int64_t epoch);
 void	 room_leave(struct member *);			/* frees it */
 const char *room_name(const struct member *);
 

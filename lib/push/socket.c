@@ -337,6 +337,8 @@ ask_joined(struct socket *s, struct question *q, const char *room, struct span t
 		if (err)
 			send_own_error(s, q, err);
 		*ret_seq = answer.seq;
+		if (err == HL_OK && *find_member(s, room))
+			room_raise_epoch(*find_member(s, room), answer.epoch);
 	}
 	relay_reply_free(&reply);
 	return err;

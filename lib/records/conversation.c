@@ -24,7 +24,7 @@ static struct redis_script create_script = { .durable = true, .text =
 /* KEYS c log seen active  ARGV H uh after touch keep */
 static struct redis_script read_script = { .text =
 	LUA_N LUA_NOW LUA_EXPIRE
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'cr', 'up', 'seq', 'd', 'pr', 'ttl', 'us', 'dn', 'ow', 'esc') "
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'cr', 'up', 'seq', 'd', 'pr', 'ttl', 'us', 'dn', 'ow', 'esc', 'ep') "
 	"if not s[1] then return {'gone'} end "
 	"if ARGV[2] ~= '' and ARGV[2] ~= s[1] then return {'forbidden'} end "
 	"if ARGV[4] == '1' then "
@@ -32,7 +32,7 @@ static struct redis_script read_script = { .text =
 	"  if n(s[8]) <= n(s[9]) or (s[10] or 'ai') ~= 'ai' then expire(s[7], s[11] and ARGV[5]) end "
 	"end "
 	"return {'ok', n(s[2]), n(s[3] or s[2]), n(s[4]), s[5], s[6], "
-	"  redis.call('LRANGE', KEYS[2], ARGV[3], -1), s[10]} "
+	"  redis.call('LRANGE', KEYS[2], ARGV[3], -1), s[10], n(s[12])} "
 };
 
 /* KEYS c log seen active due  ARGV H */
@@ -160,6 +160,7 @@ conversation_read(struct store *s, const char *id, const char *user_id, int64_t 
 	ret->updated_ms = redis_int(redis_at(reply, 2));
 	ret->seq = redis_int(redis_at(reply, 3));
 	ret->probe = redis_int(redis_at(reply, 5)) == 1;
+	ret->epoch = redis_int(redis_at(reply, 8));
 	ret->person = str_equal(redis_str(redis_at(reply, 7), NULL), "human");
 	err = entries_open(s, &k, redis_at(reply, 6), ret->seq, HISTORY_MAX, messages);
 	if (err == HL_OK)

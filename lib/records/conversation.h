@@ -93,7 +93,7 @@ struct limits { const char *address, *visitor, *session; };	/* what to count und
 struct conversation {
 	char		 id[ID_LEN + 1];
 	struct place	 place;
-	int64_t		 created_ms, updated_ms, seq;
+	int64_t		 created_ms, updated_ms, seq, epoch;
 	struct json	*data;		/* id, userId, metadata; NULL of one just created */
 	bool		 person;	/* a person has it; the assistant is silent */
 	bool		 probe;		/* made by `helpline probe`: answered offline, deleted afterwards */
