@@ -34,6 +34,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/provider.c lib/engine/provider.h \
 	lib/engine/retry.c lib/engine/retry.h \
 	lib/engine/words.c lib/engine/words.h \
+	lib/engine/share.c lib/engine/share.h \
 	lib/engine/turn.c lib/engine/turn.h \
 	lib/loop/task.c lib/loop/task.h \
 	lib/records/conversation.c lib/records/conversation.h \

@@ -3,6 +3,7 @@ if HAVE_CMOCKA
 unit_tests = \
 	tests/fault/alloc_test \
 	tests/unit/breaker_test \
+	tests/unit/share_test \
 	tests/unit/escalation_test \
 	tests/unit/insight_test \
 	tests/unit/knowledge_test \
@@ -30,6 +31,8 @@ unit_libs = $(HELPLINE_LIBS) $(CMOCKA_LIBS)
 tests_unit_escalation_test_SOURCES = tests/unit/escalation_test.c tests/unit/escalation_sentences.h
 tests_unit_escalation_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_escalation_test_LDADD = $(unit_libs)
+tests_unit_share_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_share_test_LDADD = $(unit_libs)
 tests_unit_breaker_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_breaker_test_LDADD = $(unit_libs)
 tests_unit_insight_test_CPPFLAGS = $(unit_cppflags)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "engine/answer.h"
+#include "engine/share.h"
 #include "engine/turn.h"
 #include "loop/task.h"
 
@@ -39,6 +40,8 @@ struct runner {
 	bool		 thinking;
 	bool		 shown;		/* a delta is out: no starting again */
 	bool		 again;		/* new messages came before that */
+	bool		 shared;	/* it holds a place in the engine's shares */
+	unsigned	 share;
 	bool		 dropped;	/* the conversation has another owner */
 };
 
@@ -53,6 +56,7 @@ struct engine {
 	struct thinker	 thinker;
 	struct runner	*table[BUCKETS];
 	size_t		 running;
+	struct shares	 shares;	/* of those who wait, in calls and in turns */
 	bool		 draining;
 	void		(*drained)(void *);
 	void		*drained_arg;
@@ -84,6 +88,8 @@ struct turn {
 	struct acceptance accepted;
 	struct place	 place;
 	struct runner	*mine;		/* not run yet */
+	bool		 shared;	/* as in struct runner, which takes it over */
+	unsigned	 share;
 };
 
 /* ---- the table of runners ---- */
@@ -146,6 +152,8 @@ runner_end(struct runner *r)
 		at = &(*at)->next;
 	*at = r->next;
 	e->running--;
+	if (r->shared)
+		share_give(&e->shares, r->share);
 	for (struct waiter *w = r->waiters, *next; w; w = next) {
 		next = w->next;
 		w->runner = NULL;
@@ -477,6 +485,26 @@ on_handover(void *arg, const char *payload, size_t len)
 
 /* ---- the caller's side ---- */
 
+static void
+turn_free(struct turn *t)
+{
+	if (t->shared)
+		share_give(&t->engine->shares, t->share);
+	free(t);
+}
+
+/* Without memory for it the lease runs out and somebody else answers: the message is stored. */
+static void
+turn_runs(struct turn *t)
+{
+	t->mine = runner_new(t->engine, &t->accepted.lease);
+	if (t->mine == NULL)
+		return;
+	t->mine->shared = true;
+	t->mine->share = t->share;
+	t->shared = false;
+}
+
 enum hl_err
 turn_accept(struct engine *e, const struct incoming *in, struct turn **ret, int64_t *retry_ms)
 {
@@ -489,7 +517,9 @@ turn_accept(struct engine *e, const struct incoming *in, struct turn **ret, int6
 	if (t == NULL)
 		return HL_NO_MEMORY;
 	t->engine = e;
-	if (e->running >= (size_t)e->conf->max_waiting) {
+	t->share = share_of(&e->shares, in->limits.address, in->user_id);
+	t->shared = share_take(&e->shares, t->share);
+	if (!t->shared) {
 		*retry_ms = 2000;
 		err = HL_BUSY;
 		goto fail;
@@ -499,10 +529,9 @@ turn_accept(struct engine *e, const struct incoming *in, struct turn **ret, int6
 	if (err)
 		goto fail;
 	t->place = conversation_place(&e->store, in->id);
-	if (t->accepted.how == ACCEPTED_RUN) {
-		/* Without memory for it the lease runs out and somebody else answers: the message is stored. */
-		t->mine = runner_new(e, &t->accepted.lease);
-	} else if (t->accepted.how == ACCEPTED_QUEUED && (running = *slot(e, &t->place)) != NULL && running->thinking &&
+	if (t->accepted.how == ACCEPTED_RUN)
+		turn_runs(t);
+	else if (t->accepted.how == ACCEPTED_QUEUED && (running = *slot(e, &t->place)) != NULL && running->thinking &&
 	    !running->shown) {
 		running->again = true;
 		task_cancel(running->task);
@@ -510,7 +539,7 @@ turn_accept(struct engine *e, const struct incoming *in, struct turn **ret, int6
 	*ret = t;
 	return HL_OK;
 fail:
-	free(t);
+	turn_free(t);
 	return err;
 }
 
@@ -543,7 +572,7 @@ turn_leave(struct turn *t)
 {
 	if (t->mine)
 		runner_background(t->mine);
-	free(t);
+	turn_free(t);
 }
 
 static void
@@ -712,7 +741,7 @@ turn_wait(struct turn *t, const struct turn_deltas *deltas, struct entry *ret)
 		err = tell_person(t, ret);
 	if (err == HL_OK)
 		tell_rest(&w, ret);
-	free(t);
+	turn_free(t);
 	return err;
 }
 
@@ -786,6 +815,7 @@ engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const
 	e->loop = loop;
 	e->conf = conf;
 	e->store = (struct store){ .redis = redis, .crypto = crypto, .conf = conf };
+	shares_init(&e->shares, (size_t)conf->max_waiting);
 	e->thinker = (struct thinker){ .conf = conf, .store = &e->store };
 	err = http_new(loop, &e->http);
 	if (err == HL_OK)

@@ -33,7 +33,8 @@ void	 engine_free(struct engine *);		/* one that is drained, or NULL */
 
 /*
  * Stores the message (or finds that it is stored).  From HL_OK on it is answered whatever happens to the caller, as long
- * as he ends with turn_wait() or turn_leave().  Errors as conversation_accept(), and HL_BUSY when too many turns wait.
+ * as he ends with turn_wait() or turn_leave().  Errors as conversation_accept(), and HL_BUSY, before anything is stored,
+ * when too many wait, or too many of this visitor (share.h).
  * Suspends.
  */
 enum hl_err turn_accept(struct engine *, const struct incoming *, struct turn **ret, int64_t *retry_ms) HL_MUST_CHECK;
