@@ -227,6 +227,7 @@ describe("a client that names its last seq", () => {
 		let writing = true;
 		const traffic = (async () => {
 			for (let i = 0; i < messages || writing; i++) {
+				await pause(60);	// a person who writes fast, not a flood: answers are to come between
 				const clientMessageId = unique("m");
 				for (;;) {
 					const ack = await writer.client.socket.timeout(1500)
