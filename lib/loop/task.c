@@ -13,9 +13,19 @@
 #include <sanitizer/common_interface_defs.h>
 #define TASK_STACK	(512u * 1024)	/* instrumented frames are large */
 #define FRAME_MAX	8192u
+#elif defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#define TASK_STACK	(512u * 1024)
+#define FRAME_MAX	8192u
 #else
 #define TASK_STACK	(64u * 1024)
 #define FRAME_MAX	512u		/* of list() and suspend() */
+#endif
+#ifdef HAVE_VALGRIND_VALGRIND_H
+#include <valgrind/valgrind.h>	/* some instructions that do nothing outside of valgrind */
+#else
+#define VALGRIND_STACK_REGISTER(from, to)	0u
+#define VALGRIND_STACK_DEREGISTER(id)		(void)(id)
 #endif
 
 #include "loop/task.h"
@@ -40,10 +50,13 @@ struct task {
 	bool		 listed;
 	enum task_state	 state;
 	bool		 cancelled;
+	unsigned	 stack_id;	/* valgrind's */
 #ifdef __SANITIZE_ADDRESS__
 	const void	*caller_bottom;
 	size_t		 caller_size;
 	void		*fake, *caller_fake;
+#elif defined(__SANITIZE_THREAD__)
+	void		*fiber, *caller_fiber;
 #endif
 };
 
@@ -83,6 +96,19 @@ entered_task(struct task *t)
 #define back_in_caller(t)
 #define leaving_to_caller(t)
 #define entered_task(t)
+#endif
+
+/* ThreadSanitizer keeps the points that can be jumped to with each fiber: it is told between the point and the jump. */
+#ifdef __SANITIZE_THREAD__
+#define fiber_new(t)		((t)->fiber = __tsan_create_fiber(0))
+#define fiber_free(t)		__tsan_destroy_fiber((t)->fiber)
+#define fiber_to_task(t)	((t)->caller_fiber = __tsan_get_current_fiber(), __tsan_switch_to_fiber((t)->fiber, 0))
+#define fiber_to_caller(t)	__tsan_switch_to_fiber((t)->caller_fiber, 0)
+#else
+#define fiber_new(t)
+#define fiber_free(t)
+#define fiber_to_task(t)	(void)0
+#define fiber_to_caller(t)	(void)0
 #endif
 
 /* ---- what a long wait holds ---- */
@@ -141,8 +167,10 @@ suspend(struct task *self, enum task_state state)
 		list(self);
 	}
 	leaving_to_caller(self);
-	if (sigsetjmp(self->here, 0) == 0)
+	if (sigsetjmp(self->here, 0) == 0) {
+		fiber_to_caller(self);
 		siglongjmp(self->caller, 1);
+	}
 	entered_task(self);
 }
 
@@ -176,9 +204,13 @@ make_stack(struct task *t)
 	first.uc_stack.ss_size = TASK_STACK;
 	first.uc_link = NULL;
 	makecontext(&first, (void (*)(void))first_frame, 2, (unsigned)((uintptr_t)t >> 32), (unsigned)(uintptr_t)t);
+	t->stack_id = VALGRIND_STACK_REGISTER(t->stack, t->stack + TASK_STACK);
+	fiber_new(t);
 	leaving_to_task(t);
-	if (sigsetjmp(t->caller, 0) == 0)
+	if (sigsetjmp(t->caller, 0) == 0) {
+		fiber_to_task(t);
 		swapcontext(&here, &first);
+	}
 	back_in_caller(t);
 	return true;
 }
@@ -211,6 +243,8 @@ task_free(struct task *t)
 		pooled++;
 		return;
 	}
+	VALGRIND_STACK_DEREGISTER(t->stack_id);
+	fiber_free(t);
 	munmap(t->stack, TASK_STACK);
 	free(t);
 }
@@ -223,8 +257,10 @@ resume(struct task *t)
 	t->state = RUNNING;
 	current = t;
 	leaving_to_task(t);
-	if (sigsetjmp(t->caller, 0) == 0)
+	if (sigsetjmp(t->caller, 0) == 0) {
+		fiber_to_task(t);
 		siglongjmp(t->here, 1);
+	}
 	back_in_caller(t);
 	current = t->before;
 	if (t->state == FINISHED)

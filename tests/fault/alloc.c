@@ -1,6 +1,6 @@
 /*
- * The definitions in the program come before the C library's, also for the libraries it uses.  With AddressSanitizer its
- * own are behind them, so that it sees every byte.
+ * The definitions in the program come before the C library's, also for the libraries it uses.  With a sanitizer its own
+ * are behind them, so that it sees every byte.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include "alloc.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define REAL(name)	__interceptor_##name
 #else
 #define REAL(name)	__libc_##name

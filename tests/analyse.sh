@@ -1,0 +1,83 @@
+#!/bin/bash
+# ./run analyse [cppcheck | tidy | threads | memory | coverage]…: what looks at the code rather than at what it does; without a
+# name all of it, some ten minutes. Each has a build tree of its own below HELPLINE_ANALYSE (default: build-analyse in the checkout).
+# shellcheck disable=SC2317	# the steps are called by their names in a table
+set -euo pipefail
+cd -- "${BASH_SOURCE[0]%/*}/.."
+top=$PWD
+trees=${HELPLINE_ANALYSE:-$top/build-analyse}
+cflags=(-std=gnu11 -D_GNU_SOURCE -Ilib '-DPACKAGE_VERSION="0"' '-DHELPLINE_DATADIR="/usr/share/helpline"')
+least=90	# per cent of the lines of lib/
+
+say() { printf '%s\n' "$*"; }
+
+build() {
+	mkdir -p "$trees/$1"
+	(cd "$trees/$1" && { [[ -e config.status ]] || "$top/configure" "${@:2}"; } && make -j"$(nproc)") >"$trees/$1.log" 2>&1 ||
+		{ tail -n 20 "$trees/$1.log"; return 1; }
+}
+
+# The unit tests of a tree; what failed is shown.
+check() {
+	local tree=$trees/$1
+	shift
+	make -C "$tree" -k -j"$(nproc)" check "$@" >"$tree.check" 2>&1 && return
+	grep -hE '^(FAIL|ERROR):' "$tree.check" || tail -n 20 "$tree.check"
+	find "$tree/tests" -name '*_test.log' -exec grep -hE -A 20 'WARNING: ThreadSanitizer|^==[0-9]+== [A-Z]|\[  FAILED' {} + | head -n 100
+	return 1
+}
+
+cppcheck_all() {
+	cppcheck --enable=warning,performance --inline-suppr --suppressions-list=tests/cppcheck.suppressions --std=c11 --quiet \
+		-j "$(nproc)" --error-exitcode=1 --template='{file}:{line}: {id}: {message}' "${cflags[@]:1}" lib fcgi
+}
+
+tidy_all() {
+	local packages
+	packages=$(pkg-config --cflags libuv hiredis libcurl json-c libsodium sqlite3)
+	# shellcheck disable=SC2016,SC2086	# the inner shell's words
+	printf '%s\n' lib/*/*.c fcgi/*.c fcgi/helpline/*.c | xargs -P "$(nproc)" -n 6 bash -c '
+		n=$1; shift
+		clang-tidy --quiet "${@:n+1}" -- "${@:1:n}" 2>/dev/null' - $((${#cflags[@]} + $(wc -w <<<"$packages"))) "${cflags[@]}" $packages
+}
+
+# valgrind cannot see behind alloc_test's own malloc; the fuzzers' corpus is run with the address sanitizer.
+memory() {
+	local tests
+	build memory CFLAGS='-g -O1'
+	tests=$(cd "$top" && printf '%s\n' tests/unit/*_test.c | sed 's/\.c$//' | tr '\n' ' ')
+	check memory TESTS="$tests" LOG_COMPILER='valgrind --quiet --error-exitcode=9 --fair-sched=yes'
+}
+
+threads() {
+	build threads --enable-thread-sanitizer
+	check threads
+}
+
+# Lines of lib/ that all tests run: the figure, and where the others are. What the tests say counts elsewhere: this build is slow.
+coverage() {
+	build coverage --enable-coverage --prefix="$trees/coverage/stage"
+	rm -rf "$trees/coverage/stage"
+	make -C "$trees/coverage" install >>"$trees/coverage.log" 2>&1
+	touch -d '+1 day' "$trees/coverage/.built"	# ./run takes it as it is
+	find "$trees/coverage" -name '*.gcda' -delete
+	chmod -R a+rwX "$trees/coverage"	# ./run as root makes its programs somebody else's
+	HELPLINE_BUILD=$trees/coverage node tests/run-all.mjs >"$trees/coverage.check" 2>&1 || true
+	tail -n 1 "$trees/coverage.check"
+	node tests/coverage.mjs "$trees/coverage" "$least"
+}
+
+declare -A steps=([cppcheck]=cppcheck_all [tidy]=tidy_all [threads]=threads [memory]=memory [coverage]=coverage)
+failed=0
+(($# > 0)) || set -- cppcheck tidy threads memory coverage
+for what; do
+	[[ ${steps[$what]-} ]] || { say "There is no \"$what\": cppcheck tidy threads memory coverage"; exit 2; }
+	begin=$SECONDS
+	# Not as a condition: bash would go on after a step that fails.
+	set +e
+	(set -e; "${steps[$what]}")
+	status=$?
+	set -e
+	if ((status == 0)); then say "ok      $what ($((SECONDS - begin)) s)"; else say "FAILED  $what ($((SECONDS - begin)) s)"; failed=1; fi
+done
+exit $failed
