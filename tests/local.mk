@@ -17,6 +17,7 @@ unit_tests = \
 	tests/unit/fcgi_test \
 	tests/unit/jwt_test \
 	tests/unit/json_test \
+	tests/unit/msgpack_test \
 	tests/unit/task_test \
 	tests/unit/http_test \
 	tests/unit/provider_test \
@@ -54,6 +55,8 @@ tests_unit_task_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_task_test_LDADD = $(unit_libs)
 tests_unit_jwt_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_jwt_test_LDADD = $(unit_libs) $(JWT_LIBS)
+tests_unit_msgpack_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_msgpack_test_LDADD = $(unit_libs)
 tests_unit_json_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_json_test_LDADD = $(unit_libs)
 tests_unit_fcgi_test_CPPFLAGS = $(unit_cppflags)
