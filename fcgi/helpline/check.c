@@ -172,6 +172,12 @@ check_provider(struct check *c, struct http *http)
 
 /* ---- */
 
+static void
+print_name(const char *sentence)
+{
+	printf("?      %s\n", sentence);
+}
+
 static bool
 own_redis(const struct conf *conf)
 {
@@ -183,6 +189,7 @@ run_checks(struct client *client, void *arg)
 {
 	struct check *c = arg;
 
+	settings_misspelt(print_name);
 	c->running = c->state_dir == NULL || state_supervisor(".") != 0;
 	check_secrets(c);
 	if (!c->running)	/* and then neither do its Redis and its sockets answer */

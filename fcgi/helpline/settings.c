@@ -44,6 +44,22 @@ settings_load(const char *env_file, struct conf *ret, struct buf *problem)
 	return err;
 }
 
+void
+settings_misspelt(void (*tell)(const char *))
+{
+	char sentence[256];
+
+	for (char **e = environ; *e; e++) {
+		size_t len = strcspn(*e, "=");
+		const char *meant = conf_misspelt(*e, len);
+
+		if (meant == NULL)
+			continue;
+		snprintf(sentence, sizeof(sentence), "%.*s is no setting; is %s meant?", (int)len, *e, meant);
+		tell(sentence);
+	}
+}
+
 bool
 settings_own_redis(const struct conf *conf)
 {

@@ -13,6 +13,9 @@
 /* Reads env_file (NULL: none) and the environment. */
 enum hl_err settings_load(const char *env_file, struct conf *ret, struct buf *problem) HL_MUST_CHECK;
 
+/* Calls tell for each name in the environment (and so in .env, once that is read) that looks like a misspelt setting. */
+void	 settings_misspelt(void (*tell)(const char *sentence));
+
 /* Was a port asked for by PORT?  *port gets it; 0, which ./run allows beyond the table, is any free one. */
 bool	 settings_port(int *port);
 

@@ -73,6 +73,12 @@ parse_options(int argc, char **argv, struct launch *l)
 	return 0;
 }
 
+static void
+warn_of_name(const char *sentence)
+{
+	fprintf(stderr, "Warning: %s\n", sentence);
+}
+
 /* ---- with root's rights, if they are there ---- */
 
 static enum hl_err
@@ -84,6 +90,7 @@ load_settings(struct launch *l, struct buf *problem)
 		setenv("PUSHD_COUNT", l->pushd, 1);
 	unsetenv("PUSHD_INSTANCE");	/* each is told its own */
 	err = settings_load(l->env_file, &l->conf, problem);
+	settings_misspelt(warn_of_name);
 	if (err)
 		return err;
 	if (!l->port_given) {

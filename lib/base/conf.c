@@ -254,6 +254,56 @@ conf_has_model(const struct conf *c)
 	return *c->openai_key || *c->openai_url || *c->fallback_key || *c->fallback_url || *c->gemini_key;
 }
 
+/* ---- misspelt names ---- */
+
+#define NAME_MAX_LEN	40u
+#define NAME_MIN_LEN	8u	/* shorter names are alike by chance */
+#define WRONG_MAX	2u
+
+/* Levenshtein's distance; both no longer than NAME_MAX_LEN. */
+static size_t
+distance(const char *a, size_t na, const char *b, size_t nb)
+{
+	size_t row[NAME_MAX_LEN + 1], left, up;
+
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= na; i++) {
+		left = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= nb; j++) {
+			up = row[j];
+			row[j] = left + (a[i - 1] != b[j - 1]);
+			if (up + 1 < row[j])
+				row[j] = up + 1;
+			if (row[j - 1] + 1 < row[j])
+				row[j] = row[j - 1] + 1;
+			left = up;
+		}
+	}
+	return row[nb];
+}
+
+const char *
+conf_misspelt(const char *name, size_t len)
+{
+	size_t best = WRONG_MAX + 1, d;
+	const char *found = NULL;
+
+	if (len < NAME_MIN_LEN || len > NAME_MAX_LEN)
+		return NULL;
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]) && best > 0; i++) {
+		size_t known = strlen(entries[i].name);
+
+		d = known < NAME_MIN_LEN || known > NAME_MAX_LEN ? best : distance(name, len, entries[i].name, known);
+		if (d < best) {
+			best = d;
+			found = entries[i].name;
+		}
+	}
+	return best > 0 ? found : NULL;
+}
+
 /* ---- .env files ---- */
 
 static bool

@@ -159,6 +159,12 @@ struct conf_entry {
 const struct conf_entry *conf_entries(size_t *count);
 
 /*
+ * The setting that a name which is none was probably meant to be: at most two letters wrong, missing or too many.  NULL:
+ * it is a setting, or like none.
+ */
+const char *conf_misspelt(const char *name, size_t len);
+
+/*
  * A .env file (NAME=VALUE lines; # comments; optional "export "; single or double quotes; CRLF): sets what the
  * environment does not have yet.  A line that cannot be understood fails with its number in *problem.
  */

@@ -177,11 +177,31 @@ every_setting_is_documented(void **state)
 	check_file(SRCDIR "/.env.example", env_lines);
 }
 
+static const char *
+meant(const char *name)
+{
+	return conf_misspelt(name, strlen(name));
+}
+
+static void
+misspelt_names_are_recognised(void **state)
+{
+	(void)state;
+	assert_string_equal(meant("OPENAI_API_KAY"), "OPENAI_API_KEY");
+	assert_string_equal(meant("REDIS_SENTINEL"), "REDIS_SENTINELS");
+	assert_string_equal(meant("KNOWLEGE_PATH"), "KNOWLEDGE_PATH");
+	assert_null(meant("OPENAI_API_KEY"));
+	assert_null(meant("PORTS"));
+	assert_null(meant("XDG_RUNTIME_DIR"));
+	assert_null(meant("A_NAME_THAT_IS_MUCH_LONGER_THAN_ANY_SETTING_IS"));
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(defaults_are_valid, clean, clean),
+		cmocka_unit_test(misspelt_names_are_recognised),
 		cmocka_unit_test_setup_teardown(old_names_and_empty_values_are_understood, clean, clean),
 		cmocka_unit_test_setup_teardown(wrong_values_are_refused_by_name, clean, clean),
 		cmocka_unit_test_setup_teardown(secrets_are_not_repeated, clean, clean),
