@@ -327,11 +327,11 @@ describe("a daily limit", () => {
 		await redis.call("DEL", `spend:{0}:${new Date().toISOString().slice(0, 10)}`);
 		upstream.reset();
 		upstream.otherwise = up.reply("Some words that cost something.", { usage: true, delay: 300 });
-		const client = await stack.client();
+		const clients = await Promise.all(Array.from({ length: 15 }, () => stack.client()));
 		const all = await Promise.all(Array.from({ length: 30 }, async (_, i) => {
 			if (i % 2)
 				return stack.say(await stack.session(), "everybody asks");
-			const sessionId = await stack.session();
+			const sessionId = await stack.session(), client = clients[i / 2];	// a socket is in one session
 			await client.ask("send-message", { sessionId, userId: "visitor-1", message: `everybody asks ${i}` });
 			return client.when("message-received", (m) => m.isBot);
 		}));
