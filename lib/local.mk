@@ -42,6 +42,7 @@ libhelpline_a_SOURCES = \
 	lib/records/escalation.c lib/records/escalation.h lib/records/escalation_scripts.h \
 	lib/records/keys.c lib/records/keys.h lib/records/scripts.h \
 	lib/records/lease.c lib/records/lease_scripts.h \
+	lib/records/recall.c lib/records/recall.h \
 	lib/records/spend.c \
 	lib/services/crypto.c lib/services/crypto.h \
 	lib/services/fcgi.c lib/services/fcgi.h \

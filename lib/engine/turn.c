@@ -9,10 +9,10 @@
 #include "engine/share.h"
 #include "engine/turn.h"
 #include "loop/task.h"
+#include "records/recall.h"
 
 #define BUCKETS		4096u
-#define TICK_MS		1000
-#define RENEW_TICKS	3		/* leases last ten */
+#define TICK_MS		1000		/* a lease lasts four */
 #define OVERDUE_AT_ONCE	32u
 #define RESTARTS_MAX	64		/* of one turn by messages that keep coming */
 #define COMMIT_TRIES	10		/* within a lease */
@@ -399,6 +399,8 @@ run_turn(struct runner *r, enum committed *how)
 		if (v.reason && *r->lease.escalation_id == '\0')
 			strcpy(r->lease.escalation_id, o.escalation_id);
 		tell_answered(r, covered, &o, seq);
+		if (*how == COMMITTED)
+			conversation_remember(&r->engine->store, &r->lease, &o, seq);
 	}
 out:
 	log_turn(&v, r->dropped ? "handed_over" : err ? err_code(err) : *how == COMMIT_FENCED ? "fenced" : v.reason ? "escalated" : "answered", started);
@@ -788,9 +790,10 @@ maintain(void *arg)
 	struct engine *e = arg;
 
 	e->maintenance = task_self();
-	for (unsigned tick = 1; task_sleep(TICK_MS) == HL_OK; tick++) {
-		if (tick % RENEW_TICKS == 0 && e->running)
-			renew_all(e);
+	while (task_sleep(TICK_MS) == HL_OK) {
+		if (e->running)
+			renew_all(e);		/* three times before a lease ends */
+		recall_age(e->store.recall);
 		if (!e->draining)
 			take_over(e);
 	}
@@ -817,7 +820,9 @@ engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const
 	e->store = (struct store){ .redis = redis, .crypto = crypto, .conf = conf };
 	shares_init(&e->shares, (size_t)conf->max_waiting);
 	e->thinker = (struct thinker){ .conf = conf, .store = &e->store };
-	err = http_new(loop, &e->http);
+	err = recall_new(&e->store.recall);
+	if (err == HL_OK)
+		err = http_new(loop, &e->http);
 	if (err == HL_OK)
 		err = providers_new(conf, e->http, &e->thinker.providers);
 	if (err == HL_OK)
@@ -848,6 +853,7 @@ engine_free(struct engine *e)
 	keywords_free(e->thinker.keywords);
 	providers_free(e->thinker.providers);
 	http_free(e->http);
+	recall_free(e->store.recall);
 	free(e);
 }
 

@@ -40,13 +40,14 @@
 #include "services/crypto.h"
 #include "services/redis.h"
 
-#define LEASE_MS		10000	/* a killed program costs the customer this much */
+#define LEASE_MS		4000	/* a killed program costs the customer this much */
 #define CONVERSATION_KEY_MAX	64
 
 struct store {
 	struct redis		*redis;
 	const struct crypto	*crypto;
 	const struct conf	*conf;
+	struct recall		*recall;	/* recall.h; may be NULL */
 };
 
 /* The name of a conversation in keys and channels. */
@@ -185,6 +186,9 @@ enum committed { COMMITTED, COMMITTED_MORE, COMMIT_FENCED };
  */
 enum hl_err conversation_commit(struct store *, struct lease *, struct outgoing *, enum committed *ret, int64_t *ret_seq)
 	    HL_MUST_CHECK;
+
+/* After a commit that ended the lease: takes its context, so that the next turn here need not read it again. */
+void	 conversation_remember(struct store *, struct lease *, const struct outgoing *, int64_t seq);
 
 /* Has anything changed since the lease began?  Reads the context again if there are new messages.  HL_CONFLICT: fenced. */
 enum hl_err conversation_peek(struct store *, struct lease *, bool *ret_changed) HL_MUST_CHECK;

@@ -144,6 +144,38 @@ entries_open(const struct store *s, const struct keys *k, const struct redis_rep
 	return err;
 }
 
+enum hl_err
+entries_add(struct entries *es, const struct entry *take)
+{
+	struct entry *list = realloc(es->list, (es->count + 1) * sizeof(*list));
+
+	if (list == NULL)
+		return HL_NO_MEMORY;
+	list[es->count++] = *take;
+	es->list = list;
+	return HL_OK;
+}
+
+enum hl_err
+entries_join(struct entries *take_before, struct entries *list, int64_t most)
+{
+	size_t n = take_before->count, room = most > 0 && (size_t)most > list->count ? (size_t)most - list->count : 0;
+	size_t keep = n < room ? n : room;
+	struct entry *joined;
+
+	if (keep == 0 || list->count == 0 || take_before->list[n - 1].seq + 1 != list->list[0].seq)
+		return HL_OK;
+	joined = malloc((keep + list->count) * sizeof(*joined));
+	if (joined == NULL)
+		return HL_NO_MEMORY;
+	memcpy(joined, take_before->list + n - keep, keep * sizeof(*joined));
+	memcpy(joined + keep, list->list, list->count * sizeof(*joined));
+	take_before->count = n - keep;
+	free(list->list);
+	*list = (struct entries){ joined, keep + list->count };
+	return HL_OK;
+}
+
 void
 entry_time(const struct entry *e, char out[CLOCK_ISO_LEN + 1])
 {

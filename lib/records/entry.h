@@ -16,4 +16,13 @@ enum hl_err entry_open(const struct store *, const struct keys *, const struct r
 enum hl_err entries_open(const struct store *, const struct keys *, const struct redis_reply *list, int64_t last_seq,
 	    size_t max, struct entries *ret) HL_MUST_CHECK;
 
+/* Takes the entry, unless it fails. */
+enum hl_err entries_add(struct entries *, const struct entry *take) HL_MUST_CHECK;
+
+/*
+ * Puts those before into the list's front that end where it begins, so that it has at most so many, or as it had; the
+ * others are freed.
+ */
+enum hl_err entries_join(struct entries *take_before, struct entries *list, int64_t most) HL_MUST_CHECK;
+
 #endif

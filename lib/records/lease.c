@@ -7,6 +7,7 @@
 #include "records/entry.h"
 #include "records/escalation.h"
 #include "records/lease_scripts.h"
+#include "records/recall.h"
 
 /* ---- accept ---- */
 
@@ -27,10 +28,10 @@ take_escalation(struct lease *l, const struct redis_reply *reply)
 	snprintf(l->escalation_id, sizeof(l->escalation_id), "%s", id ? id : "");
 }
 
-/* {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs, nt} */
+/* {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs, nt}.  The context begins with what was there before, if any. */
 static enum hl_err
 lease_take(const struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
-    struct lease *l)
+    struct entries *take_before, struct lease *l)
 {
 	enum hl_err err;
 
@@ -50,6 +51,8 @@ lease_take(const struct store *s, const struct keys *k, const struct place *p, c
 		err = note_open(s, k, redis_at(reply, 11), &l->note);
 	if (err == HL_OK)
 		err = entries_open(s, k, redis_at(reply, 9), l->covered, CONTEXT_MAX, &l->context);
+	if (err == HL_OK && take_before)
+		err = entries_join(take_before, &l->context, s->conf->history);
 	if (err)
 		lease_clear(l);
 	return err;
@@ -82,7 +85,7 @@ write_message(const struct incoming *in, int64_t at_ms, const char *id, struct b
 
 static enum hl_err
 acceptance_take(struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
-    struct acceptance *a)
+    struct entries *take_before, struct acceptance *a)
 {
 	size_t len;
 	const char *stored;
@@ -103,7 +106,7 @@ acceptance_take(struct store *s, const struct keys *k, const struct place *p, co
 		return HL_OK;
 	}
 	a->how = ACCEPTED_RUN;
-	return lease_take(s, k, p, reply, &a->lease);
+	return lease_take(s, k, p, reply, take_before, &a->lease);
 }
 
 /* The names under which a message is known as sent before. */
@@ -154,8 +157,10 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	char uh[CRYPTO_NAME_LEN + 1], first[CRYPTO_NAME_LEN + 1], second[CRYPTO_NAME_LEN + 1], body[CRYPTO_NAME_LEN + 1];
 	char room[CONVERSATION_KEY_MAX];
 	const struct redis_reply *reply;
-	struct number lease, history, keep;
+	struct number lease, history, keep, oldest, newest;
+	struct entries before = { 0 };
 	bool escalated = false;
+	int64_t last = 0;
 	struct redis_arg key[8];
 	struct limit_args la;
 	struct place p;
@@ -177,9 +182,12 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	if ((err = buf_err(&entry)) || (err = buf_err(&head)) || (err = buf_err(&tail)) ||
 	    (err = entry_seal(s, &k, ret->message_id, &entry, &sealed)))
 		goto out;
-	struct redis_arg arg[13 + 3] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
+	if (s->recall)
+		last = recall_take(s->recall, &p, redis_life(s->redis), &before);
+	struct redis_arg arg[15 + 3] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
 		RA(in->except ? in->except : "-"), buf_arg(&head), buf_arg(&tail), number_arg(&lease, LEASE_MS),
-		number_arg(&history, s->conf->history), number_arg(&keep, s->conf->escalation_keep_ms) };
+		number_arg(&history, s->conf->history), number_arg(&keep, s->conf->escalation_keep_ms),
+		number_arg(&oldest, before.count ? before.list[0].seq : 0), number_arg(&newest, last) };
 
 	key[0] = RA(k.c);
 	key[1] = RA(k.log);
@@ -187,8 +195,8 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	key[3] = RA(ACTIVE_KEY);
 	key[4] = RA(DUE_KEY);
 	memcpy(key + 5, la.key, la.count * sizeof(key[0]));
-	memcpy(arg + 13, la.interval, la.count * sizeof(arg[0]));
-	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 13 + la.count, &reply);
+	memcpy(arg + 15, la.interval, la.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 15 + la.count, &reply);
 	if (err == HL_STORE && said(reply, "run"))
 		leave_lease(s, &p);
 	if (err == HL_OK)
@@ -197,11 +205,12 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 		ret->retry_ms = redis_int(redis_at(reply, 1));
 	if (err == HL_OK) {
 		escalated = is_escalated(reply);
-		err = acceptance_take(s, &k, &p, reply, ret);
+		err = acceptance_take(s, &k, &p, reply, &before, ret);
 	}
 	if (err == HL_OK && escalated)
 		tell_staff(s, in->id, ret->seq, ret->message_id, &entry);
 out:
+	entries_free(&before);
 	buf_free(&entry);
 	buf_free(&sealed);
 	buf_free(&head);
@@ -210,6 +219,19 @@ out:
 }
 
 /* ---- commit ---- */
+
+void
+conversation_remember(struct store *s, struct lease *l, const struct outgoing *o, int64_t seq)
+{
+	struct entry answer;
+
+	if (s->recall == NULL || seq != l->covered + 1 || entry_make(seq, o->id, &o->entry, &answer) != HL_OK)
+		return;
+	if (entries_add(&l->context, &answer) == HL_OK)
+		recall_put(s->recall, &l->place, redis_life(s->redis), &l->context);
+	else
+		entry_clear(&answer);
+}
 
 enum hl_err
 conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum committed *ret, int64_t *ret_seq)
@@ -351,7 +373,7 @@ conversation_claim(struct store *s, const struct place *p, struct lease *ret)
 	err = redis_script(s->redis, &claim_script, key, 3, arg, 3, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
-	return err ? err : lease_take(s, &k, p, reply, ret);
+	return err ? err : lease_take(s, &k, p, reply, NULL, ret);
 }
 
 #define ANSWER_LOOK	64

@@ -10,7 +10,7 @@
 
 /*
  * KEYS c log seen active due rl…
- * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep intervals…
+ * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep first last intervals…
  */
 static struct redis_script accept_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE LUA_CONTEXT
@@ -30,7 +30,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"end "
 	"local bytes = n(s[10]) + #ARGV[6] "
 	"if bytes > " LOG_BYTES " then return {'full'} end "
-	LUA_LIMITS(6, 14)
+	LUA_LIMITS(6, 16)
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
 	"  if field ~= '' then redis.call('HSET', KEYS[3], field, seq .. ' ' .. ARGV[4]) end "
@@ -51,8 +51,8 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"redis.call('PERSIST', KEYS[2]) "
 	"redis.call('ZADD', KEYS[5], now + ARGV[11], ARGV[1]) "
 	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. epoch .. ' -\\n[\"typing\",true]') end "
-	"return {'run', seq, fence, epoch, dn, s[6] or '', s[7], s[8], "
-	"  heard, context(seq, dn, tonumber(ARGV[12])), n(s[9]), s[11] or ''} "
+	"return {'run', seq, fence, epoch, dn, s[6] or '', s[7], s[8], heard, "
+	"  context(seq, dn, tonumber(ARGV[12]), tonumber(ARGV[14]), tonumber(ARGV[15])), n(s[9]), s[11] or ''} "
 };
 
 /*

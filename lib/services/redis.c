@@ -55,6 +55,12 @@ redis_connected(const struct redis *r)
 	return r->commands.up;
 }
 
+unsigned
+redis_life(const struct redis *r)
+{
+	return r->commands.life;
+}
+
 const char *
 redis_problem(const struct redis *r)
 {

@@ -27,6 +27,7 @@ struct redis_reply;
 enum hl_err redis_open(uv_loop_t *, const struct conf *, struct redis **ret) HL_MUST_CHECK;	/* connects in the background */
 void	 redis_close(struct redis *);
 bool	 redis_connected(const struct redis *);
+unsigned redis_life(const struct redis *);	/* how often it has connected: another number, and it may be another server */
 
 /* One argument; bytes, not necessarily a string. */
 struct redis_arg { const void *bytes; size_t len; };

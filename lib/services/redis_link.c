@@ -230,6 +230,7 @@ link_up(struct link *l)
 {
 	uv_timer_stop(&l->limit);
 	l->up = true;
+	l->life++;
 	l->delay_ms = RETRY_MIN_MS;
 	if (l->kind == LINK_SUBSCRIPTIONS)
 		subs_resume(l->redis);

@@ -34,6 +34,7 @@ struct link {
 	unsigned	 asked;		/* sentinels in this round */
 	bool		 up;
 	bool		 closing;
+	unsigned	 life;		/* how often it was up */
 	uv_timer_t	 retry;
 	uv_timer_t	 limit;		/* of a sentinel's answer, and of becoming up after it */
 	int64_t		 delay_ms;

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { digest, request, waitFor } from "../harness.mjs";
 import { TOKEN } from "./clients.mjs";
 
-export const LEASE_MS = 10_000;
+export const LEASE_MS = 4_000;
 export const GRACE_MS = 10_000;
 
 function readLedger(file) {

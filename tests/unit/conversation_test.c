@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "loop/task.h"
 #include "records/conversation.h"
+#include "records/recall.h"
 #include "records/escalation.h"
 
 static char dir[] = "/tmp/conversation_testXXXXXX";
@@ -146,6 +147,8 @@ answer(struct lease *l, const char *text, const char *reason, enum committed *ho
 	buf_printf(&o.entry, "{\"role\":\"assistant\",\"content\":\"%s\",\"ts\":1,\"for\":%lld}", text, (long long)l->covered);
 	buf_puts(&o.escalation, "{}");
 	err = conversation_commit(&store, l, &o, how, seq);
+	if (err == HL_OK && *how == COMMITTED)
+		conversation_remember(&store, l, &o, *seq);
 	if (err == HL_OK && *how != COMMIT_FENCED) {
 		enum committed again;
 		int64_t same;
@@ -342,6 +345,59 @@ TEST(floods_are_limited_and_a_repeated_message_is_not)
 	assert_in_range(taken, 15, 18);		/* a quarter of a minute's worth at once */
 	assert_int_equal(say(&conv, "x", "c0", &a), HL_OK);
 	assert_int_equal(a.how, ACCEPTED_AGAIN);
+	conversation_clear(&conv);
+}
+
+/* The seqs of a context, "3 4 5 ", each with the text that its number says. */
+static void
+check_context(const struct entries *context, int64_t first, int64_t last)
+{
+	assert_int_equal(context->count, last - first + 1);
+	for (size_t i = 0; i < context->count; i++) {
+		const struct entry *e = &context->list[i];
+		char expected[32];
+		const char *text;
+		size_t len;
+
+		snprintf(expected, sizeof(expected), "%s %lld", entry_is_user(e) ? "question" : "answer", (long long)e->seq);
+		assert_int_equal(e->seq, first + (int64_t)i);
+		text = entry_content(e, &len);
+		assert_int_equal(len, strlen(expected));
+		assert_memory_equal(text, expected, len);
+	}
+}
+
+TEST(what_is_remembered_is_as_what_is_read)
+{
+	struct conversation conv;
+	struct acceptance a;
+	enum committed how;
+	char text[32], id[16];
+	int64_t seq;
+
+	(void)arg;
+	new_conversation(&conv);
+	assert_int_equal(recall_new(&store.recall), HL_OK);
+	for (int64_t n = 1; n <= 31; n += 2) {
+		struct entries remembered = { 0 };
+
+		if (n == 21)		/* as if the store's connection had been made anew: nothing is believed */
+			assert_int_equal(recall_take(store.recall, &conv.place, redis_life(store.redis) + 1, &remembered), 0);
+		if (n == 25)		/* forgotten: read again */
+			assert_int_equal(recall_take(store.recall, &conv.place, redis_life(store.redis), &remembered), n - 1);
+		entries_free(&remembered);
+		snprintf(text, sizeof(text), "question %lld", (long long)n);
+		snprintf(id, sizeof(id), "r%lld", (long long)n);
+		assert_int_equal(say(&conv, text, id, &a), HL_OK);
+		assert_int_equal(a.how, ACCEPTED_RUN);
+		check_context(&a.lease.context, n > conf.history ? n - conf.history + 1 : 1, n);
+		snprintf(text, sizeof(text), "answer %lld", (long long)n + 1);
+		assert_int_equal(answer(&a.lease, text, NULL, &how, &seq), HL_OK);
+		assert_int_equal(seq, n + 1);
+		lease_clear(&a.lease);
+	}
+	recall_free(store.recall);
+	store.recall = NULL;
 	conversation_clear(&conv);
 }
 
@@ -557,6 +613,7 @@ main(void)
 		cmocka_unit_test(messages_that_come_meanwhile_are_one_next_turn),
 		cmocka_unit_test(who_has_lost_the_lease_cannot_answer),
 		cmocka_unit_test(a_second_escalation_joins_the_first),
+		cmocka_unit_test(what_is_remembered_is_as_what_is_read),
 		cmocka_unit_test(a_full_conversation_takes_no_more),
 		cmocka_unit_test(from_a_take_on_the_assistant_is_silent),
 		cmocka_unit_test(after_a_return_the_assistant_knows_what_was_said),
