@@ -9,10 +9,11 @@
 #include "loop/task.h"
 
 /*
- * Everybody who asks while a count is under way shares the next one, and one is good for the millisecond in which it was
- * told: fresh, and a thousand a second at most.  A store that hangs is as bad as none: whoever has waited PATIENCE_MS is
+ * Everybody who asks while a count is under way shares the next one, and one is good for FRESH_MS more: at any load there are
+ * few of them.  A store that hangs is as bad as none: whoever has waited PATIENCE_MS is
  * told so.
  */
+#define FRESH_MS	5
 #define PATIENCE_MS	1000
 #define LOOK_MS		250
 
@@ -24,7 +25,7 @@ static struct {
 	int64_t		 since_mono_ms;	/* when that began; 0: none is */
 	int64_t		 told_mono_ms, told;	/* the last count, and when */
 	bool		 watched;
-} shared;
+} shared = { .told_mono_ms = -FRESH_MS };
 
 static void
 tell_all(struct member **list, enum hl_err err, int64_t count)
@@ -65,7 +66,7 @@ count_for_all(void *arg)
 		shared.waiting = NULL;
 		shared.since_mono_ms = clock_mono_ms();
 		err = conversation_count_active(&app->store, &count);
-		shared.told_mono_ms = err ? 0 : clock_mono_ms();
+		shared.told_mono_ms = err ? -FRESH_MS : clock_mono_ms();
 		shared.told = count;
 		tell_all(&shared.asked, err, count);
 	}
@@ -77,7 +78,7 @@ count_sessions(struct app *app, int64_t *ret)
 {
 	struct member me = { .task = task_self(), .next = shared.waiting };
 
-	if (clock_mono_ms() == shared.told_mono_ms) {
+	if (clock_mono_ms() - shared.told_mono_ms < FRESH_MS) {
 		*ret = shared.told;
 		return HL_OK;
 	}

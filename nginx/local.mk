@@ -10,5 +10,6 @@ dist_nginx_DATA = \
 	nginx/helpline-locations.conf \
 	nginx/helpline-problems.conf \
 	nginx/helpline-pushd.conf \
+	nginx/helpline-security.conf \
 	nginx/helpline-upstreams.conf \
 	nginx/run.conf.in
