@@ -22,6 +22,8 @@
 #define SEGMENT_MAX	256
 
 /* What handlers share; made once by program_main(). */
+#define REQUEST_ID_MAX	128u
+
 struct app {
 	const char	*name;
 	uv_loop_t	*loop;
@@ -39,6 +41,7 @@ struct call {
 	const char	*method, *path;
 	const char	*address;	/* the client's, as nginx says */
 	const char	*request_id;	/* nginx's, unchanged when it retries */
+	char		 shown_id[REQUEST_ID_MAX + 1];	/* X-Request-Id: the caller's if it is one, else our own */
 	enum origin_verdict origin;
 	char		 segment[SEGMENT_MAX];	/* what stands for ":name" in the route's path */
 	struct json	*body;

@@ -54,6 +54,8 @@ send_head(struct call *call, int status, const char *type, const char *more)
 		buf_puts(&head, "\r\nContent-Type: ");
 		buf_puts(&head, type);
 	}
+	buf_puts(&head, "\r\nX-Request-Id: ");
+	buf_puts(&head, call->shown_id);
 	buf_puts(&head, "\r\nCache-Control: no-store\r\n");
 	write_cors(call, &head);
 	buf_puts(&head, more);

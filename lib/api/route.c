@@ -86,6 +86,20 @@ param(const struct fcgi_request *r, const char *name)
 	return v ? v : "";
 }
 
+/* What the answer and the logs call it. */
+static void
+name_request(struct call *call)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
+	const char *given = param(call->fcgi, "HTTP_X_REQUEST_ID");
+	size_t n = strspn(given, allowed);
+
+	if (n > 0 && n <= REQUEST_ID_MAX && given[n] == '\0')
+		memcpy(call->shown_id, given, n + 1);
+	else
+		id_new(call->shown_id);
+}
+
 void
 route_call(struct app *app, const struct route *routes, size_t count, struct fcgi_request *fcgi)
 {
@@ -97,6 +111,7 @@ route_call(struct app *app, const struct route *routes, size_t count, struct fcg
 	};
 	enum hl_err err;
 
+	name_request(&call);
 	call.origin = origin_check(app->conf.frontend_url, fcgi_param(fcgi, "HTTP_ORIGIN"), fcgi_param(fcgi, "HTTP_HOST"));
 	err = run(&call, routes, count);
 	if (err == HL_STORE && app->redis && call.problem.len == 0)
@@ -104,7 +119,7 @@ route_call(struct app *app, const struct route *routes, size_t count, struct fcg
 	if (err)
 		reply_problem(&call, err);
 	if (err_status(err) >= 500)
-		log_line(LOG_LEVEL_WARN, "request_failed", "code", err_code(err), "request_id", call.request_id, "problem",
+		log_line(LOG_LEVEL_WARN, "request_failed", "code", err_code(err), "request_id", call.shown_id, "problem",
 		    err == HL_STORE && app->redis ? redis_problem(app->redis) : NULL, NULL);
 	json_free(call.body);
 	buf_free(&call.problem);
