@@ -58,12 +58,16 @@ test("while Redis stands still everything says so, and heals by itself", async (
 	await late.when("message-received", (m) => m.isBot);
 });
 
+// Each program has a connection of its own, which comes back by itself.
+const storeIsBack = (id) => waitFor("the chat has its store again", async () => (await stack.get(`/api/v1/chat/history/${id}`)).status === 200);
+
 test("a killed Redis comes back with all that was acknowledged", async () => {
 	const id = await stack.session();
 	for (let i = 0; i < 5; i++)
 		await stack.say(id, `kept ${i}`);
 	await stack.kill("redis");
 	await waitFor("/ready is 200", async () => (await stack.get("/ready")).status === 200);
+	await storeIsBack(id);
 	const kept = (await stack.history(id)).filter((m) => m.role === "user").map((m) => m.content);
 	assert.deepEqual(kept, [0, 1, 2, 3, 4].map((i) => `kept ${i}`));
 	const client = await stack.client();
@@ -77,6 +81,7 @@ test("a socket that was joined before the kill hears what comes after it", async
 	const id = await client.join();
 	await stack.kill("redis");
 	await waitFor("/ready is 200", async () => (await stack.get("/ready")).status === 200);
+	await storeIsBack(id);
 	const answer = await stack.say(id, "are you still listening");
 	const got = await client.when("message-received", (m) => m.isBot);
 	assert.equal(got.seq, answer.seq);
