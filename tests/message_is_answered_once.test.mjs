@@ -3,7 +3,7 @@
 import { test, before, after, beforeEach } from "node:test";
 import assert from "node:assert/strict";
 import { startUpstream, reply } from "./upstream.mjs";
-import { startStack, assertProblem, unique } from "./harness.mjs";
+import { startStack, assertProblem, pause, unique } from "./harness.mjs";
 
 let upstream, stack;
 
@@ -119,4 +119,18 @@ test("messages that arrive while the model writes are one next turn, in order", 
 	assert.ok(upstream.chats.length <= 3);
 	const seqs = history.map((m) => m.seq);
 	assert.deepEqual(seqs, [...seqs].sort((a, b) => a - b));
+});
+
+test("who never stops writing is answered all the same", async () => {
+	upstream.otherwise = reply("There you are.", { delay: 150 });
+	const id = await stack.session();
+	const answers = [];
+	let answered = 0;
+	while (answered === 0 && answers.length < 60) {
+		answers.push(stack.say(id, `line ${answers.length}`).then(() => answered++));
+		await pause(50);	// the pace of the writer: each message comes before an answer to the last one could
+	}
+	assert.ok(answered > 0, "no answer came while messages did");
+	await Promise.all(answers);
+	assert.equal(await users(id), answers.length);
 });

@@ -14,7 +14,7 @@
 #define BUCKETS		4096u
 #define TICK_MS		1000		/* a lease lasts four */
 #define OVERDUE_AT_ONCE	32u
-#define RESTARTS_MAX	64		/* of one turn by messages that keep coming */
+#define RESTARTS_MAX	8		/* of one turn by messages that keep coming; then it answers what it has seen */
 #define COMMIT_TRIES	10		/* within a lease */
 #define COMMIT_PAUSE_MAX 1000
 #define RECHECK_MS	500		/* while another process answers */
@@ -39,6 +39,7 @@ struct runner {
 	unsigned	 index;		/* of the next delta on the channel */
 	bool		 thinking;
 	bool		 shown;		/* a delta is out: no starting again */
+	bool		 settled;	/* nor for messages that come now: they get the next turn */
 	bool		 again;		/* new messages came before that */
 	bool		 shared;	/* it holds a place in the engine's shares */
 	unsigned	 share;
@@ -251,8 +252,9 @@ on_delta(void *arg, const char *text, size_t len)
 		return HL_CANCELLED;
 	if (!anybody_listens(r))
 		return HL_OK;
-	if (!r->shown && (err = check_before_showing(r)) != HL_OK)
+	if (!r->shown && !r->settled && (err = check_before_showing(r)) != HL_OK)
 		return err;
+	r->shown = true;
 	buf_add(&r->text, text, len);
 	if (r->lease.listeners > 0)
 		tell_delta(r, text, len);
@@ -271,9 +273,10 @@ think(struct runner *r, struct verdict *v)
 	enum hl_err err = HL_OK;
 	bool changed;
 
-	for (int i = 0; i < RESTARTS_MAX; i++) {
+	for (int i = 0;; i++) {
 		if (r->dropped)
 			return HL_CONFLICT;
+		r->settled = i == RESTARTS_MAX;
 		verdict_free(v);
 		verdict_init(v);
 		r->again = false;
@@ -290,7 +293,6 @@ think(struct runner *r, struct verdict *v)
 		if (err)
 			return err;
 	}
-	return HL_TIMEOUT;
 }
 
 static void
@@ -534,7 +536,7 @@ turn_accept(struct engine *e, const struct incoming *in, struct turn **ret, int6
 	if (t->accepted.how == ACCEPTED_RUN)
 		turn_runs(t);
 	else if (t->accepted.how == ACCEPTED_QUEUED && (running = *slot(e, &t->place)) != NULL && running->thinking &&
-	    !running->shown) {
+	    !running->shown && !running->settled) {
 		running->again = true;
 		task_cancel(running->task);
 	}
