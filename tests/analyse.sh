@@ -12,6 +12,7 @@ least=90	# per cent of the lines of lib/
 say() { printf '%s\n' "$*"; }
 
 build() {
+	[[ -e $top/configure ]] || (cd "$top" && autoreconf -fi) >/dev/null 2>&1
 	mkdir -p "$trees/$1"
 	(cd "$trees/$1" && { [[ -e config.status ]] || "$top/configure" "${@:2}"; } && make -j"$(nproc)") >"$trees/$1.log" 2>&1 ||
 		{ tail -n 20 "$trees/$1.log"; return 1; }

@@ -172,7 +172,8 @@ entries_join(struct entries *take_before, struct entries *list, int64_t most)
 	memcpy(joined + keep, list->list, list->count * sizeof(*joined));
 	take_before->count = n - keep;
 	free(list->list);
-	*list = (struct entries){ joined, keep + list->count };
+	list->list = joined;
+	list->count += keep;
 	return HL_OK;
 }
 
