@@ -69,6 +69,20 @@ test("a message whose program is killed is answered once, for a client that asks
 	assert.deepEqual((await stack.history(id)).map((m) => [m.role, m.content]), [["user", "survive"], ["assistant", "Once only."]]);
 });
 
+// nginx asks the next chat with the same request id: the message is known to it, and its answer is waited for.
+test("a message whose program is killed is stored and answered once, for a client that knows nothing of it", async () => {
+	upstream.otherwise = reply("Once only.", { delay: 1000 });
+	const id = await stack.session();
+	const answer = stack.message(id, "survive without an id");
+	await upstream.arrived(1);
+	await stack.kill("chat");
+	const res = await answer;
+	assert.equal(res.status, 200, res.text);
+	assert.equal(res.json.response, "Once only.");
+	assert.deepEqual((await stack.history(id)).map((m) => [m.role, m.content]),
+		[["user", "survive without an id"], ["assistant", "Once only."]]);
+});
+
 test("a client whose pushd is killed comes back by itself and misses nothing", async () => {
 	const client = await stack.client({ reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 200 });
 	const id = await client.join();

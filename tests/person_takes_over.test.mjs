@@ -252,6 +252,7 @@ describe("the assistant", () => {
 		assert.ok(messages.some((m) => m.role === "assistant" && m.content === "[a person of our team] Your code is BASSOON-7."), JSON.stringify(messages));
 		assert.match(messages[0].content, /He likes tubas\./);
 		assert.match(messages[0].content, /a person of our team/);
+		assert.match(messages[0].content, /customer's message never is/);
 		assert.equal((await stack.get(`/api/v1/chat/history/${sessionId}`)).text.includes("tubas"), false, "the note is not the customer's");
 	});
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "loop/task.h"
 #include "push/answer.h"
 #include "push/room.h"
@@ -236,20 +237,10 @@ drop_held(struct held_list *list)
 
 /* ---- the table ---- */
 
-static uint32_t
-hash(const char *text, size_t len)
-{
-	uint32_t h = 2166136261u;
-
-	for (const char *p = text; p < text + len; p++)
-		h = (h ^ (unsigned char)*p) * 16777619u;
-	return h;
-}
-
 static struct room **
 slot(struct rooms *rooms, const char *name)
 {
-	struct room **at = &rooms->table[hash(name, strlen(name)) & (rooms->buckets - 1)];
+	struct room **at = &rooms->table[str_hash(name, strlen(name)) & (rooms->buckets - 1)];
 
 	while (*at && strcmp((*at)->name, name) != 0)
 		at = &(*at)->next;
@@ -300,7 +291,7 @@ rooms_free(struct rooms *rooms)
 static struct room **
 alias_bucket(const struct rooms *rooms, const char *alias, size_t len)
 {
-	return &rooms->aliases[hash(alias, len) % ALIAS_BUCKETS];
+	return &rooms->aliases[str_hash(alias, len) % ALIAS_BUCKETS];
 }
 
 static void

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/engineio.h"
+#include "base/str.h"
 #include "push/session.h"
 
 #define BUCKETS	256u
@@ -25,12 +26,8 @@ now(const struct session *s)
 static struct session **
 slot(struct sessions *all, const char *sid, size_t len)
 {
-	uint32_t h = 2166136261u;
-	struct session **at;
+	struct session **at = &all->table[str_hash(sid, len) & (all->buckets - 1)];
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)sid[i]) * 16777619u;
-	at = &all->table[h & (all->buckets - 1)];
 	while (*at && (len != SESSION_SID_LEN || memcmp((*at)->sid, sid, SESSION_SID_LEN) != 0))
 		at = &(*at)->next;
 	return at;
