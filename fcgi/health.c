@@ -9,9 +9,9 @@
 #include "loop/task.h"
 
 /*
- * Everybody who asks while a count is under way shares the next one, and one is good for FRESH_MS more: at any load there are
- * few of them.  A store that hangs is as bad as none: whoever has waited PATIENCE_MS is
- * told so.
+ * Everybody who asks while a count is under way shares the next one.  One that several had to share is good for FRESH_MS
+ * more: at any load there are few of them, and who asks alone is always told what is.  A store that hangs is as bad as
+ * none: whoever has waited PATIENCE_MS is told so.
  */
 #define FRESH_MS	5
 #define PATIENCE_MS	1000
@@ -60,13 +60,15 @@ count_for_all(void *arg)
 	struct app *app = arg;
 	int64_t count;
 	enum hl_err err;
+	bool several;
 
 	while (shared.waiting) {
 		shared.asked = shared.waiting;
 		shared.waiting = NULL;
 		shared.since_mono_ms = clock_mono_ms();
 		err = conversation_count_active(&app->store, &count);
-		shared.told_mono_ms = err ? -FRESH_MS : clock_mono_ms();
+		several = shared.asked && shared.asked->next;
+		shared.told_mono_ms = err || !several ? -FRESH_MS : clock_mono_ms();
 		shared.told = count;
 		tell_all(&shared.asked, err, count);
 	}
