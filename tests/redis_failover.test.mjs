@@ -60,6 +60,8 @@ before(async () => {
 	startServer("one", ports.one);
 	startServer("two", ports.two, ports.one);
 	startServer("three", ports.three, ports.one);
+	await waitFor("two replicas follow", async () => await copies(ports.one) === 2, { ms: 20_000 });
+	// Only now: a sentinel asks the master for its replicas once at its start, and then every ten seconds.
 	sentinels = [];
 	for (let i = 0; i < SENTINELS; i++) {
 		sentinels.push(await freePort());
@@ -67,12 +69,11 @@ before(async () => {
 	}
 	upstream = await startUpstream();
 	upstream.otherwise = (request) => reply(`You said: ${request.body.messages.at(-1).content}`);
-	await waitFor("two replicas follow", async () => await copies(ports.one) === 2);
 	await waitFor("the sentinels know each other and the replicas", async () => {
 		const lists = await Promise.all(sentinels.map(async (port) => [
 			await ask(port, "SENTINEL", "sentinels", "desk"), await ask(port, "SENTINEL", "replicas", "desk")]));
 		return lists.every(([others, replicas]) => others?.length === SENTINELS - 1 && replicas?.length === 2);
-	});
+	}, { ms: 30_000 });
 	stack = await startStack({ upstream, env: {
 		// The first is nobody: it is passed over.
 		REDIS_SENTINELS: ["127.0.0.1:1", ...sentinels.map((p) => `127.0.0.1:${p}`)].join(","), REDIS_MASTER: "desk",
