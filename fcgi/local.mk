@@ -6,7 +6,10 @@ chat_SOURCES = fcgi/chat.c
 chat_LDADD = $(HELPLINE_LIBS)
 desk_SOURCES = fcgi/desk.c
 desk_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
-events_SOURCES = fcgi/events.c
+events_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
+events_SOURCES = fcgi/events.c fcgi/events/events.h \
+	fcgi/events/chat.c \
+	fcgi/events/told.c
 events_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
 health_SOURCES = fcgi/health.c
 health_LDADD = $(HELPLINE_LIBS)

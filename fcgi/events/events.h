@@ -1,0 +1,38 @@
+/*
+ * events.h - what the files of the events program share: each dialect's events, and the answers that pushd gets.
+ *
+ * A socket that spoke in a room hears it: an event is answered with the room to join, and when pushd has subscribed it asks
+ * again ("joined") with what stands in "then", so that nothing is missed between the two.
+ */
+#ifndef HL_EVENTS_H
+#define HL_EVENTS_H
+
+#include "api/call.h"
+
+#define CLIENT_ID_MAX	256
+#define ANSWER_BYTES	(16u * 1024 * 1024)
+
+/* ---- told.c ---- */
+
+/*
+ * An event that could not be done is an answer too: pushd tells the client, and the connection lives on.  The sentence is
+ * the call's, or the error's own; client_id may be NULL.
+ */
+enum hl_err push_refusal(struct call *, enum hl_err why, const char *client_id) HL_MUST_CHECK;
+enum hl_err push_text(struct call *, const char *json) HL_MUST_CHECK;
+
+/* "state":…,"join":[{"room":…,"then":{… - the caller goes on in "then" and closes both. */
+void	 push_begin_join(struct buf *, const struct place *, const char *id);
+bool	 push_has_joined(const struct call *, const struct place *);	/* the socket is in that room already */
+
+/* ---- chat.c: each answers the call ---- */
+
+enum hl_err chat_join(struct call *, const struct json *payload) HL_MUST_CHECK;
+enum hl_err chat_joined(struct call *, const char *id, const struct json *then) HL_MUST_CHECK;
+enum hl_err chat_send(struct call *, const struct json *payload) HL_MUST_CHECK;
+enum hl_err chat_joined_by_sending(struct call *, const char *room, const struct json *then, int64_t sent) HL_MUST_CHECK;
+
+/* A stored message as the event that sockets got, or would have got. */
+void	 chat_write_event(struct buf *, const struct entry *);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * told.c - what pushd is told whatever was said: refusals and rooms to be joined.
+ */
+#include "base/str.h"
+#include "api/reply.h"
+#include "events/events.h"
+
+enum hl_err
+push_refusal(struct call *call, enum hl_err why, const char *client_id)
+{
+	const char *sentence = call->problem.len ? call->problem.data : err_text(why);
+	struct buf body = BUF_INIT(8192);
+	enum hl_err err;
+
+	buf_puts(&body, "{\"emit\":[[\"error\",{\"message\":");
+	buf_json_str(&body, sentence);
+	buf_printf(&body, ",\"code\":\"%s\"", err_code(why));
+	if (client_id) {
+		buf_puts(&body, ",\"clientMessageId\":");
+		buf_json_str(&body, client_id);
+	}
+	buf_puts(&body, "}]],\"ack\":[{\"ok\":false,\"error\":");
+	buf_json_str(&body, sentence);
+	buf_printf(&body, ",\"code\":\"%s\"}]}", err_code(why));
+	err = reply_json(call, 200, &body);
+	buf_free(&body);
+	return err;
+}
+
+enum hl_err
+push_text(struct call *call, const char *text)
+{
+	struct buf body = BUF_INIT(1024);
+	enum hl_err err;
+
+	buf_puts(&body, text);
+	err = reply_json(call, 200, &body);
+	buf_free(&body);
+	return err;
+}
+
+void
+push_begin_join(struct buf *out, const struct place *place, const char *id)
+{
+	char room[CONVERSATION_KEY_MAX];
+
+	conversation_room(place, room);
+	buf_printf(out, "\"state\":{\"room\":\"%s\"},\"join\":[{\"room\":\"%s\",\"alias\":", room, room);
+	buf_json_str(out, id);		/* what emitters call it */
+	buf_puts(out, ",\"then\":{");
+}
+
+bool
+push_has_joined(const struct call *call, const struct place *place)
+{
+	char room[CONVERSATION_KEY_MAX];
+
+	conversation_room(place, room);
+	return str_equal(json_get_string(json_get(call->body, "state"), "room"), room);
+}
