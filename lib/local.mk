@@ -17,11 +17,13 @@ libhelpline_a_SOURCES = \
 	lib/base/log.c lib/base/log.h \
 	lib/base/msgpack.c lib/base/msgpack.h \
 	lib/base/origin.c lib/base/origin.h \
+	lib/base/sentiment.h \
 	lib/base/sha1.c lib/base/sha1.h \
 	lib/base/socketio.c lib/base/socketio.h \
 	lib/base/sse.c lib/base/sse.h \
 	lib/base/str.c lib/base/str.h \
 	lib/engine/knowledge.c lib/engine/knowledge.h \
+	lib/engine/aliases.h \
 	lib/engine/answer.c lib/engine/answer.h \
 	lib/engine/breaker.c lib/engine/breaker.h \
 	lib/engine/completion.c lib/engine/completion.h \
@@ -31,12 +33,16 @@ libhelpline_a_SOURCES = \
 	lib/engine/keywords.c \
 	lib/engine/lexicon.c lib/engine/lexicon.h \
 	lib/engine/peel.c lib/engine/peel.h \
+	lib/engine/persona.h \
 	lib/engine/provider.c lib/engine/provider.h \
 	lib/engine/retry.c lib/engine/retry.h \
 	lib/engine/words.c lib/engine/words.h \
 	lib/engine/share.c lib/engine/share.h \
+	lib/engine/title.c lib/engine/title.h \
 	lib/engine/turn.c lib/engine/turn.h \
 	lib/loop/task.c lib/loop/task.h \
+	lib/records/agent.h \
+	lib/records/account.c lib/records/account.h \
 	lib/records/conversation.c lib/records/conversation.h \
 	lib/records/entry.c lib/records/entry.h \
 	lib/records/escalation.c lib/records/escalation.h lib/records/escalation_scripts.h \

@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/share_test \
 	tests/unit/escalation_test \
 	tests/unit/insight_test \
+	tests/unit/title_test \
 	tests/unit/knowledge_test \
 	tests/unit/search_test \
 	tests/unit/conversation_test \
@@ -38,6 +39,8 @@ tests_unit_breaker_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_breaker_test_LDADD = $(unit_libs)
 tests_unit_insight_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_insight_test_LDADD = $(unit_libs)
+tests_unit_title_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_title_test_LDADD = $(unit_libs)
 tests_unit_knowledge_test_SOURCES = tests/unit/knowledge_test.c tests/unit/knowledge_questions.h
 tests_unit_knowledge_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_knowledge_test_LDADD = $(unit_libs)

@@ -144,6 +144,12 @@ uni_fold(uint32_t c)
 	return (uint32_t)towlower_l((wint_t)towupper_l((wint_t)c, unicode()), unicode());
 }
 
+uint32_t
+uni_upper(uint32_t c)
+{
+	return (uint32_t)towupper_l((wint_t)c, unicode());
+}
+
 void
 str_fold(struct buf *out, const char *s, size_t len)
 {

@@ -22,6 +22,7 @@ size_t	 utf8_cut(const char *, size_t len, size_t max);
 
 bool	 uni_is_letter_or_digit(uint32_t);	/* in any script, combining marks counted in */
 uint32_t uni_fold(uint32_t);			/* simple case folding */
+uint32_t uni_upper(uint32_t);			/* simple upper case; itself if it has none */
 
 /* Appends the text case-folded. */
 void	 str_fold(struct buf *, const char *, size_t);
