@@ -1,294 +1,35 @@
 /*
- * desk - where a person comes in: escalations are listed, taken, answered, given back (contract: desk API, Escalations).
- *
- * An admin sees all of them.  A user sees those of their own agents: conversations have no agents yet, so none.
+ * desk - what signed-in people use (contract: desk API).
  */
-#include <stdlib.h>
 #include <string.h>
 
-#include "api/auth.h"
 #include "api/program.h"
-#include "api/reply.h"
-#include "api/request.h"
-#include "base/str.h"
-#include "records/escalation.h"
+#include "desk/desk.h"
 
-#define CLIENT_ID_MAX	256
-#define WORDS_MAX	8192		/* of a note or a resolution */
-#define RECORD_MAX	(1u << 20)
-#define REPLY_MAX	(64u * 1024 * 1024)	/* a whole conversation, or the list */
+#define ROUTES_MAX 64
 
-/* ---- what they look like ---- */
+static const struct desk_part *const parts[] = { &desk_agents, &desk_escalations };
 
-static void
-write_text(struct buf *out, const char *member, const struct buf *text, bool always)
+/* The rows of all parts, one behind the other. */
+static size_t
+join(struct route all[ROUTES_MAX])
 {
-	if (text->len == 0 && !always)
-		return;
-	buf_printf(out, ",\"%s\":", member);
-	buf_json_str(out, text->len ? text->data : NULL);
-}
+	size_t n = 0;
 
-static void
-write_member(struct buf *out, const struct json *data, const char *name, const char *as)
-{
-	const struct json *value = json_get(data, name);
-
-	if (value == NULL)
-		return;
-	buf_printf(out, ",\"%s\":", as);
-	json_write(out, value);
-}
-
-/* Open: the caller closes it. */
-static void
-write_record(struct buf *out, const struct escalation *e)
-{
-	char at[CLOCK_ISO_LEN + 1];
-
-	clock_iso(e->opened_ms, at);
-	buf_printf(out, "{\"_id\":\"%s\"", e->id);
-	write_member(out, e->data, "sessionId", "conversationId");
-	write_member(out, e->data, "userId", "userId");
-	buf_printf(out, ",\"reason\":\"%s\"", e->reason);
-	write_member(out, e->data, "keyword", "keyword");
-	write_member(out, e->data, "sentiment", "sentiment");
-	write_member(out, e->data, "originalMessage", "originalMessage");
-	buf_printf(out, ",\"openedAt\":\"%s\",\"status\":\"%s\"", at, e->status);
-	write_text(out, "takenBy", &e->taken_by, true);
-	write_text(out, "note", &e->note, false);
-	write_text(out, "resolution", &e->resolution, false);
-}
-
-static enum hl_err
-reply_record(struct call *call, const struct escalation *e)
-{
-	struct buf body = BUF_INIT(RECORD_MAX);
-	enum hl_err err;
-
-	write_record(&body, e);
-	buf_putc(&body, '}');
-	err = reply_json(call, 200, &body);
-	buf_free(&body);
-	return err;
-}
-
-/* ---- GET /api/escalations ---- */
-
-static int
-urgency(const struct escalation *e)
-{
-	const char *sentiment = json_get_string(e->data, "sentiment");
-
-	return str_equal(sentiment, "urgent") ? 0 : str_equal(sentiment, "negative") ? 1 : 2;
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	const struct escalation *x = a, *y = b;
-	int by_urgency = urgency(x) - urgency(y);
-
-	return by_urgency ? by_urgency : (x->opened_ms > y->opened_ms) - (x->opened_ms < y->opened_ms);
-}
-
-static enum hl_err
-get_list(struct call *call)
-{
-	struct escalations all = { 0 };
-	struct buf body = BUF_INIT(REPLY_MAX);
-	struct account who;
-	char status[16];
-	enum hl_err err = call_account(call, &who);
-
-	if (err == HL_OK)
-		err = request_query(call, "status", status, sizeof(status));
-	if (err == HL_OK && *status && strcmp(status, "open") != 0 && strcmp(status, "taken") != 0)
-		err = call_fail(call, HL_BAD_REQUEST, "status must be open or taken");
-	if (err == HL_OK && who.admin)
-		err = escalation_list(&call->app->store, &all);
-	if (err)
-		goto out;
-	if (all.count)
-		qsort(all.list, all.count, sizeof(*all.list), compare);
-	buf_putc(&body, '[');
-	for (size_t i = 0; i < all.count; i++) {
-		if (*status && strcmp(status, all.list[i].status) != 0)
-			continue;
-		if (body.len > 1)
-			buf_putc(&body, ',');
-		write_record(&body, &all.list[i]);
-		buf_putc(&body, '}');
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && n + parts[i]->count <= ROUTES_MAX; i++) {
+		memcpy(all + n, parts[i]->routes, parts[i]->count * sizeof(*all));
+		n += parts[i]->count;
 	}
-	buf_putc(&body, ']');
-	err = reply_json(call, 200, &body);
-out:
-	escalations_free(&all);
-	buf_free(&body);
-	return err;
+	return n;
 }
-
-/* ---- one of them ---- */
-
-/* Signed in, and the escalation is one that this account may see. */
-static enum hl_err
-find(struct call *call, struct account *who, struct escalation *e)
-{
-	enum hl_err err = call_account(call, who);
-
-	*e = (struct escalation){ 0 };
-	if (err)
-		return err;
-	err = who->admin ? escalation_read(&call->app->store, call->segment, e) : HL_NOT_FOUND;
-	return err == HL_NOT_FOUND ? call_fail(call, err, "There is no such escalation, or it has expired") : err;
-}
-
-/* The sentence for what is in the way of a person. */
-static enum hl_err
-explain(struct call *call, enum hl_err err, const struct escalation *e, const struct account *who)
-{
-	if (err == HL_TOO_LARGE)
-		return call_fail(call, err, "This conversation is full");
-	if (err == HL_UNPROCESSABLE)
-		return call_fail(call, err, "This clientMessageId was used for another reply");
-	if (err != HL_CONFLICT)
-		return err;
-	if (str_equal(e->status, "open"))
-		return call_fail(call, err, "Nobody has taken this escalation: take it first");
-	if (!str_equal(e->status, "taken"))
-		return call_fail(call, err, "This escalation is over: it was %s", e->status);
-	if (str_equal(e->taken_by.data, who->id))
-		return call_fail(call, err, "You have taken this escalation yourself");
-	return call_fail(call, err, "%s has taken this escalation", e->taken_by.len ? e->taken_by.data : "Somebody");
-}
-
-static enum hl_err
-get_one(struct call *call)
-{
-	struct buf body = BUF_INIT(REPLY_MAX);
-	struct entries messages = { 0 };
-	struct escalation e;
-	struct account who;
-	enum hl_err err = find(call, &who, &e);
-
-	if (err == HL_OK)
-		err = conversation_replay(&call->app->store, &e.place, 0, &messages);
-	if (err)
-		goto out;
-	write_record(&body, &e);
-	buf_puts(&body, ",\"messages\":[");
-	for (size_t i = 0; i < messages.count; i++) {
-		if (i)
-			buf_putc(&body, ',');
-		entry_write_desk(&body, &messages.list[i]);
-	}
-	buf_puts(&body, "]}");
-	err = reply_json(call, 200, &body);
-out:
-	entries_free(&messages);
-	escalation_clear(&e);
-	buf_free(&body);
-	return err;
-}
-
-static enum hl_err
-post_take(struct call *call)
-{
-	struct escalation e;
-	struct account who;
-	enum hl_err err = find(call, &who, &e);
-
-	if (err == HL_OK)
-		err = escalation_take(&call->app->store, &e, &(struct staff){ who.id, who.admin });
-	err = err ? explain(call, err, &e, &who) : reply_record(call, &e);
-	escalation_clear(&e);
-	return err;
-}
-
-static enum hl_err
-post_reply(struct call *call)
-{
-	struct reply r = { .client_id = call->request_id };
-	const char *client_id = NULL;
-	const struct text_field fields[] = {
-		{ "content", true, (size_t)call->app->conf.max_message, HL_TOO_LARGE, &r.text, &r.len },
-		{ "clientMessageId", false, CLIENT_ID_MAX, HL_BAD_REQUEST, &client_id, NULL },
-	};
-	struct buf body = BUF_INIT(RECORD_MAX);
-	struct entry stored = { 0 };
-	struct escalation e;
-	struct account who;
-	enum hl_err err = find(call, &who, &e);
-
-	if (err == HL_OK)
-		err = request_fields(call, call->body, fields, 2, "content is required");
-	if (err)
-		goto out;
-	if (client_id) {
-		r.client_id = client_id;
-		r.client_named = true;
-	}
-	err = explain(call, escalation_reply(&call->app->store, &e, &(struct staff){ who.id, who.admin }, &r, &stored), &e,
-	    &who);
-	if (err)
-		goto out;
-	entry_write_desk(&body, &stored);
-	err = reply_json(call, 201, &body);
-out:
-	entry_clear(&stored);
-	escalation_clear(&e);
-	buf_free(&body);
-	return err;
-}
-
-/* Return and close: the same but for the name of their words. */
-static enum hl_err
-end(struct call *call, const char *name, enum hl_err (*change)(struct store *, struct escalation *, const struct staff *,
-    const char *words))
-{
-	const char *words = NULL;
-	const struct text_field fields[] = { { name, false, WORDS_MAX, HL_TOO_LARGE, &words, NULL } };
-	struct escalation e;
-	struct account who;
-	enum hl_err err = find(call, &who, &e);
-
-	if (err == HL_OK)
-		err = request_fields(call, call->body, fields, 1, "");
-	if (err == HL_OK)
-		err = explain(call, change(&call->app->store, &e, &(struct staff){ who.id, who.admin }, words), &e, &who);
-	if (err == HL_OK)
-		err = reply_record(call, &e);
-	escalation_clear(&e);
-	return err;
-}
-
-static enum hl_err
-post_return(struct call *call)
-{
-	return end(call, "note", escalation_return);
-}
-
-static enum hl_err
-post_close(struct call *call)
-{
-	return end(call, "resolution", escalation_close);
-}
-
-static const struct route routes[] = {
-	{ "GET", "/api/escalations", BODY_NONE, get_list },
-	{ "GET", "/api/escalations/:id", BODY_NONE, get_one },
-	{ "POST", "/api/escalations/:id/take", BODY_NONE, post_take },
-	{ "POST", "/api/escalations/:id/reply", BODY_JSON, post_reply },
-	{ "POST", "/api/escalations/:id/return", BODY_OPTIONAL, post_return },
-	{ "POST", "/api/escalations/:id/close", BODY_OPTIONAL, post_close },
-};
 
 int
 main(int argc, char **argv)
 {
-	static const struct program desk = {
-		.name = "desk", .purpose = "Serves the people's side: escalations, and the conversations that a person has taken.",
-		.routes = routes, .count = sizeof(routes) / sizeof(routes[0]), .needs_store = true, .needs_accounts = true,
+	static struct route all[ROUTES_MAX];
+	const struct program desk = {
+		.name = "desk", .purpose = "Serves signed-in people: agents, escalations, and conversations that a person has taken.",
+		.routes = all, .count = join(all), .needs_store = true, .needs_engine = true, .needs_accounts = true,
 	};
 
 	return program_main(&desk, argc, argv);

@@ -1,10 +1,15 @@
 # The programs.
 bin_PROGRAMS += helpline
-pkglibexec_PROGRAMS += chat desk events health pushd
+pkglibexec_PROGRAMS += auth chat desk events health pushd
 
+auth_SOURCES = fcgi/auth.c
+auth_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS) $(CRYPT_LIBS)
 chat_SOURCES = fcgi/chat.c
 chat_LDADD = $(HELPLINE_LIBS)
-desk_SOURCES = fcgi/desk.c
+desk_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
+desk_SOURCES = fcgi/desk.c fcgi/desk/desk.h \
+	fcgi/desk/agents.c \
+	fcgi/desk/escalations.c
 desk_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
 events_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
 events_SOURCES = fcgi/events.c fcgi/events/events.h \

@@ -43,7 +43,8 @@ struct call {
 	const char	*request_id;	/* nginx's, unchanged when it retries */
 	char		 shown_id[REQUEST_ID_MAX + 1];	/* X-Request-Id: the caller's if it is one, else our own */
 	enum origin_verdict origin;
-	char		 segment[SEGMENT_MAX];	/* what stands for ":name" in the route's path */
+	char		 segment[SEGMENT_MAX];	/* what stands for ":name" in the route's path … */
+	char		 segment2[SEGMENT_MAX];	/* … and for the second one */
 	struct json	*body;
 	struct buf	 problem;	/* a sentence for the client; empty: the error's own */
 	const char	*allow;		/* methods, with HL_METHOD */

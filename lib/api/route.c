@@ -5,26 +5,40 @@
 #include "api/route.h"
 #include "base/log.h"
 
-/* Does the path match?  A segment is anything but a slash. */
+/* One segment of the path at *at, which a ":name" of the route stands for.  A segment is anything but a slash. */
 static bool
-path_matches(const struct route *r, const char *path, char segment[SEGMENT_MAX])
+take_segment(const char **at, char segment[SEGMENT_MAX])
 {
-	const char *colon = strchr(r->path, ':'), *rest;
-	size_t n, len;
+	size_t len = strcspn(*at, "/");
 
-	segment[0] = '\0';
-	if (colon == NULL)
-		return strcmp(r->path, path) == 0;
-	n = (size_t)(colon - r->path);
-	if (strncmp(r->path, path, n) != 0)
+	if (len == 0 || len >= SEGMENT_MAX)
 		return false;
-	len = strcspn(path + n, "/");
-	rest = colon + strcspn(colon, "/");
-	if (len == 0 || len >= SEGMENT_MAX || strcmp(path + n + len, rest) != 0)
-		return false;
-	memcpy(segment, path + n, len);
+	memcpy(segment, *at, len);
 	segment[len] = '\0';
+	*at += len;
 	return true;
+}
+
+static bool
+path_matches(const struct route *r, const char *path, struct call *call)
+{
+	char *const segments[] = { call->segment, call->segment2 };
+	const char *p = r->path;
+	size_t n, taken = 0;
+
+	call->segment[0] = call->segment2[0] = '\0';
+	for (;;) {
+		n = strcspn(p, ":");
+		if (strncmp(p, path, n) != 0)
+			return false;
+		p += n;
+		path += n;
+		if (*p == '\0')
+			return *path == '\0';
+		if (taken == sizeof(segments) / sizeof(segments[0]) || !take_segment(&path, segments[taken++]))
+			return false;
+		p += strcspn(p, "/");
+	}
 }
 
 static bool
@@ -39,7 +53,7 @@ find(struct call *call, const struct route *routes, size_t count, const struct r
 	bool path_known = false;
 
 	for (size_t i = 0; i < count; i++) {
-		if (!path_matches(&routes[i], call->path, call->segment))
+		if (!path_matches(&routes[i], call->path, call))
 			continue;
 		path_known = true;
 		call->allow = routes[i].method;

@@ -10,7 +10,7 @@ enum route_body { BODY_NONE, BODY_OPTIONAL, BODY_JSON };	/* optional: absent, or
 
 struct route {
 	const char	*method;
-	const char	*path;		/* exact, or with one segment ":name" in it */
+	const char	*path;		/* exact, or with one or two segments ":name" in it; the first row that matches */
 	enum route_body	 body;
 	call_handler	 handler;
 };

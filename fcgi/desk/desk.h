@@ -1,0 +1,13 @@
+/*
+ * desk.h - the parts of the desk program: each file exports its rows of the route table.
+ */
+#ifndef HL_DESK_PARTS_H
+#define HL_DESK_PARTS_H
+
+#include "api/route.h"
+
+struct desk_part { const struct route *routes; size_t count; };
+
+extern const struct desk_part desk_agents, desk_escalations;
+
+#endif
