@@ -20,7 +20,7 @@ beforeEach(() => {
 	upstream.otherwise = reply("Here I am.");
 });
 
-for (const name of ["chat", "desk", "events", "health", "pushd", "nginx", "redis"])
+for (const name of ["auth", "chat", "desk", "events", "health", "pushd", "nginx", "redis"])
 	test(`${name} is started again, and all is well`, async () => {
 		const now = await stack.kill(name);
 		assert.ok(now.restarts >= 1);

@@ -31,7 +31,7 @@ describe("a stack that runs", () => {
 	test("--status --json is an array of name, pid and restarts, with the Redis socket and the address", async () => {
 		const status = await stack.status();
 		assert.ok(Array.isArray(status));
-		for (const name of ["redis", "nginx", "chat", "desk", "events", "health", "pushd"])
+		for (const name of ["redis", "nginx", "auth", "chat", "desk", "events", "health", "pushd"])
 			assert.ok(status.some((p) => p.name === name), `${name} in ${JSON.stringify(status)}`);
 		for (const p of status.filter((q) => q.pid !== undefined)) {
 			assert.ok(typeof p.name === "string" && Number.isInteger(p.pid) && p.pid > 1 && Number.isInteger(p.restarts), JSON.stringify(p));

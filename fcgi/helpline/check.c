@@ -113,7 +113,7 @@ check_secrets(struct check *c)
 static void
 check_sockets(struct check *c)
 {
-	static const char *const names[] = { "chat", "desk", "events", "health", "polls", "ws", "front" };
+	static const char *const names[] = { "auth", "chat", "desk", "events", "health", "polls", "ws", "front" };
 	char path[64], text[128];
 	bool ok;
 

@@ -38,6 +38,7 @@ struct program { const char *name, *file, *fdnames, *sockets[2]; };
 
 /* Of several pushd each but the first has sockets of its own: run/polls-1.sock. */
 static const struct program programs[] = {
+	{ "auth", "app/libexec/helpline/auth", "auth", { "run/auth.sock", NULL } },
 	{ "chat", "app/libexec/helpline/chat", "chat", { "run/chat.sock", NULL } },
 	{ "desk", "app/libexec/helpline/desk", "desk", { "run/desk.sock", NULL } },
 	{ "events", "app/libexec/helpline/events", "events", { "run/events.sock", NULL } },

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,7 +169,7 @@ account_of_token(const struct conf *conf, const char *token, struct account *ret
 	const struct token_rules rules = { .secrets = { conf->jwt_secret, conf->jwt_secret_previous }, .issuer = NAME,
 		.audience = NAME, .now_s = clock_wall_ms() / 1000 };
 	struct json *claims;
-	const char *id;
+	const char *id, *family;
 	size_t len = 0;
 	enum hl_err err = token_check(&rules, token, &claims);
 
@@ -176,11 +177,16 @@ account_of_token(const struct conf *conf, const char *token, struct account *ret
 	if (err)
 		return err;
 	id = json_string(json_get(claims, "userId"), &len);
+	family = json_get_string(claims, "sid");
 	if (id && len > 0 && len <= ACCOUNT_ID_MAX)
 		memcpy(ret->id, id, len);
 	else
 		err = HL_UNAUTHORIZED;
 	ret->admin = str_equal(json_get_string(claims, "role"), "admin");
+	ret->names_role = json_get_string(claims, "role") != NULL;
+	snprintf(ret->family, sizeof(ret->family), "%s", family ? family : "");
+	if (!json_integer(json_get(claims, "iat"), &ret->issued_s))
+		ret->issued_s = 0;
 	json_free(claims);
 	return err;
 }
@@ -189,15 +195,19 @@ enum hl_err
 account_token(const struct conf *conf, const struct account *a, int64_t life_s, struct buf *out)
 {
 	struct buf claims = BUF_INIT(TOKEN_MAX);
-	int64_t now = clock_wall_ms() / 1000;
+	int64_t now = clock_wall_ms() / 1000, issued = now > a->not_before_s ? now : a->not_before_s;
 	char jti[ID_LEN + 1];
 	enum hl_err err;
 
 	id_new(jti);
 	buf_puts(&claims, "{\"userId\":");
 	buf_json_str(&claims, a->id);
-	buf_printf(&claims, ",\"role\":\"%s\",\"iat\":%lld,\"exp\":%lld,\"iss\":\"" NAME "\",\"aud\":\"" NAME "\",\"jti\":\"%s\"}",
-	    a->admin ? "admin" : "user", (long long)now, (long long)(now + life_s), jti);
+	if (!a->stored)
+		buf_printf(&claims, ",\"role\":\"%s\"", a->admin ? "admin" : "user");
+	if (*a->family)
+		buf_printf(&claims, ",\"sid\":\"%s\"", a->family);
+	buf_printf(&claims, ",\"iat\":%lld,\"exp\":%lld,\"iss\":\"" NAME "\",\"aud\":\"" NAME "\",\"jti\":\"%s\"}",
+	    (long long)issued, (long long)(now + life_s), jti);
 	err = buf_err(&claims);
 	if (err == HL_OK)
 		err = token_sign(conf->jwt_secret, claims.data, out);

@@ -15,6 +15,7 @@
 #include "base/conf.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "services/crypto.h"
 
 #define TOKEN_MAX	4096	/* bytes of a token */
 
@@ -36,17 +37,33 @@ enum hl_err token_sign(const char *secret, const char *claims, struct buf *out) 
 
 /* ---- who calls ---- */
 
-#define ACCOUNT_ID_MAX	256
+#define ACCOUNT_ID_MAX		256
+#define ACCOUNT_NAME_MAX	200	/* bytes: fifty characters */
+#define ACCOUNT_EMAIL_MAX	254
+#define ACCOUNT_AVATAR_MAX	255
 
+/* What a token says, and of an account that is stored what records/account.h has loaded. */
 struct account {
 	char	 id[ACCOUNT_ID_MAX + 1];	/* claim userId */
-	bool	 admin;				/* claim role is "admin" */
+	char	 family[CRYPTO_NAME_LEN + 1];	/* claim sid: keyed name of the sign-in that it came from; "" if there is none */
+	int64_t	 issued_s;			/* claim iat; 0 if there is none */
+	bool	 admin;				/* the store's role, or, if it has none, claim role, is "admin" */
+	bool	 names_role;			/* claim role is there: made by helpline token */
+	/* ---- loaded ---- */
+	bool	 stored;			/* false: the rest is empty, but for h */
+	char	 h[CRYPTO_NAME_LEN + 1];	/* keyed name of the id: what it is called in keys */
+	char	 name[ACCOUNT_NAME_MAX + 1], email[ACCOUNT_EMAIL_MAX + 1], avatar[ACCOUNT_AVATAR_MAX + 1];
+	int64_t	 created_ms, updated_ms, version;
+	int64_t	 not_before_s;			/* tokens issued before it are void */
 };
 
 /* Ours: signed with JWT_SECRET or JWT_SECRET_PREVIOUS, issuer and audience "helpline".  HL_UNAUTHORIZED. */
 enum hl_err account_of_token(const struct conf *, const char *token, struct account *ret) HL_MUST_CHECK;
 
-/* userId, role, iat, exp, iss, aud, jti.  life_s is how long it lives, from now on. */
+/*
+ * userId, iat, exp, iss, aud, jti; sid of one with a family; role of one that is not stored.  life_s is how long it lives, from
+ * now on.
+ */
 enum hl_err account_token(const struct conf *, const struct account *, int64_t life_s, struct buf *out) HL_MUST_CHECK;
 
 #endif
