@@ -9,7 +9,7 @@ static const char *
 reason_phrase(int status)
 {
 	static const struct { int status; const char *phrase; } phrases[] = {
-		{ 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
+		{ 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
 		{ 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 409, "Conflict" },
 		{ 413, "Content Too Large" }, { 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
 		{ 429, "Too Many Requests" }, { 499, "Client Closed Request" }, { 500, "Internal Server Error" },
@@ -40,8 +40,11 @@ write_cors(struct call *call, struct buf *head)
 	    "traceparent\r\n");
 }
 
+#define NEVER_KEPT "no-store"
+#define ASKED_AGAIN "private, no-cache"
+
 static enum hl_err
-send_head(struct call *call, int status, const char *type, const char *more)
+send_head_for(struct call *call, int status, const char *type, const char *kept, const char *more)
 {
 	struct buf head = BUF_INIT(HEAD_MAX);
 	enum hl_err err;
@@ -56,7 +59,9 @@ send_head(struct call *call, int status, const char *type, const char *more)
 	}
 	buf_puts(&head, "\r\nX-Request-Id: ");
 	buf_puts(&head, call->shown_id);
-	buf_puts(&head, "\r\nCache-Control: no-store\r\n");
+	buf_puts(&head, "\r\nCache-Control: ");
+	buf_puts(&head, kept);
+	buf_puts(&head, "\r\n");
 	write_cors(call, &head);
 	buf_puts(&head, more);
 	buf_puts(&head, "\r\n");
@@ -68,6 +73,12 @@ send_head(struct call *call, int status, const char *type, const char *more)
 	return err;
 }
 
+static enum hl_err
+send_head(struct call *call, int status, const char *type, const char *more)
+{
+	return send_head_for(call, status, type, NEVER_KEPT, more);
+}
+
 enum hl_err
 reply_json(struct call *call, int status, const struct buf *body)
 {
@@ -76,6 +87,25 @@ reply_json(struct call *call, int status, const struct buf *body)
 	if (err == HL_OK)
 		err = send_head(call, status, "application/json", "");
 	return err ? err : fcgi_write(call->fcgi, body->data, body->len);
+}
+
+enum hl_err
+reply_tagged(struct call *call, const char *etag, const char *link, const struct buf *body)
+{
+	struct buf more = BUF_INIT(HEAD_MAX);
+	enum hl_err err = body ? buf_err(body) : HL_OK;
+
+	buf_printf(&more, "ETag: %s\r\nVary: Authorization\r\n", etag);
+	if (link)
+		buf_printf(&more, "Link: %s\r\n", link);
+	if (err == HL_OK)
+		err = buf_err(&more);
+	if (err == HL_OK)
+		err = send_head_for(call, body ? 200 : 304, body ? "application/json" : NULL, ASKED_AGAIN, more.data);
+	if (err == HL_OK && body)
+		err = fcgi_write(call->fcgi, body->data, body->len);
+	buf_free(&more);
+	return err;
 }
 
 enum hl_err

@@ -10,6 +10,12 @@ enum hl_err reply_json(struct call *, int status, const struct buf *body) HL_MUS
 enum hl_err reply_empty(struct call *, int status) HL_MUST_CHECK;
 
 /*
+ * What the client may keep, and asks about again before it uses it (RFC 9110, section 8.8.3; RFC 9111): etag with its
+ * quotes, link the value of Link (RFC 8288) or NULL.  body NULL: it has it (request_has_tag()), 304.
+ */
+enum hl_err reply_tagged(struct call *, const char *etag, const char *link, const struct buf *body) HL_MUST_CHECK;
+
+/*
  * The one place where an error becomes an answer: application/problem+json with type, title, status, detail and code, and
  * the same sentence as "error" and "message" for the two old dialects.
  */

@@ -1,5 +1,7 @@
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -134,24 +136,114 @@ request_header(struct call *call, const char *param, const char *human, size_t m
 	return HL_OK;
 }
 
-enum hl_err
-request_query(struct call *call, const char *name, char *ret, size_t size)
+/* The value of a parameter of the query string, as it came; false if it is absent. */
+static bool
+find_parameter(const struct call *call, const char *name, const char **ret, size_t *ret_len)
 {
 	const char *at = fcgi_param(call->fcgi, "QUERY_STRING");
 	size_t n = strlen(name), len;
 
-	*ret = '\0';
 	for (; at && *at; at += len + (at[len] == '&')) {
 		len = strcspn(at, "&");
 		if (len <= n || strncmp(at, name, n) != 0 || at[n] != '=')
 			continue;
-		at += n + 1;
-		len -= n + 1;
-		if (len >= size || strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") < len)
-			return call_fail(call, HL_BAD_REQUEST, "%s must be a word", name);
-		memcpy(ret, at, len);
-		ret[len] = '\0';
-		return HL_OK;
+		*ret = at + n + 1;
+		*ret_len = len - n - 1;
+		return true;
 	}
+	return false;
+}
+
+enum hl_err
+request_query(struct call *call, const char *name, char *ret, size_t size)
+{
+	const char *at;
+	size_t len;
+
+	*ret = '\0';
+	if (!find_parameter(call, name, &at, &len))
+		return HL_OK;
+	if (len >= size || strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") < len)
+		return call_fail(call, HL_BAD_REQUEST, "%s must be a word", name);
+	memcpy(ret, at, len);
+	ret[len] = '\0';
 	return HL_OK;
+}
+
+/* False: a percent sign without two hexadecimal digits. */
+static bool
+percent_decode(const char *at, size_t len, struct buf *out)
+{
+	for (size_t i = 0; i < len; i++) {
+		char hex[3] = { 0 };
+
+		if (at[i] != '%') {
+			buf_putc(out, at[i] == '+' ? ' ' : at[i]);
+			continue;
+		}
+		if (len - i < 3 || !isxdigit((unsigned char)at[i + 1]) || !isxdigit((unsigned char)at[i + 2]))
+			return false;
+		memcpy(hex, at + i + 1, 2);
+		buf_putc(out, (char)strtol(hex, NULL, 16));
+		i += 2;
+	}
+	return true;
+}
+
+enum hl_err
+request_query_text(struct call *call, const char *name, size_t max, struct buf *ret)
+{
+	const char *at;
+	size_t len;
+
+	*ret = BUF_INIT(max);
+	if (!find_parameter(call, name, &at, &len))
+		return HL_OK;
+	if (percent_decode(at, len, ret) && buf_err(ret) == HL_OK && utf8_valid(ret->data ? ret->data : "", ret->len) &&
+	    memchr(ret->data ? ret->data : "", '\0', ret->len) == NULL)
+		return HL_OK;
+	buf_free(ret);
+	return call_fail(call, HL_BAD_REQUEST, "%s must be text in UTF-8 of at most %zu bytes", name, max);
+}
+
+enum hl_err
+request_query_number(struct call *call, const char *name, int64_t least, int64_t most, int64_t otherwise, int64_t *ret)
+{
+	const char *at;
+	size_t len;
+
+	*ret = otherwise;
+	if (!find_parameter(call, name, &at, &len))
+		return HL_OK;
+	*ret = len > 0 && len < 16 && strspn(at, "0123456789") >= len ? strtoll(at, NULL, 10) : -1;
+	if (*ret < least || *ret > most)
+		return call_fail(call, HL_BAD_REQUEST, "%s must be a whole number from %lld to %lld", name, (long long)least,
+		    (long long)most);
+	return HL_OK;
+}
+
+static const char *
+without_weakness(const char *tag)
+{
+	return strncmp(tag, "W/", 2) == 0 ? tag + 2 : tag;
+}
+
+bool
+request_has_tag(const struct call *call, const char *etag)
+{
+	const char *at = fcgi_param(call->fcgi, "HTTP_IF_NONE_MATCH");
+	size_t len;
+
+	etag = without_weakness(etag);
+	while (at && *at) {
+		at += strspn(at, ", \t");
+		if (*at == '*')
+			return true;
+		at = without_weakness(at);
+		len = *at == '"' ? strcspn(at + 1, "\"") + 2 : strcspn(at, ",");
+		if (strlen(etag) == len && strncmp(at, etag, len) == 0)
+			return true;
+		at += strnlen(at, len);
+	}
+	return false;
 }

@@ -28,6 +28,16 @@ enum hl_err request_fields(struct call *, const struct json *object, const struc
 /* A parameter of the query string that is a word (letters, digits, "-", "_"), "" if it is absent.  HL_BAD_REQUEST. */
 enum hl_err request_query(struct call *, const char *name, char *ret, size_t size) HL_MUST_CHECK;
 
+/* One that is any text of at most max bytes, decoded (its percent signs and plus signs); "" if it is absent. */
+enum hl_err request_query_text(struct call *, const char *name, size_t max, struct buf *ret) HL_MUST_CHECK;
+
+/* One that is a whole number; otherwise, if it is absent. */
+enum hl_err request_query_number(struct call *, const char *name, int64_t least, int64_t most, int64_t otherwise,
+	    int64_t *ret) HL_MUST_CHECK;
+
+/* If-None-Match names the tag (weak comparison, RFC 9110, section 8.8.3.2). */
+bool	 request_has_tag(const struct call *, const char *etag);
+
 /* A header (as FastCGI names it, "HTTP_IDEMPOTENCY_KEY") of at most max printable bytes; absent gives NULL. */
 enum hl_err request_header(struct call *, const char *param, const char *human, size_t max, const char **ret) HL_MUST_CHECK;
 
