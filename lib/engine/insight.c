@@ -34,7 +34,7 @@ has_phrase(const char *text, const char *const *phrases)
 
 /* ---- sentiment ---- */
 
-static const char *const sentiments[] = { "neutral", "positive", "negative", "urgent" };
+static const char *const sentiments[] = { "neutral", "positive", "negative", "urgent", "pending" };
 
 static const char urgent_words[] =
 	"urgent urgently emergency asap immediately dringend notfall sofort urgence urgente urgencia "
@@ -173,7 +173,7 @@ sentiment_parse(const char *text, enum sentiment *ret)
 	struct word w;
 
 	while (word_next(&at, end, APOSTROPHE_SPLITS, &w)) {
-		int i = name_index(&w, sentiments, 4);
+		int i = name_index(&w, sentiments, SENTIMENTS);
 
 		if (i >= 0) {
 			*ret = (enum sentiment)i;

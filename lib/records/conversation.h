@@ -1,22 +1,23 @@
 /*
  * conversation.h - what is stored of a conversation, and the scripts that change it.
  *
- * A chat session and a desk conversation are the same record.  Each function below is one Redis script, atomic, and
- * suspends.  Keys (S is the shard, H the keyed name of the id; the id itself is in no key):
+ * A chat session and a desk conversation are the same record; desk.h tells what only the latter has.  Each function below
+ * is one Redis script, atomic, and suspends.  Keys (S is the shard, H the keyed name of the id; the id itself is in no key):
  *
  *   c:{S}:H       hash   clear (absent means 0, or ai): ow owner (ai, human, closed), seq, us last customer seq, dn covered
  *                        seq, fn fencing number, fs where attempts are counted from, ax expiry in active, ep epoch, lb
  *                        bytes of the log, cr created, up updated (ms), ttl (ms), uh keyed name of the user, pr probe,
- *                        esc open escalation; sealed: d = {"id","userId","metadata"}, nt what a person noted for the assistant
+ *                        esc open escalation, by who holds the lease (holder.h); sealed: d = {"id","userId","metadata"}, nt what a person noted for the assistant
  *   c:{S}:H:log   list   one entry a message: its id (22 bytes), then sealed JSON; the index is seq - 1
  *   c:{S}:H:seen  hash   keyed name of a client's message id or idempotency key -> "seq bodyhash"
  *   e:{S}:ID      hash   an escalation: c (H), at, reason, st status, bh keyed name of who has it; sealed: d =
  *                        {"sessionId","userId","message","sentiment",…}, by his name, n his note, r the resolution
  *   due:{S}       zset   conversations that owe an answer, by the end of their lease
+ *   holders:{S}   zset   names of processes that may hold leases, by when they last said so (within an hour)
  *   active:{S}    zset   sessions by expiry: their number is a ZCOUNT
  *   open:{S}      zset   open and taken escalations by time
  *   rl:{S}:…      string rate limits (GCRA: the theoretical arrival time)
- *   spend:{S}:DAY hash   tokens and money (millionths) spent on a day, UTC
+ *   spend:{S}:DAY hash   tokens (t) and money (m, millionths) spent on a day, UTC; spend:{S}:DAY:H of one account
  *   room:H        channel what sockets of the conversation get (lib/push/room.h tells the form)
  *   room:staff    channel what signed-in staff sockets get (lib/records/escalation.h)
  *   handover:{S}  channel "H epoch": the conversation has another owner, turns of a lower epoch are over
@@ -37,6 +38,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/json_view.h"
+#include "base/sentiment.h"
 #include "services/crypto.h"
 #include "services/redis.h"
 
@@ -48,6 +50,7 @@ struct store {
 	const struct crypto	*crypto;
 	const struct conf	*conf;
 	struct recall		*recall;	/* recall.h; may be NULL */
+	const char		*holder;	/* in whose name leases are taken (holder.h); may be NULL */
 };
 
 /* The name of a conversation in keys and channels. */
@@ -120,8 +123,10 @@ enum hl_err conversation_replay(struct store *, const struct place *, int64_t af
 /* ---- accept, commit, recover (design: data.md) ---- */
 
 struct incoming {
-	const char	*id;			/* the session's */
-	const char	*user_id;
+	const char	*id;			/* the session's, or the desk conversation's */
+	const char	*user_id;		/* whose session it is; NULL: it is a desk conversation … */
+	const char	*account;		/* … and this the keyed name of the account whose token came, NULL: none came */
+	bool		 by_id;			/* of one that was begun without a token, while it is open, the id is enough */
 	const char	*text;
 	size_t		 text_len;
 	const char	*client_id;		/* the client's message id, or nginx's request id */
@@ -137,6 +142,25 @@ enum accepted {
 	ACCEPTED_AGAIN		/* was stored before */
 };
 
+/*
+ * What the engine is told of a desk conversation.  The account and the agent are keyed names; no agent: "" (a simulator
+ * whose company has not been found yet).
+ */
+struct desk_profile {
+	bool		 desk;			/* false: a chat session, and nothing of this is set */
+	char		 account[CRYPTO_NAME_LEN + 1];	/* its owner's */
+	char		 agent[CRYPTO_NAME_LEN + 1];
+	bool		 simulator;
+	bool		 anonymous;		/* begun without a token */
+	bool		 title_by_person;	/* then the engine's is not stored */
+	struct buf	 title;			/* empty: none yet */
+	enum sentiment	 sentiment;		/* that the turn before found; SENTIMENT_PENDING: there was none */
+	unsigned	 intents;		/* that all turns have found (engine/insight.h) */
+	int64_t		 created_ms;
+	int64_t		 first_ms;		/* when the first message of the customer was stored */
+	bool		 answered;		/* he has been answered before: what comes now is not the first response */
+};
+
 /* What a turn is run with: the lease and what the model is told. */
 struct lease {
 	struct place	 place;
@@ -145,7 +169,8 @@ struct lease {
 	bool		 owner_ai, probe;
 	char		 escalation_id[ID_LEN + 1];	/* of the one that is open; "" if none is */
 	int64_t		 listeners;		/* sockets that heard of it: 0 makes deltas pointless */
-	struct buf	 data_text;	/* JSON: id, userId, metadata */
+	struct desk_profile desk;
+	struct buf	 data_text;	/* JSON: id, userId (null of a desk conversation without one), metadata */
 	struct json_view data;		/* it */
 	struct buf	 note;		/* what a person who had the conversation noted; may be empty */
 	struct entries	 context;		/* the last messages, oldest first */
@@ -169,6 +194,24 @@ struct acceptance {
  */
 enum hl_err conversation_accept(struct store *, const struct incoming *, struct acceptance *ret) HL_MUST_CHECK;
 
+/* What the engine found in a turn of a desk conversation: stored by the commit.  Ignored for a chat session. */
+struct found {
+	enum sentiment	 sentiment;
+	unsigned	 intents;	/* are added to those found before */
+	const char	*title;		/* at most DESK_TITLE_MAX bytes; NULL: as it is.  Never replaces a person's */
+	const char	*agent;		/* keyed name of the agent that it turned out to be with; NULL: as it is */
+	const char	*company;	/* and its company's name */
+};
+
+/*
+ * Something to be counted with the commit: HINCRBY field by on the account's analytics of the day of the commit, UTC
+ * (desk.h; key an:).  Once each commit, never for one that is fenced.
+ */
+#define COUNTS_MAX	16
+struct count { char field[48]; int64_t by; };
+struct counts { struct count list[COUNTS_MAX]; size_t count; };
+void	 counts_add(struct counts *, const char *agent, const char *metric, int64_t by);	/* "AGENT:metric"; agent "": "-" */
+
 struct outgoing {
 	char		 id[ID_LEN + 1];
 	struct buf	 entry;			/* JSON of the message */
@@ -176,6 +219,8 @@ struct outgoing {
 	const char	*reason;		/* opens or joins an escalation; NULL: none */
 	struct buf	 escalation;		/* its sealed part, JSON */
 	char		 escalation_id[ID_LEN + 1];	/* the lease's, or a fresh one */
+	struct found	 found;			/* set .sentiment, for 0 is neutral */
+	struct counts	 counts;
 };
 
 enum committed { COMMITTED, COMMITTED_MORE, COMMIT_FENCED };
@@ -196,7 +241,10 @@ enum hl_err conversation_peek(struct store *, struct lease *, bool *ret_changed)
 /* Keeps leases from running out. */
 enum hl_err conversation_renew(struct store *, const struct place *, size_t count) HL_MUST_CHECK;
 
-/* Conversations whose lease has run out, at most max. */
+/*
+ * Conversations whose lease has run out, at most max.  Leases of holders that are seen to be dead end first; the store's
+ * own holder is noted, for others to see.
+ */
 enum hl_err conversation_overdue(struct store *, struct place *ret, size_t max, size_t *count) HL_MUST_CHECK;
 
 /* Takes an overdue one over.  HL_CONFLICT: somebody was faster, or it is settled. */
@@ -221,7 +269,11 @@ enum hl_err conversation_owner(struct store *, const struct place *, struct owne
 /* ---- spend ---- */
 
 /* What one request may cost, and on which day (UTC) it was begun. */
-struct spend { char day[11]; int64_t tokens, micro_money; };
+struct spend {
+	char		 day[11];
+	char		 account[CRYPTO_NAME_LEN + 1];	/* whose: keyed name; "": the installation's */
+	int64_t		 tokens, micro_money;
+};
 struct spend_limit { bool money; int64_t most; };	/* a day, in tokens or in millionths */
 
 /*

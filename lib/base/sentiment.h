@@ -1,0 +1,16 @@
+/*
+ * sentiment.h - how a customer feels: what the engine finds and the records keep (as a number).
+ */
+#ifndef HL_SENTIMENT_H
+#define HL_SENTIMENT_H
+
+enum sentiment {
+	SENTIMENT_NEUTRAL,
+	SENTIMENT_POSITIVE,
+	SENTIMENT_NEGATIVE,
+	SENTIMENT_URGENT,
+	SENTIMENT_PENDING	/* nobody has looked yet */
+};
+#define SENTIMENTS	4	/* of those that are found */
+
+#endif
