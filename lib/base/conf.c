@@ -167,6 +167,15 @@ check_log_level(const char *name, struct buf *problem)
 	return HL_BAD_REQUEST;
 }
 
+static enum hl_err
+check_sentiment(const char *where, struct buf *problem)
+{
+	if (strcmp(where, "desk") == 0 || strcmp(where, "all") == 0 || strcmp(where, "off") == 0)
+		return HL_OK;
+	buf_printf(problem, "ESCALATION_SENTIMENT is \"%s\" (from the environment or .env): it must be desk, all or off.", where);
+	return HL_BAD_REQUEST;
+}
+
 bool
 conf_duration(const char *text, int64_t *ret_s)
 {
@@ -233,6 +242,8 @@ conf_load(struct conf *conf, struct buf *problem)
 		err = check_replicas(conf->redis_replicas, problem);
 	if (err == HL_OK)
 		err = check_log_level(conf->log_level, problem);
+	if (err == HL_OK)
+		err = check_sentiment(conf->escalation_sentiment, problem);
 	if (err == HL_OK)
 		err = check_tokens(conf, problem);
 out:

@@ -72,6 +72,8 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "An answer below it is handed to a person")								\
 	X(escalation_keywords,	"ESCALATION_KEYWORDS",	CONF_TEXT,	"",	0, 16384,			\
 	    "Comma-separated words and phrases that hand over; empty means the default list, none means no keywords") \
+	X(escalation_sentiment,	"ESCALATION_SENTIMENT",	CONF_TEXT,	"desk",	1, 8,				\
+	    "Where a customer who is urgent, or negative twice in a row, is handed to a person: desk, all or off")	\
 	X(session_timeout_ms,	"SESSION_TIMEOUT",	CONF_INT,	"1800000", 100, 31536000000,		\
 	    "Milliseconds of inactivity after which a session is forgotten")					\
 	X(escalation_keep_ms,	"ESCALATION_KEEP",	CONF_INT,	"2592000000", 1000, 31536000000,	\

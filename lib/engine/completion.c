@@ -247,6 +247,16 @@ copy_said(char out[16], struct json_view said)
 	buf_free(&text);
 }
 
+static void
+copy_title(char out[TITLE_MAX + 1], struct json_view said)
+{
+	struct buf text = BUF_INIT(CONTENT_MAX);
+
+	if (json_view_string(said, &text) && text.len)
+		(void)title_clean(text.data, text.len, out);
+	buf_free(&text);
+}
+
 /* What is not in its range was not said; the rules of insight.h stand in. */
 static void
 take_members(struct model_answer *a, const struct json_view *member)
@@ -263,6 +273,7 @@ take_members(struct model_answer *a, const struct json_view *member)
 	while (json_view_next(member[4], &intent) && a->intent_count < 4)
 		if (json_view_kind(intent) == JSON_STRING)
 			copy_said(a->intents[a->intent_count++], intent);
+	copy_title(a->title, member[5]);
 }
 
 /*
@@ -272,13 +283,14 @@ take_members(struct model_answer *a, const struct json_view *member)
 static enum hl_err
 take_object(struct completion *c, struct model_answer *a)
 {
-	static const char *const names[] = { "response", "confidence", "wants_person", "sentiment", "intents" };
+	static const char *const names[] = { "response", "confidence", "wants_person", "sentiment", "intents",
+		"title" };
 	const char *from = c->content.data + c->peel.object, *end = c->content.data + c->content.len;
 	const char *stop = json_skip(from, end, JSON_JS);
-	struct json_view member[5];
+	struct json_view member[6];
 
 	if (stop) {
-		json_view_members((struct json_view){ from, stop }, names, member, 5);
+		json_view_members((struct json_view){ from, stop }, names, member, 6);
 		if (json_view_kind(member[0]) == JSON_STRING)
 			take_members(a, member);
 	}

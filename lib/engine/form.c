@@ -11,6 +11,8 @@ static const char explanation[] =
     "\"intents\" lists what the customer wants; \"sentiment\" is the mood of the customer's last message, "
     "\"urgent\" when it cannot wait; "
     "\"wants_person\" is true when the customer asks for a human being, in whatever words.";
+static const char title_explanation[] =
+    " \"title\" says in three to six words, without quotation marks, what the conversation is about.";
 
 /* "response" comes first: it is shown while it is written. */
 static const char schema[] =
@@ -20,8 +22,10 @@ static const char schema[] =
     "\"intents\":{\"type\":\"array\",\"items\":{\"type\":\"string\","
     "\"enum\":[\"question\",\"support\",\"purchase\",\"cancellation\",\"general\"]}},"
     "\"sentiment\":{\"type\":\"string\",\"enum\":[\"positive\",\"negative\",\"neutral\",\"urgent\"]},"
-    "\"wants_person\":{\"type\":\"boolean\"}},"
-    "\"required\":[\"response\",\"confidence\",\"intents\",\"sentiment\",\"wants_person\"]";
+    "\"wants_person\":{\"type\":\"boolean\"}";
+static const char schema_title[] = ",\"title\":{\"type\":\"string\"}";
+static const char schema_required[] =
+    "},\"required\":[\"response\",\"confidence\",\"intents\",\"sentiment\",\"wants_person\"";
 
 static void
 write_message(struct buf *b, const char *role, const char *text, size_t len)
@@ -48,6 +52,8 @@ write_system(struct buf *b, const struct question *q, bool explain)
 		if (n)
 			buf_puts(b, "\\n\\n");
 		buf_json_part(b, explanation, sizeof(explanation) - 1);
+		if (q->want_title)
+			buf_json_part(b, title_explanation, sizeof(title_explanation) - 1);
 	}
 	buf_puts(b, "\"}");
 	return n;
@@ -65,6 +71,19 @@ write_messages(struct buf *b, const struct question *q, bool explain)
 	}
 }
 
+static void
+write_schema(struct buf *b, bool want_title, bool closed)
+{
+	buf_puts(b, ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"answer\","
+	    "\"strict\":true,\"schema\":");
+	buf_puts(b, schema);
+	if (want_title)
+		buf_puts(b, schema_title);
+	buf_puts(b, schema_required);
+	buf_puts(b, want_title ? ",\"title\"]" : "]");
+	buf_puts(b, closed ? ",\"additionalProperties\":false}}}" : "}}}");
+}
+
 void
 form_write(struct buf *b, const struct form *f, const struct question *q)
 {
@@ -79,14 +98,12 @@ form_write(struct buf *b, const struct form *f, const struct question *q)
 		buf_puts(b, ",\"stream_options\":{\"include_usage\":true}");
 	if (!(f->without & WITHOUT_LIMIT)) {
 		buf_puts(b, f->without & WITHOUT_NEW_LIMIT ? ",\"max_tokens\":" : ",\"max_completion_tokens\":");
-		buf_int(b, f->max_tokens);
+		buf_int(b, q->max_tokens ? q->max_tokens : f->max_tokens);
 	}
-	if (structured) {
-		buf_puts(b, ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"answer\","
-		    "\"strict\":true,\"schema\":");
-		buf_puts(b, schema);
-		buf_puts(b, f->without & WITHOUT_CLOSED_SCHEMA ? "}}}" : ",\"additionalProperties\":false}}}");
-	}
+	if (q->has_temperature && !(f->without & WITHOUT_TEMPERATURE))
+		buf_printf(b, ",\"temperature\":%.3g", q->temperature);
+	if (structured)
+		write_schema(b, q->want_title, !(f->without & WITHOUT_CLOSED_SCHEMA));
 	buf_putc(b, '}');
 }
 
@@ -106,6 +123,7 @@ static const struct {
 	{ "stream", WITHOUT_STREAM, false },
 	{ "max_completion_tokens", WITHOUT_NEW_LIMIT, true },
 	{ "max_tokens", WITHOUT_LIMIT, true },
+	{ "temperature", WITHOUT_TEMPERATURE, true },
 };
 
 static unsigned
@@ -114,7 +132,7 @@ sent(unsigned without)
 	unsigned limit = without & WITHOUT_LIMIT ? 0 :
 	    without & WITHOUT_NEW_LIMIT ? WITHOUT_LIMIT : WITHOUT_NEW_LIMIT;
 
-	return limit | (~without & (WITHOUT_FORMAT | WITHOUT_STREAM)) |
+	return limit | (~without & (WITHOUT_FORMAT | WITHOUT_STREAM | WITHOUT_TEMPERATURE)) |
 	    (without & WITHOUT_STREAM ? 0 : ~without & WITHOUT_USAGE);
 }
 

@@ -17,12 +17,13 @@ enum form_without {
 	WITHOUT_NEW_LIMIT	= 4,	/* max_completion_tokens: max_tokens stands in */
 	WITHOUT_LIMIT		= 8,	/* neither of them */
 	WITHOUT_STREAM		= 16,	/* the answer comes whole */
-	WITHOUT_CLOSED_SCHEMA	= 32	/* additionalProperties in the schema, which Gemini may refuse */
+	WITHOUT_CLOSED_SCHEMA	= 32,	/* additionalProperties in the schema, which Gemini may refuse */
+	WITHOUT_TEMPERATURE	= 64
 };
 
 struct form {
 	const char	*model;
-	int64_t		 max_tokens;
+	int64_t		 max_tokens;	/* unless the question says */
 	unsigned	 without;
 };
 

@@ -2,8 +2,8 @@
  * provider.h - one question to an OpenAI-compatible server (or its stand-in, the offline responder is not
  * one).
  *
- * One upstream request per turn, streamed.  The answer's confidence, intents and sentiment come in that
- * same request by structured output; a server that refuses it, or any other parameter, is asked once more
+ * One upstream request per turn, streamed.  The answer's confidence, intents and sentiment, and a title if one is wanted,
+ * come in that same request by structured output; a server that refuses it, or any other parameter, is asked once more
  * without and remembered. Retries with jitter, obeying Retry-After, as long as the turn's time allows and
  * no text has come; then the second server, at once if the first is left alone (breaker.h); each as shared/protocol facts, section 4, say.
  */
@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/conf.h"
 #include "base/error.h"
+#include "engine/title.h"
 #include "services/http.h"
 
 struct providers;	/* the configured servers, what is known of each */
@@ -35,6 +36,10 @@ struct question {
 	const struct prompt_message	*messages;	/* the system prompt first; one in several parts becomes one message */
 	size_t				 count;
 	int64_t				 deadline_mono_ms;	/* clock_mono_ms() at which the turn must be over */
+	int64_t				 max_tokens;		/* 0: MAX_ANSWER_TOKENS */
+	double				 temperature;
+	bool				 has_temperature;	/* else the model's own */
+	bool				 want_title;		/* of the conversation, with the answer */
 
 	/*
 	 * Called on the task's stack for each piece of the visible answer as it comes (JSON already taken off); may
@@ -55,6 +60,7 @@ struct model_answer {
 	char		 sentiment[16];	/* as printed, cut; "" if it did not say */
 	char		 intents[4][16];
 	size_t		 intent_count;
+	char		 title[TITLE_MAX + 1];	/* cleaned; "" if it did not say */
 	char		 finish[24];	/* finish_reason */
 	int64_t		 prompt_tokens, completion_tokens;	/* 0 if not told */
 	unsigned	 requests;	/* sent in all, retries counted */

@@ -205,6 +205,40 @@ check_said(const struct said *t)
 	buf_free(&text);
 }
 
+static const struct { const char *content, *title; } titled[] = {
+	{ "{\\\"response\\\":\\\"x\\\",\\\"title\\\":\\\"'Late' delivery of a lamp!\\\"}", "Late delivery of a lamp" },
+	{ "{\\\"response\\\":\\\"x\\\",\\\"title\\\":\\\"\\\"}", "" },
+	{ "{\\\"response\\\":\\\"x\\\",\\\"title\\\":[1]}", "" },
+	{ "{\\\"response\\\":\\\"x\\\"}", "" },
+	{ "plain text", "" },
+};
+
+static void
+a_title_that_is_printed_is_cleaned(void **state)
+{
+	struct model_answer a;
+	struct completion c;
+	const char *why = "";
+	char event[512];
+	bool again;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(titled) / sizeof(*titled); i++) {
+		struct buf text = BUF_INIT(1024);
+
+		snprintf(event, sizeof(event), "{\"choices\":[{\"delta\":{\"content\":\"%s\"},\"finish_reason\":\"stop\"}]}",
+		    titled[i].content);
+		model_answer_init(&a);
+		completion_init(&c, true, &text);
+		assert_int_equal(completion_event(&c, event, strlen(event)), HL_OK);
+		assert_int_equal(completion_end(&c, &a, &why, &again), HL_OK);
+		assert_string_equal(a.title, titled[i].title);
+		completion_free(&c);
+		model_answer_free(&a);
+		buf_free(&text);
+	}
+}
+
 static void
 answers_are_judged_by_how_they_end(void **state)
 {
@@ -363,6 +397,36 @@ the_request_has_what_was_not_refused(void **state)
 	json_free(doc);
 }
 
+/* What only some conversations ask for. */
+static void
+the_request_has_what_the_question_wants(void **state)
+{
+	const struct prompt_message hello = { ROLE_USER, "hello", 5 };
+	struct question q = { .messages = &hello, .count = 1, .want_title = true, .max_tokens = 5, .has_temperature = true };
+	struct form f = { .model = "m", .max_tokens = 1 };
+	struct buf b = BUF_INIT(1 << 16);
+	const struct json *schema;
+	struct json *doc;
+	double t;
+
+	(void)state;
+	q.temperature = 0.25;
+	form_write(&b, &f, &q);
+	assert_int_equal(json_parse(b.data, b.len, &doc), HL_OK);
+	schema = json_get(json_get(json_get(doc, "response_format"), "json_schema"), "schema");
+	assert_int_equal(json_length(json_get(schema, "required")), 6);
+	assert_string_equal(json_get_string(json_get(json_get(schema, "properties"), "title"), "type"), "string");
+	assert_non_null(strstr(json_get_string(json_at(json_get(doc, "messages"), 0), "content"), "\"title\""));
+	is_number(doc, "max_completion_tokens", 5);
+	assert_true(json_number(json_get(doc, "temperature"), &t) && t == 0.25);
+	json_free(doc);
+	buf_reset(&b);
+	f.without = WITHOUT_TEMPERATURE;
+	form_write(&b, &f, &q);
+	assert_null(strstr(b.data, "temperature"));
+	buf_free(&b);
+}
+
 static void
 a_prompt_without_system_message_still_explains(void **state)
 {
@@ -395,7 +459,8 @@ static const struct {
 	{ WITHOUT_NEW_LIMIT, OPENAI("\"max_tokens\"", "unsupported_parameter", "Use 'max_completion_tokens' instead."), WITHOUT_LIMIT },
 	{ 0, OPENAI("\"stream\"", "unsupported_value", "verify your organization"), WITHOUT_STREAM },
 	{ 0, OPENAI("\"messages\"", "invalid_value", "response_format"), 0 },
-	{ 0, OPENAI("\"temperature\"", "unsupported_value", "no"), 0 },
+	{ 0, OPENAI("\"temperature\"", "unsupported_value", "no"), WITHOUT_TEMPERATURE },
+	{ WITHOUT_TEMPERATURE, OPENAI("\"temperature\"", "unsupported_value", "no"), 0 },
 	{ 0, OPENAI("null", "", "Invalid value"), 0 },
 	{ 0, OPENAI("null", "", "upstream went downstream"), 0 },
 	{ 0, OPENAI("null", "", "'Response_Format' of type json_schema is not supported"), WITHOUT_FORMAT },
@@ -576,6 +641,8 @@ main(void)
 		cmocka_unit_test(a_prompt_without_system_message_still_explains),
 		cmocka_unit_test(refused_parameters_are_found),
 		cmocka_unit_test(chunks_of_the_sdk_are_understood),
+		cmocka_unit_test(a_title_that_is_printed_is_cleaned),
+		cmocka_unit_test(the_request_has_what_the_question_wants),
 		cmocka_unit_test(the_schema_is_wrapped_as_the_sdk_wraps_it),
 		cmocka_unit_test(waiting_times_are_read),
 		cmocka_unit_test(only_what_can_pass_is_retried),
