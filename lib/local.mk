@@ -46,6 +46,7 @@ libhelpline_a_SOURCES = \
 	lib/records/conversation.c lib/records/conversation.h \
 	lib/records/entry.c lib/records/entry.h \
 	lib/records/escalation.c lib/records/escalation.h lib/records/escalation_scripts.h \
+	lib/records/holder.c lib/records/holder.h \
 	lib/records/keys.c lib/records/keys.h lib/records/scripts.h \
 	lib/records/lease.c lib/records/lease_scripts.h \
 	lib/records/recall.c lib/records/recall.h \

@@ -4,6 +4,7 @@ unit_tests = \
 	tests/fault/alloc_test \
 	tests/unit/breaker_test \
 	tests/unit/share_test \
+	tests/unit/holder_test \
 	tests/unit/escalation_test \
 	tests/unit/insight_test \
 	tests/unit/title_test \
@@ -35,6 +36,8 @@ tests_unit_escalation_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_escalation_test_LDADD = $(unit_libs)
 tests_unit_share_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_share_test_LDADD = $(unit_libs)
+tests_unit_holder_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_holder_test_LDADD = $(unit_libs)
 tests_unit_breaker_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_breaker_test_LDADD = $(unit_libs)
 tests_unit_insight_test_CPPFLAGS = $(unit_cppflags)

@@ -10,6 +10,7 @@
 #define DUE_KEY		"due:" SHARD
 #define ACTIVE_KEY	"active:" SHARD
 #define OPEN_KEY	"open:" SHARD
+#define HOLDERS_KEY	"holders:" SHARD
 
 #define LOG_BYTES_MAX	4194304	/* of a conversation's messages; then it is full */
 

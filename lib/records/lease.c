@@ -6,8 +6,16 @@
 #include "base/str.h"
 #include "records/entry.h"
 #include "records/escalation.h"
+#include "records/holder.h"
 #include "records/lease_scripts.h"
 #include "records/recall.h"
+
+/* In whose name the store takes leases, as an argument. */
+static struct redis_arg
+holder_arg(const struct store *s)
+{
+	return RA(s->holder ? s->holder : "");
+}
 
 /* ---- accept ---- */
 
@@ -184,10 +192,10 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 		goto out;
 	if (s->recall)
 		last = recall_take(s->recall, &p, redis_life(s->redis), &before);
-	struct redis_arg arg[15 + 3] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
+	struct redis_arg arg[16 + 3] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
 		RA(in->except ? in->except : "-"), buf_arg(&head), buf_arg(&tail), number_arg(&lease, LEASE_MS),
 		number_arg(&history, s->conf->history), number_arg(&keep, s->conf->escalation_keep_ms),
-		number_arg(&oldest, before.count ? before.list[0].seq : 0), number_arg(&newest, last) };
+		number_arg(&oldest, before.count ? before.list[0].seq : 0), number_arg(&newest, last), holder_arg(s) };
 
 	key[0] = RA(k.c);
 	key[1] = RA(k.log);
@@ -195,8 +203,8 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	key[3] = RA(ACTIVE_KEY);
 	key[4] = RA(DUE_KEY);
 	memcpy(key + 5, la.key, la.count * sizeof(key[0]));
-	memcpy(arg + 15, la.interval, la.count * sizeof(arg[0]));
-	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 15 + la.count, &reply);
+	memcpy(arg + 16, la.interval, la.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 16 + la.count, &reply);
 	if (err == HL_STORE && said(reply, "run"))
 		leave_lease(s, &p);
 	if (err == HL_OK)
@@ -335,26 +343,49 @@ conversation_renew(struct store *s, const struct place *places, size_t count)
 	return err;
 }
 
+/* The first of the holders that is dead; false: none is. */
+static bool
+find_dead(const struct store *s, const struct redis_reply *holders, char ret[HOLDER_MAX])
+{
+	for (size_t i = 0; s->holder && i < redis_length(holders); i++) {
+		const char *name = redis_str(redis_at(holders, i), NULL);
+
+		if (name && strlen(name) < HOLDER_MAX && holder_is_dead(name, s->holder)) {
+			strcpy(ret, name);
+			return true;
+		}
+	}
+	return false;
+}
+
 enum hl_err
 conversation_overdue(struct store *s, struct place *ret, size_t max, size_t *count)
 {
+	struct redis_arg key[] = { RA(DUE_KEY), RA(HOLDERS_KEY) };
 	const struct redis_reply *reply;
-	struct redis_arg key[] = { RA(DUE_KEY) }, arg[1];
+	char dead[HOLDER_MAX];
 	struct number most;
 	enum hl_err err;
 
 	*count = 0;
-	arg[0] = number_arg(&most, (int64_t)max);
-	err = redis_script(s->redis, &overdue_script, key, 1, arg, 1, &reply);
-	if (err)
-		return err;
+	struct redis_arg arg[] = { number_arg(&most, (int64_t)max), holder_arg(s) };
+
+	while ((err = redis_script(s->redis, &overdue_script, key, 2, arg, 2, &reply)) == HL_OK &&
+	    find_dead(s, redis_at(reply, 1), dead)) {
+		struct redis_arg name[] = { RA(dead) };
+
+		err = redis_script(s->redis, &bury_script, key, 2, name, 1, &reply);
+		if (err)
+			break;
+	}
+	reply = err ? NULL : redis_at(reply, 0);
 	for (size_t i = 0; i < redis_length(reply) && i < max; i++) {
 		const char *h = redis_str(redis_at(reply, i), NULL);
 
 		if (h)
 			snprintf(ret[(*count)++].h, sizeof(ret->h), "%s", h);
 	}
-	return HL_OK;
+	return err;
 }
 
 enum hl_err
@@ -368,9 +399,10 @@ conversation_claim(struct store *s, const struct place *p, struct lease *ret)
 	*ret = (struct lease){ 0 };
 	keys_of(p, &k);
 	struct redis_arg key[] = { RA(k.c), RA(k.log), RA(DUE_KEY) };
-	struct redis_arg arg[] = { RA(p->h), number_arg(&lease, LEASE_MS), number_arg(&history, s->conf->history) };
+	struct redis_arg arg[] = { RA(p->h), number_arg(&lease, LEASE_MS), number_arg(&history, s->conf->history),
+		holder_arg(s) };
 
-	err = redis_script(s->redis, &claim_script, key, 3, arg, 3, &reply);
+	err = redis_script(s->redis, &claim_script, key, 3, arg, 4, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
 	return err ? err : lease_take(s, &k, p, reply, NULL, ret);

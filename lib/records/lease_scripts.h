@@ -10,7 +10,7 @@
 
 /*
  * KEYS c log seen active due rl…
- * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep first last intervals…
+ * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep first last holder intervals…
  */
 static struct redis_script accept_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE LUA_CONTEXT
@@ -30,7 +30,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"end "
 	"local bytes = n(s[10]) + #ARGV[6] "
 	"if bytes > " LOG_BYTES " then return {'full'} end "
-	LUA_LIMITS(6, 16)
+	LUA_LIMITS(6, 17)
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
 	"  if field ~= '' then redis.call('HSET', KEYS[3], field, seq .. ' ' .. ARGV[4]) end "
@@ -38,7 +38,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"local lease = owner == 'ai' and redis.call('ZSCORE', KEYS[5], ARGV[1]) "
 	"local run, fence = owner == 'ai' and not (lease and tonumber(lease) > now), n(s[12]) "
 	"if run then fence = fence + 1 end "
-	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now, 'lb', bytes, 'fn', fence) "
+	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now, 'lb', bytes, 'fn', fence, run and 'by' or 'up', run and ARGV[16] or now) "
 	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. epoch .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10]) "
 	"if owner ~= 'ai' then "
 	"  redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) "
@@ -112,13 +112,32 @@ static struct redis_script renew_script = { .text =
 	"return {'ok'} "
 };
 
-/* KEYS due  ARGV most */
+/* KEYS due holders  ARGV most holder */
 static struct redis_script overdue_script = { .text =
 	LUA_NOW
-	"return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1]) "
+	"local noted = ARGV[2] ~= '' and redis.call('ZSCORE', KEYS[2], ARGV[2]) or now "
+	"if ARGV[2] ~= '' and (noted == now or now - noted > 3600000) then "
+	"  redis.call('ZADD', KEYS[2], now, ARGV[2]) "
+	"  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 86400000) "	/* of other hosts, which nobody here can judge */
+	"end "
+	"return {redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1]), redis.call('ZRANGE', KEYS[2], 0, -1)} "
 };
 
-/* KEYS c log due  ARGV H lease history */
+/* KEYS due holders  ARGV holder: its leases end. */
+static struct redis_script bury_script = { .text =
+	LUA_NOW
+	"local left = 0 "
+	"for _, h in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')) do "
+	"  if redis.call('HGET', 'c:" SHARD ":' .. h, 'by') == ARGV[1] then "
+	"    redis.call('ZADD', KEYS[1], 0, h) "
+	"    left = left + 1 "
+	"  end "
+	"end "
+	"redis.call('ZREM', KEYS[2], ARGV[1]) "
+	"return {'ok', left} "
+};
+
+/* KEYS c log due  ARGV H lease history holder */
 static struct redis_script claim_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_CONTEXT
 	"local lease = redis.call('ZSCORE', KEYS[3], ARGV[1]) "
@@ -127,6 +146,7 @@ static struct redis_script claim_script = { .durable = true, .text =
 	"local us, dn = n(s[2]), n(s[3]) "
 	"if not s[6] or (s[1] or 'ai') ~= 'ai' or us <= dn then redis.call('ZREM', KEYS[3], ARGV[1]) return {'settled'} end "
 	"redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[1]) "
+	"redis.call('HSET', KEYS[1], 'by', ARGV[4]) "
 	"return {'run', us, redis.call('HINCRBY', KEYS[1], 'fn', 1), n(s[4]), dn, s[5] or '', s[6], s[7], 1, "
 	"  context(us, dn, tonumber(ARGV[3])), n(s[8]), s[9] or ''} "
 };
