@@ -16,6 +16,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { io } from "socket.io-client";
+import { record, recordFrom } from "./record.mjs";
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 export const run = path.join(root, "run");
@@ -91,6 +92,7 @@ export function request(base, method, target, { body, headers = {}, signal, sock
 				try {
 					json = JSON.parse(text);
 				} catch { /* not JSON */ }
+				record(base, method, target, typeof data === "string" ? data : undefined, res.statusCode, res.headers, text);
 				resolve({ status: res.statusCode, headers: res.headers, text, json });
 			});
 		});
@@ -125,21 +127,26 @@ export function openStream(base, target, body, headers = {}) {
 		const req = http.request({
 			host: url.hostname, port: url.port, method: "POST", path: target, agent: false,
 			headers: { "content-type": "application/json", accept: "text/event-stream", "content-length": Buffer.byteLength(data), ...headers },
-		}, (res) => resolve({
-			response: { status: res.statusCode, headers: res.headers },
-			abort: () => req.destroy(),
-			events: parseEvents(res),
-		}));
+		}, (res) => {
+			let text = "";
+			res.on("end", () => record(base, "POST", target, data, res.statusCode, res.headers, text));
+			resolve({
+				response: { status: res.statusCode, headers: res.headers },
+				abort: () => req.destroy(),
+				events: parseEvents(res, (piece) => { text += piece; }),
+			});
+		});
 		req.on("error", reject);
 		req.end(data);
 	});
 }
 
-async function* parseEvents(res) {
+async function* parseEvents(res, heard) {
 	let rest = "";
 	res.setEncoding("utf8");
 	for await (const chunk of res) {
 		rest += chunk;
+		heard(chunk);
 		for (let at; (at = rest.indexOf("\n\n")) >= 0; rest = rest.slice(at + 2)) {
 			const event = { at: Date.now() };
 			for (const line of rest.slice(0, at).split("\n")) {
@@ -394,6 +401,7 @@ export class Stack {
 			throw new Error(`./run --detach gave ${out.status}\n${this.printed}\n${this.log().slice(-4000)}`);
 		const status = await this.status();
 		this.url = addressOf(status) ?? /https?:\/\/[^\s/]+/.exec(this.printed)?.[0];
+		recordFrom(this.url);
 		this.redisSocket = redisOf(status, this.dir);
 		return this;
 	}

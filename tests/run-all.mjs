@@ -113,6 +113,24 @@ function nodeTests(files, concurrency) {
 	});
 }
 
+// What servers answered in all the tests is what www/openapi.json says; when all were run, each operation succeeded once.
+async function compareRecords() {
+	const { checkRecords, operations } = await import("./openapi.mjs");
+	const { count, complaints, done } = checkRecords(records);
+	if (count === 0)
+		return;
+	const title = "www/openapi.json describes what was answered";
+	for (const [complaint, where] of complaints)
+		fail(title, `${complaint}\n(${where})`);
+	const unseen = operations.map((o) => o.operation.operationId).filter((name) => !done.has(name));
+	if (words.length === 0 && unseen.length > 0)
+		fail(title, `no test was answered with success by ${unseen.join(", ")}`);
+	else if (complaints.size === 0) {
+		passed++;
+		console.log(`    ok      ${title} (${count} answers, ${done.size} of ${operations.length} operations)`);
+	}
+}
+
 // What a killed test file may have left running.
 function sweep(folder) {
 	for (const name of readdirSync(folder)) {
@@ -127,6 +145,8 @@ const start = Date.now();
 const folder = mkdtempSync(path.join(tmpdir(), "helpline-tests-"));
 mkdirSync(folder, { recursive: true });
 process.env.HELPLINE_TEST_TMP = folder;
+const records = mkdtempSync(path.join(tmpdir(), "helpline-records-"));
+process.env.HELPLINE_RECORD = records;
 
 if (build && wanted("unit"))
 	await unitTests();
@@ -144,6 +164,9 @@ if (await packages()) {
 			await nodeTests(paths(list), concurrency);
 }
 sweep(folder);
+if (existsSync(path.join(here, "node_modules", "ajv")))
+	await compareRecords();
+rmSync(records, { recursive: true, force: true });
 
 if (failed > 0)
 	console.log(`\nfailures:\n${[...failures].map(([why, what]) => `${what.join("\n")}\n${why}\n`).join("\n")}`);

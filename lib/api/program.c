@@ -141,14 +141,30 @@ start(struct running *r, struct buf *problem)
 }
 
 static bool
+is_option(const char *arg)
+{
+	return strcmp(arg, "--version") == 0 || strcmp(arg, "--help") == 0 || strcmp(arg, "--routes") == 0;
+}
+
+/* A line for each, method and path: the tests compare them with the published description of the API. */
+static void
+print_routes(const struct program *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		printf("%s %s\n", p->routes[i].method, p->routes[i].path);
+}
+
+static bool
 answer_option(const struct program *p, int argc, char **argv)
 {
 	if (argc < 2)
 		return false;
 	if (strcmp(argv[1], "--version") == 0)
 		printf("helpline-%s %s\n", p->name, PACKAGE_VERSION);
+	else if (strcmp(argv[1], "--routes") == 0)
+		print_routes(p);
 	else
-		printf("usage: %s [--version | --help]\n%s\n"
+		printf("usage: %s [--version | --help | --routes]\n%s\n"
 		    "A FastCGI program: it takes its listening socket from systemd, helpline supervise or spawn-fcgi, and its\n"
 		    "settings from the environment (helpline config explain lists them).\n", p->name, p->purpose);
 	return true;
@@ -161,7 +177,7 @@ program_main(const struct program *p, int argc, char **argv)
 	struct buf problem = BUF_INIT(4096);
 
 	if (answer_option(p, argc, argv))
-		return argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "--help") == 0) ? 0 : 2;
+		return argc == 2 && is_option(argv[1]) ? 0 : 2;
 	if (start(&r, &problem) != HL_OK) {
 		fprintf(stderr, "%s: %s\n", p->name, problem.len ? problem.data : "cannot start");
 		buf_free(&problem);
