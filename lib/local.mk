@@ -18,6 +18,7 @@ libhelpline_a_SOURCES = \
 	lib/base/msgpack.c lib/base/msgpack.h \
 	lib/base/origin.c lib/base/origin.h \
 	lib/base/sentiment.h \
+	lib/base/random.c lib/base/random.h \
 	lib/base/sha1.c lib/base/sha1.h \
 	lib/base/socketio.c lib/base/socketio.h \
 	lib/base/sse.c lib/base/sse.h \

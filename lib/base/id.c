@@ -1,8 +1,7 @@
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/id.h"
+#include "base/random.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -11,9 +10,7 @@ id_new(char out[ID_LEN + 1])
 {
 	unsigned char r[ID_LEN];
 
-	/* 22 times 6 random bits: 132.  The kernel gives up to 256 bytes whole once it is seeded. */
-	if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
-		abort();
+	random_bytes(r, sizeof(r));	/* 22 times 6 of the bits: 132 */
 	for (size_t i = 0; i < ID_LEN; i++)
 		out[i] = alphabet[r[i] & 63];
 	out[ID_LEN] = '\0';

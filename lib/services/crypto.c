@@ -9,6 +9,7 @@
 
 #include <sodium.h>
 
+#include "base/random.h"
 #include "services/crypto.h"
 
 #define KEY_BYTES	crypto_aead_xchacha20poly1305_ietf_KEYBYTES
@@ -173,7 +174,7 @@ crypto_seal(const struct crypto *c, const char *place, const void *plain, size_t
 	if (p == NULL)
 		return buf_err(out);
 	p[0] = c->newest;
-	randombytes_buf(p + 1, NONCE_BYTES);
+	random_bytes(p + 1, NONCE_BYTES);
 	crypto_aead_xchacha20poly1305_ietf_encrypt(p + 1 + NONCE_BYTES, NULL, plain, len, (const unsigned char *)place,
 	    strlen(place), NULL, p + 1, c->seal[c->newest]);
 	buf_grow(out, 1 + NONCE_BYTES + len + TAG_BYTES);

@@ -92,7 +92,11 @@ struct call {
 	struct task	*task;
 	const redisReply *reply;
 	bool		 done;
-	/* of a script that is to be confirmed */
+	/* of a transaction */
+	enum hl_err	 refused;	/* what a command in it met */
+	size_t		 queued;	/* commands before EXEC that have no reply yet */
+	bool		 abandoned;	/* EXEC could not be sent */
+	/* of what is to be confirmed */
 	struct call	*next;		/* of those that one WAIT is for */
 	redisReply	*kept;		/* its reply until that has come; NULL: lost */
 	bool		 sent;		/* WAIT is behind it */
@@ -294,27 +298,140 @@ on_confirm(uv_prepare_t *prepare)
 		c->sent = true;
 }
 
-/* As redis_call(), for a script, and HL_STORE if the replicas do not have what it did. */
+/* Waits for what has been sent; HL_STORE too if the replicas do not have what it did. */
 static enum hl_err
-call_confirmed(struct redis *r, const struct redis_arg *args, size_t nargs, const struct redis_reply **ret)
+await_confirmed(struct redis *r, struct call *call, const struct redis_reply **ret)
 {
-	struct call call = { .redis = r, .task = task_self(), .next = r->unconfirmed };
 	enum hl_err err;
 
-	*ret = NULL;
-	if (!transmit(r, args, nargs, on_script, &call))
-		return HL_STORE;
-	r->unconfirmed = &call;
+	call->next = r->unconfirmed;
+	r->unconfirmed = call;
 	uv_prepare_start(&r->confirm, on_confirm);
-	while (!call.done)
+	while (!call->done)
 		task_wait_always();
-	*ret = (const struct redis_reply *)call.reply;
-	err = reply_error(r, call.reply);
-	if (err == HL_OK && call.unconfirmed) {
+	*ret = (const struct redis_reply *)call->reply;
+	err = reply_error(r, call->reply);
+	if (err == HL_OK && call->unconfirmed) {
 		note_problem(r, r->commands.up ? REDIS_UNCONFIRMED : REDIS_AWAY, "too few replicas have confirmed in time");
 		err = HL_STORE;
 	}
 	return err;
+}
+
+static bool
+wants_confirmation(const struct redis *r, bool durable)
+{
+	return durable && r->replicas[0] != '0';
+}
+
+/* As redis_call(). */
+static enum hl_err
+call_confirmed(struct redis *r, const struct redis_arg *args, size_t nargs, const struct redis_reply **ret)
+{
+	struct call call = { .redis = r, .task = task_self() };
+
+	*ret = NULL;
+	if (!transmit(r, args, nargs, on_script, &call))
+		return HL_STORE;
+	return await_confirmed(r, &call, ret);
+}
+
+/* ---- transactions ---- */
+
+/* What the server says of a command before EXEC: queued, or refused, and then EXEC only says that it does nothing. */
+static void
+on_queued(redisAsyncContext *ac, void *reply, void *arg)
+{
+	struct link *l = ac->data;
+	struct call *c = arg;
+	const redisReply *said = reply;
+
+	count_reply(l);
+	c->queued--;
+	if (said && said->type == REDIS_REPLY_ERROR && c->refused == HL_OK)
+		c->refused = reply_error(c->redis, said);
+	check_deposed(l, said);
+	if (c->abandoned && c->queued == 0)
+		task_wake(c->task);
+}
+
+/* Half a transaction must not swallow other tasks' commands. */
+static enum hl_err
+abandon(struct redis *r, struct call *c)
+{
+	if (c->queued && r->commands.ac)
+		link_failed(&r->commands, "out of memory");
+	c->abandoned = true;
+	while (c->queued)	/* inside one of its callbacks hiredis ends a connection later */
+		task_wait_always();
+	return HL_STORE;
+}
+
+static enum hl_err
+carried_out(struct redis *r, const struct redis_reply *replies)
+{
+	enum hl_err err = HL_OK;
+
+	for (size_t i = 0; i < redis_length(replies) && err == HL_OK; i++)
+		err = reply_error(r, (const redisReply *)redis_at(replies, i));
+	return err;
+}
+
+enum hl_err
+redis_together(struct redis *r, const struct redis_command *commands, size_t count, bool durable,
+    const struct redis_reply **ret)
+{
+	static const struct redis_arg first = { "MULTI", 5 }, exec = { "EXEC", 4 };
+	const struct redis_command multi = { &first, 1 };
+	struct call call = { .redis = r, .task = task_self() };
+	bool confirm = wants_confirmation(r, durable);
+	enum hl_err err;
+
+	*ret = NULL;
+	for (size_t i = 0; i < count + 1; i++) {
+		const struct redis_command *c = i ? &commands[i - 1] : &multi;
+
+		if (!transmit(r, c->args, c->count, on_queued, &call))
+			return abandon(r, &call);
+		call.queued++;
+	}
+	if (!transmit(r, &exec, 1, confirm ? on_script : on_reply, &call))
+		return abandon(r, &call);
+	if (confirm)
+		err = await_confirmed(r, &call, ret);
+	else {
+		while (!call.done)
+			task_wait_always();
+		*ret = (const struct redis_reply *)call.reply;
+		err = reply_error(r, call.reply);
+	}
+	if (call.refused)
+		return call.refused;
+	return err ? err : carried_out(r, *ret);
+}
+
+/* ---- time ---- */
+
+#define TIME_KEPT_MS	1000
+
+enum hl_err
+redis_time(struct redis *r, int64_t *ret_ms)
+{
+	struct redis_arg args[] = { RA("TIME") };
+	const struct redis_reply *reply;
+	int64_t now = clock_mono_ms();
+	enum hl_err err;
+
+	if (r->time_life != r->commands.life || now - r->time_asked_mono_ms > TIME_KEPT_MS) {
+		err = redis_call(r, args, 1, &reply);
+		if (err)
+			return err;
+		r->time_asked_mono_ms = now = clock_mono_ms();
+		r->time_life = r->commands.life;
+		r->time_ahead_ms = redis_int(redis_at(reply, 0)) * 1000 + redis_int(redis_at(reply, 1)) / 1000 - now;
+	}
+	*ret_ms = now + r->time_ahead_ms;
+	return HL_OK;
 }
 
 /* ---- scripts ---- */
@@ -374,7 +491,7 @@ redis_script(struct redis *r, struct redis_script *script, const struct redis_ar
 		if (err)
 			return err;
 		all[1] = RA(script->sha);
-		err = script->durable && r->replicas[0] != '0' ? call_confirmed(r, all, 3 + nkeys + nargs, ret) :
+		err = wants_confirmation(r, script->durable) ? call_confirmed(r, all, 3 + nkeys + nargs, ret) :
 		    redis_call(r, all, 3 + nkeys + nargs, ret);
 		if (!script_unknown(*ret))
 			return err;

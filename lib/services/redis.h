@@ -53,6 +53,21 @@ struct redis_script { const char *text; char sha[41]; bool durable; };
 enum hl_err redis_script(struct redis *, struct redis_script *, const struct redis_arg *keys, size_t nkeys,
 	    const struct redis_arg *args, size_t nargs, const struct redis_reply **ret) HL_MUST_CHECK;
 
+/*
+ * Commands that are carried out together or not at all (MULTI and EXEC), at half of what a script costs the server.  ret
+ * is the list of their replies.  durable and errors as above; one that fails while the others are carried out (it is for
+ * another type of key) is HL_INTERNAL.
+ */
+struct redis_command { const struct redis_arg *args; size_t count; };
+enum hl_err redis_together(struct redis *, const struct redis_command *, size_t count, bool durable,
+	    const struct redis_reply **ret) HL_MUST_CHECK;
+
+/*
+ * The server's time, ms: asked for once a second and after each connection, counted on by our own monotonic clock in
+ * between.  For what no script needs to be exact about; leases are.
+ */
+enum hl_err redis_time(struct redis *, int64_t *ret_ms) HL_MUST_CHECK;
+
 /* Sends and does not wait; what comes back is dropped. */
 void	 redis_send(struct redis *, const struct redis_arg *args, size_t nargs);
 

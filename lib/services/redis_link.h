@@ -56,6 +56,8 @@ struct redis {
 	uv_timer_t	 watchdog;
 	uv_prepare_t	 confirm;	/* sends WAIT behind the scripts of one turn of the loop */
 	struct call	*unconfirmed;	/* those scripts */
+	int64_t		 time_asked_mono_ms, time_ahead_ms;	/* the server's time less our monotonic one */
+	unsigned	 time_life;	/* of the connection by which it was asked; 0: never */
 	enum redis_state state;
 	char		 problem[160];
 	struct channel	**table;
