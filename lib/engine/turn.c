@@ -9,6 +9,7 @@
 #include "engine/share.h"
 #include "engine/turn.h"
 #include "loop/task.h"
+#include "records/holder.h"
 #include "records/recall.h"
 
 #define BUCKETS		4096u
@@ -53,6 +54,7 @@ struct engine {
 	uv_loop_t	*loop;
 	const struct conf *conf;
 	struct store	 store;
+	char		 holder[HOLDER_MAX];
 	struct http	*http;
 	struct thinker	 thinker;
 	struct runner	*table[BUCKETS];
@@ -767,23 +769,36 @@ renew_all(struct engine *e)
 	free(places);
 }
 
-static void
-take_over(struct engine *e)
+/* As many as come at once.  How many there were: 0 also when the store is away, which the next tick finds out. */
+static size_t
+take_some_over(struct engine *e)
 {
 	struct place overdue[OVERDUE_AT_ONCE];
 	struct runner *r;
 	struct lease lease;
-	size_t n;
+	size_t n, taken = 0;
 
 	if (conversation_overdue(&e->store, overdue, OVERDUE_AT_ONCE, &n) != HL_OK)
-		return;			/* the store is away; the next tick tries again */
+		return 0;
 	for (size_t i = 0; i < n && e->running < (size_t)e->conf->max_waiting; i++) {
 		if (*slot(e, &overdue[i]) || conversation_claim(&e->store, &overdue[i], &lease) != HL_OK)
 			continue;
 		log_line(LOG_LEVEL_INFO, "turn_taken_over", NULL);
+		taken++;
 		if ((r = runner_new(e, &lease)) != NULL)
 			runner_background(r);
 	}
+	return taken;
+}
+
+/* All that a dead process left, but no longer than a tick: leases of our own are to be renewed. */
+static void
+take_over(struct engine *e)
+{
+	int64_t until = clock_mono_ms() + TICK_MS;
+
+	while (take_some_over(e) > 0 && clock_mono_ms() < until)
+		;
 }
 
 static void
@@ -792,13 +807,13 @@ maintain(void *arg)
 	struct engine *e = arg;
 
 	e->maintenance = task_self();
-	while (task_sleep(TICK_MS) == HL_OK) {
+	do {					/* at once: what ran here before may have died and left something */
 		if (e->running)
 			renew_all(e);		/* three times before a lease ends */
 		recall_age(e->store.recall);
 		if (!e->draining)
 			take_over(e);
-	}
+	} while (task_sleep(TICK_MS) == HL_OK);
 	e->maintenance = NULL;
 	if (e->drained)
 		e->drained(e->drained_arg);
@@ -819,7 +834,8 @@ engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const
 		return HL_NO_MEMORY;
 	e->loop = loop;
 	e->conf = conf;
-	e->store = (struct store){ .redis = redis, .crypto = crypto, .conf = conf };
+	holder_name(e->holder);
+	e->store = (struct store){ .redis = redis, .crypto = crypto, .conf = conf, .holder = e->holder };
 	shares_init(&e->shares, (size_t)conf->max_waiting);
 	e->thinker = (struct thinker){ .conf = conf, .store = &e->store };
 	err = recall_new(&e->store.recall);
