@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libhelpline.a
 libhelpline_a_SOURCES = \
 	lib/api/auth.c lib/api/auth.h \
+	lib/api/background.c lib/api/background.h \
 	lib/api/call.h \
 	lib/api/program.c lib/api/program.h \
 	lib/api/reply.c lib/api/reply.h \
@@ -33,6 +34,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/insight.c lib/engine/insight.h \
 	lib/engine/keywords.c \
 	lib/engine/lexicon.c lib/engine/lexicon.h \
+	lib/engine/outcome.c lib/engine/outcome.h \
 	lib/engine/peel.c lib/engine/peel.h \
 	lib/engine/persona.h \
 	lib/engine/provider.c lib/engine/provider.h \

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/background.h"
 #include "api/program.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -34,7 +35,7 @@ engine_drained(void *arg)
 }
 
 static void
-requests_drained(void *arg)
+background_ended(void *arg)
 {
 	struct running *r = arg;
 
@@ -42,6 +43,14 @@ requests_drained(void *arg)
 		engine_drain(r->app.engine, engine_drained, r);
 	else
 		engine_drained(r);
+}
+
+static void
+requests_drained(void *arg)
+{
+	struct running *r = arg;
+
+	background_end(&r->app, background_ended, r);
 }
 
 static void
