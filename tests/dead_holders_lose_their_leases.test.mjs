@@ -1,0 +1,69 @@
+// Whose program was killed does not wait until its lease has run out; whose program only makes room for a new one keeps it.
+
+import { test, before, after, beforeEach } from "node:test";
+import assert from "node:assert/strict";
+import { startUpstream, reply } from "./upstream.mjs";
+import { startStack, waitFor } from "./harness.mjs";
+
+let upstream, stack, redis;
+
+before(async () => {
+	upstream = await startUpstream();
+	stack = await startStack({ upstream });
+	redis = await stack.redis();
+});
+after(async () => {
+	await stack?.stop();
+	await upstream?.close();
+});
+beforeEach(() => upstream.reset());
+
+// Milliseconds of Redis' clock, and when the only lease ends by it.
+const now = async () => {
+	const [seconds, micros] = await redis.call("TIME");
+	return Number(seconds) * 1000 + Number(micros) / 1000;
+};
+const leaseEnd = async () => {
+	const [, end] = await redis.call("ZRANGE", "due:{0}", 0, -1, "WITHSCORES");
+	return Number(end);
+};
+
+for (const [name, ask] of [
+	["chat", (id) => stack.message(id, "and now")],
+	["events", async (id) => {
+		const client = await stack.client();
+		await client.join({ sessionId: id });
+		await client.ask("send-message", { sessionId: id, message: "and now", userId: "visitor-1" });
+		const answer = await client.when("message-received", (m) => m.isBot);
+		return { json: { response: answer.message } };
+	}],
+])
+	test(`an answer goes on at once when ${name} is killed`, async () => {
+		upstream.otherwise = reply("Here I am.", { delay: 700 });
+		const answer = ask(await stack.session());
+		await upstream.arrived(1);
+		const { pid } = await stack.program(name);
+		const end = await leaseEnd();
+		process.kill(pid, "SIGKILL");
+		await upstream.arrived(2);
+		const at = await now();
+		assert.ok(at < end, `taken over ${Math.round(at - end)} ms after the lease would have run out`);
+		assert.equal((await answer).json.response, "Here I am.");
+	});
+
+test("a program that is replaced ends what it has begun, once", async () => {
+	upstream.otherwise = reply("In my own time.", { delay: 4000 });
+	const answer = stack.message(await stack.session(), "and now");
+	await upstream.arrived(1);
+	await stack.restart("chat");
+	assert.equal((await answer).json.response, "In my own time.");
+	assert.equal(upstream.chats.length, 1);
+});
+
+test("names of the dead are forgotten", async () => {
+	const names = () => redis.call("ZRANGE", "holders:{0}", 0, -1).then((list) => list.map(String));
+	const { pid } = await stack.program("chat");
+	await waitFor("chat is known", async () => (await names()).some((n) => n.includes(`.${pid}.`)));
+	process.kill(pid, "SIGKILL");
+	await waitFor("it no longer is", async () => !(await names()).some((n) => n.includes(`.${pid}.`)));
+});
