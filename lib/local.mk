@@ -3,6 +3,7 @@ libhelpline_a_SOURCES = \
 	lib/api/auth.c lib/api/auth.h \
 	lib/api/background.c lib/api/background.h \
 	lib/api/call.h \
+	lib/api/kept.c lib/api/kept.h \
 	lib/api/program.c lib/api/program.h \
 	lib/api/reply.c lib/api/reply.h \
 	lib/api/request.c lib/api/request.h \
@@ -25,7 +26,7 @@ libhelpline_a_SOURCES = \
 	lib/base/sse.c lib/base/sse.h \
 	lib/base/str.c lib/base/str.h \
 	lib/engine/knowledge.c lib/engine/knowledge.h \
-	lib/engine/aliases.h \
+	lib/engine/aliases.c lib/engine/aliases.h \
 	lib/engine/answer.c lib/engine/answer.h \
 	lib/engine/breaker.c lib/engine/breaker.h \
 	lib/engine/completion.c lib/engine/completion.h \
@@ -36,7 +37,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/lexicon.c lib/engine/lexicon.h \
 	lib/engine/outcome.c lib/engine/outcome.h \
 	lib/engine/peel.c lib/engine/peel.h \
-	lib/engine/persona.h \
+	lib/engine/persona.c lib/engine/persona.h \
 	lib/engine/provider.c lib/engine/provider.h \
 	lib/engine/retry.c lib/engine/retry.h \
 	lib/engine/words.c lib/engine/words.h \
@@ -44,12 +45,17 @@ libhelpline_a_SOURCES = \
 	lib/engine/title.c lib/engine/title.h \
 	lib/engine/turn.c lib/engine/turn.h \
 	lib/loop/task.c lib/loop/task.h \
-	lib/records/agent.h \
+	lib/records/agent.c lib/records/agent.h \
 	lib/records/account.c lib/records/account.h \
 	lib/records/conversation.c lib/records/conversation.h \
+	lib/records/desk.c lib/records/desk.h \
+	lib/records/desk_fields.c lib/records/desk_fields.h \
+	lib/records/desk_head.c lib/records/desk_head.h \
+	lib/records/desk_list.c lib/records/desk_scripts.h \
 	lib/records/entry.c lib/records/entry.h \
 	lib/records/escalation.c lib/records/escalation.h lib/records/escalation_scripts.h \
 	lib/records/holder.c lib/records/holder.h \
+	lib/records/job.c lib/records/job.h \
 	lib/records/keys.c lib/records/keys.h lib/records/scripts.h \
 	lib/records/lease.c lib/records/lease_scripts.h \
 	lib/records/recall.c lib/records/recall.h \

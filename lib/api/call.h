@@ -33,6 +33,7 @@ struct app {
 	struct store	 store;
 	struct engine	*engine;	/* … likewise */
 	char		 probe_token[64];	/* "" if there is none */
+	struct kept	*kept;		/* kept.h; NULL until somebody keeps something */
 	struct {	/* background.h */
 		struct background *first;
 		void	(*ended)(void *);	/* NULL until the program is to end */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/background.h"
+#include "api/kept.h"
 #include "api/program.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -74,6 +75,7 @@ close_all(struct running *r)
 	redis_close(r->app.redis);
 	uv_run(r->app.loop, UV_RUN_DEFAULT);	/* until every handle is closed */
 	uv_loop_close(r->app.loop);
+	kept_free(r->app.kept);
 	crypto_free(r->app.crypto);
 	conf_free(&r->app.conf);
 }

@@ -1,0 +1,48 @@
+/*
+ * kept.h - bodies of answers that were made a moment ago, good for as long as what they were made of has the same version.
+ *
+ * Bounded: KEPT_COUNT bodies, KEPT_BYTES in all, none of more than KEPT_ONE; who has not been asked for longest goes first,
+ * and at the next addition all that nobody has asked for in KEPT_MS.  They are what customers said, in clear: in memory only.
+ * Of many who want the same body at once one makes it, the others wait.
+ */
+#ifndef HL_KEPT_H
+#define HL_KEPT_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "services/crypto.h"
+
+#define KEPT_COUNT	256
+#define KEPT_BYTES	(8u << 20)
+#define KEPT_ONE	(1u << 20)
+#define KEPT_MS		60000
+
+struct kept;
+struct task;
+
+enum hl_err kept_new(struct kept **ret) HL_MUST_CHECK;
+void	 kept_free(struct kept *);		/* NULL is allowed; nobody makes anything any more */
+
+/*
+ * name: what is asked for, and by whom (a keyed name).  Borrowed until the task suspends; NULL: it is not there.
+ */
+struct kept_body { struct buf body, link; };	/* link: the value of Link; may be empty */
+const struct kept_body *kept_find(struct kept *, const char *name, int64_t version);
+
+/*
+ * True: the caller makes it, and ends that with kept_made().  False, after it has suspended: somebody else did, or failed to;
+ * look again.
+ */
+struct making {
+	struct making	*next;
+	char		 name[CRYPTO_NAME_LEN + 1];
+	int64_t		 version;
+	struct kept_waiter *waiters;
+};
+bool	 kept_make(struct kept *, const char *name, int64_t version, struct making *);
+
+/* body NULL: it failed.  Copies what it keeps; link may be NULL.  Without memory for it, or too large, it is not kept. */
+void	 kept_made(struct kept *, struct making *, const struct buf *body, const char *link);
+
+#endif
