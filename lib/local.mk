@@ -18,9 +18,11 @@ libhelpline_a_SOURCES = \
 	lib/base/json_view.c lib/base/json_view.h \
 	lib/base/log.c lib/base/log.h \
 	lib/base/msgpack.c lib/base/msgpack.h \
+	lib/base/network.c lib/base/network.h \
 	lib/base/origin.c lib/base/origin.h \
 	lib/base/sentiment.h \
 	lib/base/random.c lib/base/random.h \
+	lib/base/person.c lib/base/person.h \
 	lib/base/sha1.c lib/base/sha1.h \
 	lib/base/socketio.c lib/base/socketio.h \
 	lib/base/sse.c lib/base/sse.h \
@@ -29,6 +31,8 @@ libhelpline_a_SOURCES = \
 	lib/engine/aliases.c lib/engine/aliases.h \
 	lib/engine/answer.c lib/engine/answer.h \
 	lib/engine/breaker.c lib/engine/breaker.h \
+	lib/engine/budget.c lib/engine/budget.h \
+	lib/engine/company.c lib/engine/company.h \
 	lib/engine/completion.c lib/engine/completion.h \
 	lib/engine/escalation.c lib/engine/escalation.h \
 	lib/engine/form.c lib/engine/form.h \
@@ -36,6 +40,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/keywords.c \
 	lib/engine/lexicon.c lib/engine/lexicon.h \
 	lib/engine/outcome.c lib/engine/outcome.h \
+	lib/engine/outgoing.c \
 	lib/engine/peel.c lib/engine/peel.h \
 	lib/engine/persona.c lib/engine/persona.h \
 	lib/engine/provider.c lib/engine/provider.h \
@@ -46,7 +51,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/turn.c lib/engine/turn.h \
 	lib/loop/task.c lib/loop/task.h \
 	lib/records/agent.c lib/records/agent.h \
-	lib/records/account.c lib/records/account.h \
+	lib/records/account.c lib/records/account.h lib/records/account_scripts.h \
 	lib/records/conversation.c lib/records/conversation.h \
 	lib/records/desk.c lib/records/desk.h \
 	lib/records/desk_fields.c lib/records/desk_fields.h \
@@ -59,12 +64,14 @@ libhelpline_a_SOURCES = \
 	lib/records/keys.c lib/records/keys.h lib/records/scripts.h \
 	lib/records/lease.c lib/records/lease_scripts.h \
 	lib/records/recall.c lib/records/recall.h \
+	lib/records/sign_in.c lib/records/sign_in.h \
 	lib/records/spend.c \
 	lib/services/crypto.c lib/services/crypto.h \
 	lib/services/fcgi.c lib/services/fcgi.h \
 	lib/services/listen.c lib/services/listen.h \
 	lib/services/http.c lib/services/http.h \
 	lib/services/jwt.c lib/services/jwt.h \
+	lib/services/password.c lib/services/password.h \
 	lib/services/redis.c lib/services/redis.h lib/services/redis_link.h \
 	lib/services/redis_link.c lib/services/redis_sub.c \
 	lib/services/search.c lib/services/search.h \

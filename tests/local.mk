@@ -2,7 +2,9 @@
 if HAVE_CMOCKA
 unit_tests = \
 	tests/fault/alloc_test \
+	tests/unit/aliases_test \
 	tests/unit/breaker_test \
+	tests/unit/persona_test \
 	tests/unit/share_test \
 	tests/unit/holder_test \
 	tests/unit/escalation_test \
@@ -34,6 +36,10 @@ unit_libs = $(HELPLINE_LIBS) $(CMOCKA_LIBS)
 tests_unit_escalation_test_SOURCES = tests/unit/escalation_test.c tests/unit/escalation_sentences.h
 tests_unit_escalation_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_escalation_test_LDADD = $(unit_libs)
+tests_unit_aliases_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_aliases_test_LDADD = $(unit_libs)
+tests_unit_persona_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_persona_test_LDADD = $(unit_libs)
 tests_unit_share_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_share_test_LDADD = $(unit_libs)
 tests_unit_holder_test_CPPFLAGS = $(unit_cppflags)

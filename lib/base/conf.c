@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -192,6 +193,59 @@ conf_duration(const char *text, int64_t *ret_s)
 	return *ret_s > 0 && *ret_s <= 10 * 366 * INT64_C(86400);
 }
 
+bool
+conf_size(const char *text, int64_t *ret)
+{
+	static const struct { const char *unit; int64_t bytes; } units[] = {
+		{ "", 1 }, { "b", 1 }, { "k", 1024 }, { "kb", 1024 }, { "m", 1048576 }, { "mb", 1048576 } };
+	size_t digits = strspn(text, "0123456789");
+	const char *unit = text + digits + strspn(text + digits, " ");
+
+	*ret = 0;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && digits > 0 && digits <= 9; i++)
+		if (strcasecmp(unit, units[i].unit) == 0)
+			*ret = strtoll(text, NULL, 10) * units[i].bytes;
+	return *ret > 0 && *ret <= CONF_SIZE_MAX;
+}
+
+bool
+conf_lists(const char *list, const char *word, size_t len)
+{
+	while (*(list += strspn(list, ", \t"))) {
+		size_t n = strcspn(list, ", \t");
+
+		if (n == len && strncasecmp(list, word, n) == 0)
+			return true;
+		list += n;
+	}
+	return false;
+}
+
+static enum hl_err
+check_files(const struct conf *conf, struct buf *problem)
+{
+	static const char known[] = "png,jpg,jpeg,gif,webp";
+	const char *at = conf->file_types;
+	int64_t bytes;
+
+	if (!conf_size(conf->max_file_size, &bytes)) {
+		buf_printf(problem, "MAX_FILE_SIZE is \"%s\" (from the environment or .env): it must be a size like 5MB, 512KB or "
+		    "5242880 (bytes), at most 64MB.", conf->max_file_size);
+		return HL_BAD_REQUEST;
+	}
+	while (*(at += strspn(at, ", \t"))) {
+		size_t n = strcspn(at, ", \t");
+
+		if (!conf_lists(known, at, n)) {
+			buf_printf(problem, "ALLOWED_FILE_TYPES names \"%.*s\" (from the environment or .env): it must be a list of %s.",
+			    (int)(n < 32 ? n : 32), at, known);
+			return HL_BAD_REQUEST;
+		}
+		at += n;
+	}
+	return HL_OK;
+}
+
 /* What is too short could be guessed from any token that it signed. */
 static enum hl_err
 check_tokens(const struct conf *conf, struct buf *problem)
@@ -244,6 +298,8 @@ conf_load(struct conf *conf, struct buf *problem)
 		err = check_log_level(conf->log_level, problem);
 	if (err == HL_OK)
 		err = check_sentiment(conf->escalation_sentiment, problem);
+	if (err == HL_OK)
+		err = check_files(conf, problem);
 	if (err == HL_OK)
 		err = check_tokens(conf, problem);
 out:

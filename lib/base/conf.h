@@ -80,6 +80,8 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Milliseconds for which an open escalation keeps its conversation from being forgotten")		\
 	X(daily_spend_limit,	"DAILY_SPEND_LIMIT",	CONF_TEXT,	"",	0, 64,				\
 	    "Tokens (200000tokens) or money (5.00) a day, UTC; at the limit the model is not asked")		\
+	X(public_spend_limit,	"PUBLIC_SPEND_LIMIT",	CONF_TEXT,	"",	0, 64,				\
+	    "The same of one account, for conversations that its customers begin without a token; at the limit none begins")	\
 	X(price_input,		"PRICE_INPUT",		CONF_REAL,	"0.15",	0, 100000,			\
 	    "Money for a million tokens sent to the model, for DAILY_SPEND_LIMIT")				\
 	X(price_output,		"PRICE_OUTPUT",		CONF_REAL,	"0.60",	0, 100000,			\
@@ -106,6 +108,20 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Cost of password hashes: each one more doubles the time of a sign-in")				\
 	X(jwt_expires_in,	"JWT_EXPIRES_IN",	CONF_TEXT,	"7d",	1, 16,				\
 	    "How long an access token lives: 7d, 24h, 30m, or seconds")						\
+	X(demo_name,		"DEMO_AGENT_NAME",	CONF_TEXT,	"Luna", 1, 100,			\
+	    "Name of the call simulator's demonstration agent")				\
+	X(demo_company,		"DEMO_AGENT_COMPANY",	CONF_TEXT,	"Lantern & Leaf", 1, 100,			\
+	    "Its company; the sample knowledge is about this one")				\
+	X(demo_personality,		"DEMO_AGENT_PERSONALITY",	CONF_TEXT,	"Warm, attentive and to the point", 0, 2000,			\
+	    "How it is")				\
+	X(demo_info,		"DEMO_AGENT_INFO",	CONF_TEXT,	"", 0, 16384,			\
+	    "What it knows of its company beside the knowledge")				\
+	X(max_file_size,		"MAX_FILE_SIZE",	CONF_TEXT,	"5MB", 1, 16,			\
+	    "Largest file that may be sent: bytes, or with KB, MB")				\
+	X(file_types,		"ALLOWED_FILE_TYPES",	CONF_TEXT,	"png,jpg,jpeg,gif", 1, 256,			\
+	    "Comma-separated types of images that avatars may have: png, jpg, jpeg, gif, webp")				\
+	X(avatar_path,		"AVATAR_PATH",	CONF_TEXT,	"/var/lib/helpline/avatars", 1, 4096,			\
+	    "Folder of the images of agents and people; ./run keeps them in its state directory unless it is set")				\
 	X(secrets_dir,		"HELPLINE_SECRETS",	CONF_TEXT,	"/etc/helpline/secrets", 1, 4096,	\
 	    "Folder of the sealing keys, mode 0700")								\
 	X(front_socket,		"HELPLINE_FRONT",	CONF_TEXT,	"/run/helpline/front.sock", 1, 107,	\
@@ -148,6 +164,13 @@ void	 conf_free(struct conf *);
 
 /* "7d", "24h", "30m", "45s" or "900", in seconds; false if it is no such thing, nothing, or more than ten years. */
 bool	 conf_duration(const char *text, int64_t *ret_s);
+
+/* "5MB", "512KB" or "5242880", in bytes; false if it is no such thing, nothing, or more than CONF_SIZE_MAX. */
+#define CONF_SIZE_MAX	(64 * 1024 * 1024)
+bool	 conf_size(const char *text, int64_t *ret);
+
+/* Is a word (not case-sensitive) in a comma-separated list? */
+bool	 conf_lists(const char *list, const char *word, size_t len);
 
 /* Is any model server set?  If not, the offline responder answers. */
 bool	 conf_has_model(const struct conf *);

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "engine/escalation.h"
+#include "engine/words.h"
 
 struct keyword {
 	char		*text;		/* as it was configured */
@@ -30,34 +31,11 @@ is_invisible(uint32_t c)
 	return c == 0xad || (c >= 0x200b && c <= 0x200d) || c == 0x2060 || c == 0xfeff;
 }
 
-/* Scripts without spaces between words, and Korean, which joins particles to them: any place is a boundary. */
-static bool
-is_unspaced(uint32_t c)
-{
-	static const struct { uint32_t first, last; } ranges[] = {
-		{ 0x0e00, 0x0eff },	/* Thai, Lao */
-		{ 0x1000, 0x109f },	/* Myanmar */
-		{ 0x1100, 0x11ff },	/* Hangul jamo */
-		{ 0x1780, 0x17ff },	/* Khmer */
-		{ 0x2e80, 0x2fdf },	/* radicals */
-		{ 0x3005, 0x3007 }, { 0x3021, 0x3029 },
-		{ 0x3040, 0x318f },	/* kana, bopomofo, Hangul compatibility jamo */
-		{ 0x31a0, 0x31ff }, { 0x3400, 0x4dbf }, { 0x4e00, 0x9fff },
-		{ 0xa960, 0xa97f }, { 0xac00, 0xd7ff }, { 0xf900, 0xfaff }, { 0xff66, 0xff9f },
-		{ 0x1b000, 0x1b16f }, { 0x20000, 0x3ffff },
-	};
-
-	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
-		if (c >= ranges[i].first && c <= ranges[i].last)
-			return true;
-	return false;
-}
-
 /* Can a word end after a and another begin with b?  0 is either end of the text. */
 static bool
 is_boundary(uint32_t a, uint32_t b)
 {
-	if (a == 0 || b == 0 || is_unspaced(a) || is_unspaced(b))
+	if (a == 0 || b == 0 || word_unspaced(a) || word_unspaced(b))
 		return true;
 	return !uni_is_letter_or_digit(a) || !uni_is_letter_or_digit(b);
 }

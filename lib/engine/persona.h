@@ -16,7 +16,7 @@
 #define WELCOME_MAX	2048
 
 /* The whole system prompt, in place of the built-in text and of SYSTEM_PROMPT.  out must allow PERSONA_MAX. */
-void	 persona_write(const struct conf *, const struct agent *, struct buf *out);
+void	 persona_write(const struct agent *, struct buf *out);
 
 /* The first message of a conversation with it: one line of plain text.  NULL: nobody in particular. */
 void	 persona_welcome(const struct agent *, struct buf *out);
@@ -27,10 +27,10 @@ void	 persona_welcome(const struct agent *, struct buf *out);
  */
 void	 persona_demo(const struct conf *, struct agent *ret);
 
-/* {"name":…,"company":…,"personality":…}: the member demoAgent. */
-void	 persona_write_demo(const struct conf *, struct buf *out);
+/* {"name":…,"company":…,"personality":…}: the member demoAgent, of the demonstration agent or of one found by an alias. */
+void	 persona_write_demo(const struct agent *, struct buf *out);
 
-/* What the model is asked with: the agent's own value, else the setting's; negative: not said. */
+/* The longest answer asked of the model, in tokens: the agent's own, else the setting's. */
 int64_t	 persona_max_tokens(const struct conf *, const struct agent *);
 
 #endif

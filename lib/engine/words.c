@@ -10,8 +10,8 @@ static const char latin_a[] =
 	"aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllll"
 	"nnnnnnnnnoooooooorrrrrrsssssssstttttt" "uuuuuuuuuuuuwwyyyzzzzzzs";
 
-static uint32_t
-plain(uint32_t c)
+uint32_t
+word_plain(uint32_t c)
 {
 	c = uni_fold(c);
 	if (c >= 0xe0 && c <= 0xff && c != 0xf7)
@@ -19,6 +19,28 @@ plain(uint32_t c)
 	if (c >= 0x100 && c <= 0x17f)
 		return (unsigned char)latin_a[c - 0x100];
 	return c;
+}
+
+bool
+word_unspaced(uint32_t c)
+{
+	static const struct { uint32_t first, last; } ranges[] = {
+		{ 0x0e00, 0x0eff },	/* Thai, Lao */
+		{ 0x1000, 0x109f },	/* Myanmar */
+		{ 0x1100, 0x11ff },	/* Hangul jamo */
+		{ 0x1780, 0x17ff },	/* Khmer */
+		{ 0x2e80, 0x2fdf },	/* radicals */
+		{ 0x3005, 0x3007 }, { 0x3021, 0x3029 },
+		{ 0x3040, 0x318f },	/* kana, bopomofo, Hangul compatibility jamo */
+		{ 0x31a0, 0x31ff }, { 0x3400, 0x4dbf }, { 0x4e00, 0x9fff },
+		{ 0xa960, 0xa97f }, { 0xac00, 0xd7ff }, { 0xf900, 0xfaff }, { 0xff66, 0xff9f },
+		{ 0x1b000, 0x1b16f }, { 0x20000, 0x3ffff },
+	};
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
+		if (c >= ranges[i].first && c <= ranges[i].last)
+			return true;
+	return false;
 }
 
 static bool
@@ -75,7 +97,7 @@ word_next(const char **at, const char *end, enum apostrophe mode, struct word *r
 		uint32_t c = utf8_next(&p, end);
 
 		if (c != 0xfffd && uni_is_letter_or_digit(c)) {
-			put(ret, plain(c));
+			put(ret, word_plain(c));
 		} else if (ret->len == 0) {
 			ret->pause |= is_pause(c, p, end);
 		} else if (mode == APOSTROPHE_SPLITS || !is_apostrophe(c)) {

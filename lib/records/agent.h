@@ -22,7 +22,7 @@
 #define AGENTS_BYTES_MAX	(8u * 1024 * 1024)	/* of an account's agents, sealed */
 #define AGENT_BYTES_MAX		(192u * 1024)		/* of one, as JSON */
 
-/* Texts are borrowed: of data, or of whoever made it.  NULL is "not said", but for name and company, which are always there. */
+/* Texts are borrowed: of data, or of whoever made it.  NULL is "not said"; name and company are always there. */
 struct agent {
 	char		 id[ID_LEN + 1];
 	char		 h[CRYPTO_NAME_LEN + 1];	/* its keyed name */
@@ -75,7 +75,7 @@ enum hl_err agent_create(struct store *, const char *owner, struct agent *a) HL_
  */
 enum hl_err agent_change(struct store *, struct agent *a) HL_MUST_CHECK;
 
-/* Its conversations stay; they go on without it.  HL_NOT_FOUND as in agent_read(); twice is no error to the second. */
+/* Its conversations stay; they go on without it.  Deleted already is no error. */
 enum hl_err agent_delete(struct store *, const struct agent *a) HL_MUST_CHECK;
 
 /*
