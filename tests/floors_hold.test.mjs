@@ -10,6 +10,7 @@ const lib = join(dirname(fileURLToPath(import.meta.url)), '..', 'lib');
 const floors = { base: 0, loop: 1, services: 2, records: 3, engine: 4, push: 4, api: 5 };
 const homes = {
   'hiredis/': [/^services\/redis/],
+  'crypt.h': ['services/password.c'],
   'curl/': ['services/http.c', /^services\/redis/],
   'fcgiapp.h': ['services/fcgi.c'],
   'sodium.h': ['services/crypto.c'],

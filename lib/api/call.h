@@ -53,6 +53,7 @@ struct call {
 	char		 segment2[SEGMENT_MAX];	/* … and for the second one */
 	struct json	*body;
 	struct buf	 problem;	/* a sentence for the client; empty: the error's own */
+	struct buf	 fields;	/* "name":"sentence",… of the members that are wrong; mostly empty */
 	const char	*allow;		/* methods, with HL_METHOD */
 	int64_t		 retry_ms;	/* with HL_TOO_MANY and 503 */
 	bool		 answered;	/* headers are out */
@@ -62,6 +63,9 @@ typedef enum hl_err (*call_handler)(struct call *);
 
 /* Sets the sentence and returns err. */
 enum hl_err call_fail(struct call *, enum hl_err, const char *, ...) __attribute__((format(printf, 3, 4))) HL_MUST_CHECK;
+
+/* One more member of the body that is wrong; the first one's sentence is also the problem's.  HL_BAD_REQUEST. */
+enum hl_err call_wrong_field(struct call *, const char *name, const char *sentence) HL_MUST_CHECK;
 
 /* Passes err on, with the sentence for what lib/records said of a session. */
 enum hl_err call_session_error(struct call *, enum hl_err) HL_MUST_CHECK;

@@ -130,6 +130,8 @@ reply_problem(struct call *call, enum hl_err err)
 	buf_json_str(&body, sentence);
 	buf_puts(&body, ",\"message\":");
 	buf_json_str(&body, sentence);
+	if (call->fields.len && buf_err(&call->fields) == HL_OK)
+		buf_printf(&body, ",\"fields\":{%s}", call->fields.data);
 	buf_putc(&body, '}');
 	if (status == 429 || status == 503)
 		buf_printf(&more, "Retry-After: %lld\r\n", call->retry_ms > 0 ? (long long)(call->retry_ms + 999) / 1000 : 1LL);

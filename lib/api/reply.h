@@ -17,7 +17,7 @@ enum hl_err reply_tagged(struct call *, const char *etag, const char *link, cons
 
 /*
  * The one place where an error becomes an answer: application/problem+json with type, title, status, detail and code, and
- * the same sentence as "error" and "message" for the two old dialects.
+ * the same sentence as "error" and "message" for the two old dialects; "fields" says it of each member that is wrong.
  */
 void	 reply_problem(struct call *, enum hl_err);
 

@@ -25,6 +25,19 @@ call_fail(struct call *call, enum hl_err err, const char *format, ...)
 }
 
 enum hl_err
+call_wrong_field(struct call *call, const char *name, const char *sentence)
+{
+	if (call->fields.len)
+		buf_putc(&call->fields, ',');
+	buf_json_str(&call->fields, name);
+	buf_putc(&call->fields, ':');
+	buf_json_str(&call->fields, sentence);
+	if (call->problem.len == 0)
+		buf_puts(&call->problem, sentence);
+	return HL_BAD_REQUEST;
+}
+
+enum hl_err
 call_session_error(struct call *call, enum hl_err err)
 {
 	switch (err) {

@@ -121,7 +121,7 @@ route_call(struct app *app, const struct route *routes, size_t count, struct fcg
 		.app = app, .fcgi = fcgi,
 		.method = param(fcgi, "REQUEST_METHOD"), .path = param(fcgi, "DOCUMENT_URI"),
 		.address = param(fcgi, "REMOTE_ADDR"), .request_id = param(fcgi, "REQUEST_ID"),
-		.problem = BUF_INIT(1024),
+		.problem = BUF_INIT(1024), .fields = BUF_INIT(4096),
 	};
 	enum hl_err err;
 
@@ -137,4 +137,5 @@ route_call(struct app *app, const struct route *routes, size_t count, struct fcg
 		    err == HL_STORE && app->redis ? redis_problem(app->redis) : NULL, NULL);
 	json_free(call.body);
 	buf_free(&call.problem);
+	buf_free(&call.fields);
 }

@@ -4,8 +4,7 @@
 
 #include "base/str.h"
 #include "loop/task.h"
-#include "records/account.h"
-#include "records/keys.h"
+#include "records/account_scripts.h"
 
 #define DATA_MAX	4096u
 #define AGAIN_MS	50
@@ -16,13 +15,28 @@ account_name(const struct store *s, const char *id, char out[CRYPTO_NAME_LEN + 1
 	crypto_name(s->crypto, "account", id, strlen(id), out);
 }
 
-static void
-account_key(const char *h, char out[CONVERSATION_KEY_MAX])
+void
+account_key(const char *h, const char *more, char out[ACCOUNT_KEY_MAX])
 {
-	snprintf(out, CONVERSATION_KEY_MAX, "u:" SHARD ":%s", h);
+	snprintf(out, ACCOUNT_KEY_MAX, "u:" SHARD ":%s%s", h, more);
 }
 
-/* ---- reading ---- */
+static void
+email_name(const struct store *s, const char *email, char out[CRYPTO_NAME_LEN + 1])
+{
+	crypto_name(s->crypto, "email", email, strlen(email), out);
+}
+
+void
+account_email_key(const struct store *s, const char *email, char out[ACCOUNT_KEY_MAX])
+{
+	char e[CRYPTO_NAME_LEN + 1];
+
+	email_name(s, email, e);
+	snprintf(out, ACCOUNT_KEY_MAX, "email:" SHARD ":%s", e);
+}
+
+/* ---- what is sealed ---- */
 
 static void
 take_text(const struct json *data, const char *member, char *out, size_t size)
@@ -33,7 +47,7 @@ take_text(const struct json *data, const char *member, char *out, size_t size)
 }
 
 static enum hl_err
-open_person(const struct store *s, const char *key, const struct redis_reply *sealed, struct account *ret)
+unseal_person(const struct store *s, const char *key, const struct redis_reply *sealed, struct account *ret)
 {
 	struct buf plain = BUF_INIT(DATA_MAX);
 	struct json *data = NULL;
@@ -54,18 +68,74 @@ open_person(const struct store *s, const char *key, const struct redis_reply *se
 	return err;
 }
 
-/* cr, up, role, v, nb, d in this order, from reply's index on. */
-#define PERSON_FIELDS	"cr", "up", "role", "v", "nb", "d"
+static enum hl_err
+seal_person(const struct store *s, const char *key, const struct account *a, struct buf *out)
+{
+	struct buf plain = BUF_INIT(DATA_MAX);
+	enum hl_err err;
+
+	buf_puts(&plain, "{\"id\":");
+	buf_json_str(&plain, a->id);
+	buf_puts(&plain, ",\"name\":");
+	buf_json_str(&plain, a->name);
+	buf_puts(&plain, ",\"email\":");
+	buf_json_str(&plain, a->email);
+	if (*a->avatar) {
+		buf_puts(&plain, ",\"avatar\":");
+		buf_json_str(&plain, a->avatar);
+	}
+	buf_putc(&plain, '}');
+	err = buf_err(&plain);
+	if (err == HL_OK)
+		err = crypto_seal(s->crypto, key, plain.data, plain.len, out);
+	buf_free(&plain);
+	return err;
+}
+
+static void
+hash_place(const char *h, char out[ACCOUNT_KEY_MAX])
+{
+	account_key(h, "#pw", out);
+}
 
 static enum hl_err
-read_person(const struct store *s, const char *h, const struct redis_reply *reply, size_t from, struct account *ret)
+seal_hash(const struct store *s, const char *h, const char *hash, struct buf *out)
 {
-	char key[CONVERSATION_KEY_MAX];
+	char place[ACCOUNT_KEY_MAX];
+
+	hash_place(h, place);
+	return crypto_seal(s->crypto, place, hash, strlen(hash), out);
+}
+
+enum hl_err
+account_open_hash(const struct store *s, const char *h, const struct redis_reply *sealed, char ret[PASSWORD_HASH_LEN + 1])
+{
+	struct buf plain = BUF_INIT(PASSWORD_HASH_LEN);
+	char place[ACCOUNT_KEY_MAX];
+	size_t len;
+	const char *text = redis_str(sealed, &len);
+	enum hl_err err;
+
+	ret[0] = '\0';
+	hash_place(h, place);
+	err = text ? crypto_unseal(s->crypto, place, text, len, &plain) : HL_INTERNAL;
+	if (err == HL_OK)
+		snprintf(ret, PASSWORD_HASH_LEN + 1, "%s", plain.data);
+	buf_free(&plain);
+	return err;
+}
+
+/* ---- reading ---- */
+
+enum hl_err
+account_read(const struct store *s, const char *h, const struct redis_reply *reply, size_t from, struct account *ret)
+{
+	char key[ACCOUNT_KEY_MAX];
 
 	*ret = (struct account){ 0 };
 	if (redis_type(redis_at(reply, from)) == REDIS_NIL)
 		return HL_NOT_FOUND;
-	account_key(h, key);
+	account_key(h, "", key);
 	snprintf(ret->h, sizeof(ret->h), "%s", h);
 	ret->created_ms = redis_int(redis_at(reply, from));
 	ret->updated_ms = redis_int(redis_at(reply, from + 1));
@@ -73,24 +143,57 @@ read_person(const struct store *s, const char *h, const struct redis_reply *repl
 	ret->version = redis_int(redis_at(reply, from + 3));
 	ret->not_before_s = redis_int(redis_at(reply, from + 4));
 	ret->stored = true;
-	return open_person(s, key, redis_at(reply, from + 5), ret);
+	return unseal_person(s, key, redis_at(reply, from + 5), ret);
 }
 
 enum hl_err
 account_load(struct store *s, const char *h, struct account *ret)
 {
-	static const char *const fields[] = { PERSON_FIELDS };
-	struct redis_arg args[2 + sizeof(fields) / sizeof(fields[0])] = { RA("HMGET") };
 	const struct redis_reply *reply;
-	char key[CONVERSATION_KEY_MAX];
+	char key[ACCOUNT_KEY_MAX];
 	enum hl_err err;
 
-	account_key(h, key);
-	args[1] = RA(key);
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		args[2 + i] = RA(fields[i]);
+	account_key(h, "", key);
+	struct redis_arg args[] = { RA("HMGET"), RA(key), RA("cr"), RA("up"), RA("role"), RA("v"), RA("nb"), RA("d") };
+
 	err = redis_call(s->redis, args, sizeof(args) / sizeof(args[0]), &reply);
-	return err ? err : read_person(s, h, reply, 0, ret);
+	return err ? err : account_read(s, h, reply, 0, ret);
+}
+
+/* A keyed name that a key holds. */
+static enum hl_err
+read_name(struct store *s, const char *key, char ret_h[CRYPTO_NAME_LEN + 1])
+{
+	struct redis_arg args[] = { RA("GET"), RA(key) };
+	const struct redis_reply *reply;
+	size_t len = 0;
+	const char *h;
+	enum hl_err err = redis_call(s->redis, args, 2, &reply);
+
+	if (err)
+		return err;
+	h = redis_str(reply, &len);
+	if (h == NULL || len > CRYPTO_NAME_LEN)
+		return HL_NOT_FOUND;
+	memcpy(ret_h, h, len + 1);
+	return HL_OK;
+}
+
+enum hl_err
+account_find(struct store *s, const char *email, struct account *ret)
+{
+	char key[ACCOUNT_KEY_MAX], h[CRYPTO_NAME_LEN + 1];
+	enum hl_err err;
+
+	account_email_key(s, email, key);
+	err = read_name(s, key, h);
+	return err ? err : account_load(s, h, ret);
+}
+
+enum hl_err
+account_first(struct store *s, char ret_h[CRYPTO_NAME_LEN + 1])
+{
+	return read_name(s, FIRST_KEY, ret_h);
 }
 
 static enum hl_err
@@ -107,7 +210,7 @@ load_patiently(struct store *s, const char *h, struct account *ret)
 enum hl_err
 account_verify(struct store *s, const char *token, struct account *ret)
 {
-	struct account said, found;
+	struct account said;
 	char h[CRYPTO_NAME_LEN + 1];
 	enum hl_err err = account_of_token(s->conf, token, &said);
 
@@ -115,18 +218,175 @@ account_verify(struct store *s, const char *token, struct account *ret)
 	if (err)
 		return err;
 	account_name(s, said.id, h);
-	err = load_patiently(s, h, &found);
-	if (err == HL_NOT_FOUND) {
+	err = load_patiently(s, h, ret);
+	if (err == HL_NOT_FOUND && said.names_role) {
 		memcpy(said.h, h, sizeof(h));
 		*ret = said;
-		return said.names_role ? HL_OK : HL_UNAUTHORIZED;
+		return HL_OK;
 	}
+	if (err == HL_NOT_FOUND || (err == HL_OK && said.issued_s < ret->not_before_s))
+		err = HL_UNAUTHORIZED;
+	if (err) {
+		*ret = (struct account){ 0 };
+		return err;
+	}
+	ret->issued_s = said.issued_s;
+	memcpy(ret->family, said.family, sizeof(ret->family));
+	return HL_OK;
+}
+
+enum hl_err
+account_list(struct store *s, size_t from, char (*ret_h)[CRYPTO_NAME_LEN + 1], size_t *ret_count)
+{
+	struct number first, last;
+	struct redis_arg args[] = { RA("ZRANGE"), RA(ACCOUNTS_KEY), number_arg(&first, (int64_t)from),
+		number_arg(&last, (int64_t)from + ACCOUNTS_PAGE - 1) };
+	const struct redis_reply *reply;
+	enum hl_err err = redis_call(s->redis, args, 4, &reply);
+
+	*ret_count = err ? 0 : redis_length(reply);
+	for (size_t i = 0; i < *ret_count; i++)
+		snprintf(ret_h[i], CRYPTO_NAME_LEN + 1, "%s", redis_str(redis_at(reply, i), NULL));
+	return err;
+}
+
+/* ---- writing ---- */
+
+/* KEYS u email accounts first  ARGV H E role d pw */
+static struct redis_script create_script = { .durable = true, .text =
+	LUA_NOW
+	"local h = redis.call('GET', KEYS[2]) "
+	"if h and h ~= ARGV[1] then return {'taken'} end "
+	"redis.call('HSETNX', KEYS[1], 'cr', now) "
+	"redis.call('HSET', KEYS[1], 'up', now, 'role', ARGV[3], 'v', 1, 'em', ARGV[2], 'd', ARGV[4], 'pw', ARGV[5]) "
+	"redis.call('SET', KEYS[2], ARGV[1]) "
+	"redis.call('ZADD', KEYS[3], 'NX', now, ARGV[1]) "
+	"if ARGV[3] == 'admin' then redis.call('SETNX', KEYS[4], ARGV[1]) end "
+	"return {'ok', now} "
+};
+
+enum hl_err
+account_create(struct store *s, const char *hash, struct account *a)
+{
+	struct buf person = BUF_INIT(DATA_MAX), sealed = BUF_INIT(DATA_MAX);
+	char key[ACCOUNT_KEY_MAX], email[ACCOUNT_KEY_MAX], e[CRYPTO_NAME_LEN + 1];
+	const struct redis_reply *reply;
+	enum hl_err err;
+
+	account_name(s, a->id, a->h);
+	account_key(a->h, "", key);
+	email_name(s, a->email, e);
+	account_email_key(s, a->email, email);
+	if ((err = seal_person(s, key, a, &person)) || (err = seal_hash(s, a->h, hash, &sealed)))
+		goto out;
+	struct redis_arg keys[] = { RA(key), RA(email), RA(ACCOUNTS_KEY), RA(FIRST_KEY) };
+	struct redis_arg args[] = { RA(a->h), RA(e), RA(a->admin ? "admin" : "user"), buf_arg(&person), buf_arg(&sealed) };
+
+	err = redis_script(s->redis, &create_script, keys, 4, args, 5, &reply);
+	if (err == HL_OK && said(reply, "taken"))
+		err = HL_CONFLICT;
+	if (err)
+		goto out;
+	a->created_ms = a->updated_ms = redis_int(redis_at(reply, 1));
+	a->version = 1;
+	a->stored = true;
+out:
+	buf_free(&person);
+	buf_free(&sealed);
+	return err;
+}
+
+/* KEYS u families good email  ARGV H v E d pw keep; pw '': the old one stays */
+static struct redis_script change_script = { .durable = true, .text =
+	LUA_NOW LUA_END_FAMILIES
+	"local u = redis.call('HMGET', KEYS[1], 'v', 'em') "
+	"if not u[1] then return {'gone'} end "
+	"if u[1] ~= ARGV[2] then return {'conflict'} end "
+	"local h = redis.call('GET', KEYS[4]) "
+	"if h and h ~= ARGV[1] then return {'taken'} end "
+	"if u[2] ~= ARGV[3] then "
+	"  redis.call('DEL', 'email:" SHARD ":' .. u[2]) "
+	"  redis.call('SET', KEYS[4], ARGV[1]) "
+	"end "
+	"redis.call('HSET', KEYS[1], 'up', now, 'v', u[1] + 1, 'em', ARGV[3], 'd', ARGV[4]) "
+	"if ARGV[5] ~= '' then "
+	"  redis.call('HSET', KEYS[1], 'pw', ARGV[5], 'nb', math.floor(now / 1000) + 1) "
+	"  redis.call('DEL', KEYS[3]) "
+	"  end_families(ARGV[6]) "
+	"end "
+	"return {'ok', " LUA_ACCOUNT "} "
+};
+
+/* What is stored now, in the second place of a reply; who asked from which family stays known. */
+static enum hl_err
+read_again(const struct store *s, const struct redis_reply *reply, struct account *a)
+{
+	struct account now;
+	enum hl_err err = account_read(s, a->h, redis_at(reply, 1), 0, &now);
+
 	if (err)
 		return err;
-	if (said.issued_s < found.not_before_s)
-		return HL_UNAUTHORIZED;
-	found.issued_s = said.issued_s;
-	memcpy(found.family, said.family, sizeof(found.family));
-	*ret = found;
+	now.issued_s = a->issued_s;
+	memcpy(now.family, a->family, sizeof(now.family));
+	*a = now;
 	return HL_OK;
+}
+
+enum hl_err
+account_change(struct store *s, const char *hash, struct account *a)
+{
+	struct buf person = BUF_INIT(DATA_MAX), sealed = BUF_INIT(DATA_MAX);
+	char key[ACCOUNT_KEY_MAX], families[ACCOUNT_KEY_MAX], good[ACCOUNT_KEY_MAX], email[ACCOUNT_KEY_MAX];
+	char e[CRYPTO_NAME_LEN + 1];
+	const struct redis_reply *reply;
+	struct number v;
+	enum hl_err err;
+
+	account_key(a->h, "", key);
+	account_key(a->h, ":families", families);
+	account_key(a->h, ":good", good);
+	email_name(s, a->email, e);
+	account_email_key(s, a->email, email);
+	if ((err = seal_person(s, key, a, &person)) || (hash && (err = seal_hash(s, a->h, hash, &sealed))))
+		goto out;
+	struct redis_arg keys[] = { RA(key), RA(families), RA(good), RA(email) };
+	struct redis_arg args[] = { RA(a->h), number_arg(&v, a->version), RA(e), buf_arg(&person), buf_arg(&sealed),
+		RA(a->family) };
+
+	err = redis_script(s->redis, &change_script, keys, 4, args, 6, &reply);
+	if (err == HL_OK)
+		err = said(reply, "taken") ? HL_CONFLICT : refusal(reply);
+	if (err == HL_OK)
+		err = read_again(s, reply, a);
+out:
+	buf_free(&person);
+	buf_free(&sealed);
+	return err;
+}
+
+/* KEYS u first  ARGV H role */
+static struct redis_script role_script = { .durable = true, .text =
+	LUA_NOW
+	"if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end "
+	"redis.call('HSET', KEYS[1], 'role', ARGV[2], 'up', now) "
+	"redis.call('HINCRBY', KEYS[1], 'v', 1) "
+	"if ARGV[2] == 'admin' then redis.call('SETNX', KEYS[2], ARGV[1]) end "
+	"return {'ok', " LUA_ACCOUNT "} "
+};
+
+enum hl_err
+account_set_role(struct store *s, bool admin, struct account *a)
+{
+	char key[ACCOUNT_KEY_MAX];
+	const struct redis_reply *reply;
+	enum hl_err err;
+
+	account_key(a->h, "", key);
+	struct redis_arg keys[] = { RA(key), RA(FIRST_KEY) };
+	struct redis_arg args[] = { RA(a->h), RA(admin ? "admin" : "user") };
+
+	err = redis_script(s->redis, &role_script, keys, 2, args, 2, &reply);
+	if (err == HL_OK)
+		err = refusal(reply);
+	return err ? err : read_again(s, reply, a);
 }

@@ -11,14 +11,16 @@
  *   accounts:{S}      zset   H by creation
  *   email:{S}:E       string H
  *   first:{S}         string H of the first administrator
- *   rf:{S}:F          hash   u (H), cur keyed name of the token that is next; expires when nobody comes any more
- *   lf:{S}:…          string failed sign-ins (GCRA, as rl:), see sign_in_begin()
+ *   rf:{S}:F          hash   u (H), cur and prev: keyed names of the tokens that are next and were last; expires when nobody
+ *                            comes any more
+ *   lf:{S}:…          string failed sign-ins (GCRA, as rl:), see sign_in.h
  */
 #ifndef HL_ACCOUNT_H
 #define HL_ACCOUNT_H
 
 #include "records/conversation.h"
 #include "services/jwt.h"
+#include "services/password.h"
 
 /*
  * Who sent this access token: it is checked and the account is loaded.  role comes from the store; a token that names a
@@ -29,10 +31,46 @@
 #define ACCOUNT_PATIENCE_MS	8000
 enum hl_err account_verify(struct store *, const char *token, struct account *ret) HL_MUST_CHECK;
 
-/* By its keyed name: HL_NOT_FOUND.  Not asked again. */
+/* By its keyed name, or by its folded address: HL_NOT_FOUND.  Not asked again. */
 enum hl_err account_load(struct store *, const char *h, struct account *ret) HL_MUST_CHECK;
+enum hl_err account_find(struct store *, const char *email, struct account *ret) HL_MUST_CHECK;
+
+/* The first administrator's keyed name: HL_NOT_FOUND if there is none. */
+enum hl_err account_first(struct store *, char ret_h[CRYPTO_NAME_LEN + 1]) HL_MUST_CHECK;
 
 /* The keyed name of an account's id. */
 void	 account_name(const struct store *, const char *id, char out[CRYPTO_NAME_LEN + 1]);
+
+/*
+ * Stores a with this password hash: its id, name, email (folded) and admin are given, the rest is filled in.  The same id
+ * and address twice is once.  HL_CONFLICT: the address has an account.
+ */
+enum hl_err account_create(struct store *, const char *hash, struct account *a) HL_MUST_CHECK;
+
+/*
+ * Stores the name, email (folded) and avatar of a, which was loaded; hash, unless NULL, is of a new password: tokens issued
+ * before are void, and all refresh families but a->family end.  a gets what is stored then.  HL_CONFLICT: another account
+ * has the address.  HL_UNPROCESSABLE: it has changed since it was loaded.  HL_NOT_FOUND.
+ */
+enum hl_err account_change(struct store *, const char *hash, struct account *a) HL_MUST_CHECK;
+enum hl_err account_set_role(struct store *, bool admin, struct account *a) HL_MUST_CHECK;
+
+/* Keyed names, oldest first, from an index on, at most ACCOUNTS_PAGE; the caller gives room for them. */
+#define ACCOUNTS_PAGE	200
+enum hl_err account_list(struct store *, size_t from, char (*ret_h)[CRYPTO_NAME_LEN + 1], size_t *ret_count) HL_MUST_CHECK;
+
+/* ---- for sign_in.c ---- */
+
+#define ACCOUNT_KEY_MAX	CONVERSATION_KEY_MAX
+
+void	 account_key(const char *h, const char *more, char out[ACCOUNT_KEY_MAX]);
+void	 account_email_key(const struct store *, const char *email, char out[ACCOUNT_KEY_MAX]);
+
+/* The fields of an account as ACCOUNT_FIELDS lists them, from an index of a reply on. */
+#define ACCOUNT_FIELDS	"'cr', 'up', 'role', 'v', 'nb', 'd'"
+enum hl_err account_read(const struct store *, const char *h, const struct redis_reply *, size_t from, struct account *ret)
+	    HL_MUST_CHECK;
+enum hl_err account_open_hash(const struct store *, const char *h, const struct redis_reply *,
+	    char ret[PASSWORD_HASH_LEN + 1]) HL_MUST_CHECK;
 
 #endif

@@ -1,11 +1,9 @@
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/network.h"
 #include "records/keys.h"
-
-#define NETWORK_MAX	64
 
 void
 keys_of(const struct place *p, struct keys *k)
@@ -143,20 +141,6 @@ add_limit(const struct store *s, struct limit_args *a, const char *kind, const c
 	a->count++;
 }
 
-/* An IPv6 customer has 2^64 addresses: what counts is their common half. */
-static void
-write_network(const char *address, char out[NETWORK_MAX])
-{
-	struct in6_addr v6;
-
-	if (inet_pton(AF_INET6, address, &v6) != 1) {
-		snprintf(out, NETWORK_MAX, "%.63s", address);
-		return;
-	}
-	memset(v6.s6_addr + 8, 0, 8);
-	inet_ntop(AF_INET6, &v6, out, NETWORK_MAX);
-}
-
 void
 limit_args(const struct store *s, const struct limits *l, struct limit_args *a)
 {
@@ -164,7 +148,7 @@ limit_args(const struct store *s, const struct limits *l, struct limit_args *a)
 
 	a->count = 0;
 	if (l->address)
-		write_network(l->address, network);
+		network_of(l->address, network);
 	add_limit(s, a, "limit-address", l->address ? network : NULL, s->conf->rate_address);
 	/* Anybody can say any userId: who says it from elsewhere is somebody else here. */
 	snprintf(visitor, sizeof(visitor), "%s %s", network, l->visitor ? l->visitor : "");

@@ -1,0 +1,23 @@
+/*
+ * account_scripts.h - the scripts of accounts and of signing in.  Included by account.c and sign_in.c alone.
+ */
+#ifndef HL_ACCOUNT_SCRIPTS_H
+#define HL_ACCOUNT_SCRIPTS_H
+
+#include "records/account.h"
+#include "records/keys.h"
+#include "records/scripts.h"
+
+#define ACCOUNTS_KEY	"accounts:" SHARD
+#define FIRST_KEY	"first:" SHARD
+
+#define LUA_ACCOUNT	"redis.call('HMGET', KEYS[1], " ACCOUNT_FIELDS ") "
+
+#define LUA_END_FAMILIES									\
+	"local function end_families(keep) "							\
+	"  for _, f in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do "			\
+	"    if f ~= keep then redis.call('DEL', 'rf:" SHARD ":' .. f) redis.call('ZREM', KEYS[2], f) end "	\
+	"  end "										\
+	"end "
+
+#endif
