@@ -19,8 +19,8 @@ static struct redis_script limits_script = { .text =
 /* KEYS c log seen active  ARGV H uh after touch keep */
 static struct redis_script read_script = { .text =
 	LUA_N LUA_NOW LUA_EXPIRE
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'cr', 'up', 'seq', 'd', 'pr', 'ttl', 'us', 'dn', 'ow', 'esc', 'ep') "
-	"if not s[1] then return {'gone'} end "
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'cr', 'up', 'seq', 'd', 'pr', 'ttl', 'us', 'dn', 'ow', 'esc', 'ep', 'dk') "
+	"if not s[1] or s[13] then return {'gone'} end "
 	"if ARGV[2] ~= '' and ARGV[2] ~= s[1] then return {'forbidden'} end "
 	"if ARGV[4] == '1' then "
 	"  redis.call('ZADD', KEYS[4], now + s[7], ARGV[1]) "

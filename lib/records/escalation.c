@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "records/desk_fields.h"
 #include "records/entry.h"
 #include "records/escalation.h"
 #include "records/escalation_scripts.h"
@@ -75,7 +76,7 @@ seal_member(const struct store *s, const char *id, const char *member, const cha
 	return crypto_seal(s->crypto, place, text, strlen(text), out);
 }
 
-/* {id, c, at, reason, st, d, by, n, r, us} */
+/* {id, c, at, reason, st, d, by, n, r, us, account} */
 static enum hl_err
 take_record(const struct store *s, const struct redis_reply *reply, struct escalation *e)
 {
@@ -90,6 +91,7 @@ take_record(const struct store *s, const struct redis_reply *reply, struct escal
 	take_text(redis_at(reply, 3), e->reason, sizeof(e->reason));
 	take_text(redis_at(reply, 4), e->status, sizeof(e->status));
 	e->asked = redis_int(redis_at(reply, 9));
+	name_take(redis_at(reply, 10), e->account);
 	err = open_member(s, e->id, "", redis_at(reply, 5), &data);
 	if (err == HL_OK)
 		err = json_parse(data.data ? data.data : "{}", data.data ? data.len : 2, &e->data);
@@ -105,11 +107,11 @@ take_record(const struct store *s, const struct redis_reply *reply, struct escal
 	return err;
 }
 
-enum hl_err
-escalation_list(struct store *s, struct escalations *ret)
+static enum hl_err
+list(struct store *s, const char *open_key, struct escalations *ret)
 {
 	const struct redis_reply *reply;
-	struct redis_arg key[] = { RA(OPEN_KEY) }, arg[1];
+	struct redis_arg key[] = { RA(open_key) }, arg[1];
 	struct number most;
 	enum hl_err err;
 	size_t n;
@@ -127,6 +129,21 @@ escalation_list(struct store *s, struct escalations *ret)
 	if (err)
 		escalations_free(ret);
 	return err;
+}
+
+enum hl_err
+escalation_list(struct store *s, struct escalations *ret)
+{
+	return list(s, OPEN_KEY, ret);
+}
+
+enum hl_err
+escalation_list_of(struct store *s, const char *account, struct escalations *ret)
+{
+	char key[CONVERSATION_KEY_MAX];
+
+	snprintf(key, sizeof(key), "u:" SHARD ":%s:open", account);
+	return list(s, key, ret);
 }
 
 enum hl_err
@@ -230,7 +247,7 @@ write_reply(const struct escalation *e, const struct reply *r, const char *id, s
 	buf_json(entry, r->text, r->len);
 	buf_printf(entry, ",\"ts\":%lld,\"for\":%lld,\"needsEscalation\":false,\"confidence\":1", (long long)now,
 	    (long long)e->asked);
-	buf_printf(head, "[\"message-received\",{\"id\":\"%s\",\"seq\":", id);
+	buf_printf(head, "[\"%s\",{\"id\":\"%s\",\"seq\":", *e->account ? "ai_response" : "message-received", id);
 	buf_puts(tail, ",\"message\":");
 	buf_json(tail, r->text, r->len);
 	buf_printf(tail, ",\"timestamp\":\"%s\",\"isBot\":false,\"by\":\"human\",\"needsEscalation\":false,\"confidence\":1}]", at);
@@ -275,7 +292,7 @@ escalation_reply(struct store *s, struct escalation *e, const struct staff *staf
 	else
 		err = entry_make(redis_int(redis_at(reply, 1)), id, &entry, ret_entry);
 	if (err == HL_OK && !said(reply, "again"))
-		staff_updated(s, json_get_string(e->data, "sessionId"), ret_entry);
+		staff_updated(s, e->account, json_get_string(e->data, "sessionId"), ret_entry);
 out:
 	buf_free(&entry);
 	buf_free(&sealed);
@@ -346,29 +363,42 @@ escalation_close(struct store *s, struct escalation *e, const struct staff *staf
 
 /* ---- who hears of it ---- */
 
-static void
-tell_staff(struct store *s, const struct buf *payload)
+void
+staff_room(const char *account, char out[CONVERSATION_KEY_MAX])
 {
+	snprintf(out, CONVERSATION_KEY_MAX, "%s:%s", STAFF_ROOM, account);
+}
+
+static void
+tell_staff(struct store *s, const char *account, const struct buf *payload)
+{
+	char room[CONVERSATION_KEY_MAX];
 	struct redis_arg args[] = { RA("PUBLISH"), RA(STAFF_ROOM), RAN(payload->data, payload->len) };
 
-	if (buf_err(payload) == HL_OK)
-		redis_send(s->redis, args, 3);
+	if (buf_err(payload))
+		return;
+	redis_send(s->redis, args, 3);
+	if (*account == '\0')
+		return;
+	staff_room(account, room);
+	args[1] = RA(room);
+	redis_send(s->redis, args, 3);
 }
 
 void
-staff_needed(struct store *s, const struct buf *record)
+staff_needed(struct store *s, const char *account, const struct buf *record)
 {
 	struct buf payload = BUF_INIT(ENTRY_MAX);
 
 	buf_puts(&payload, "0 0 -\n[\"escalation-needed\",");
 	buf_add(&payload, record->data, record->len);
 	buf_putc(&payload, ']');
-	tell_staff(s, &payload);
+	tell_staff(s, account, &payload);
 	buf_free(&payload);
 }
 
 void
-staff_updated(struct store *s, const char *conversation_id, const struct entry *message)
+staff_updated(struct store *s, const char *account, const char *conversation_id, const struct entry *message)
 {
 	struct buf payload = BUF_INIT(ENTRY_MAX);
 
@@ -377,6 +407,6 @@ staff_updated(struct store *s, const char *conversation_id, const struct entry *
 	buf_printf(&payload, ",\"seq\":%lld,\"message\":", (long long)message->seq);
 	entry_write_desk(&payload, message);
 	buf_puts(&payload, "}]");
-	tell_staff(s, &payload);
+	tell_staff(s, account, &payload);
 	buf_free(&payload);
 }

@@ -23,6 +23,7 @@ struct staff { const char *name; bool admin; };
 struct escalation {
 	char		 id[ID_LEN + 1];
 	struct place	 place;			/* of its conversation */
+	char		 account[CRYPTO_NAME_LEN + 1];	/* keyed name of the owner of a desk conversation; "": a chat session's */
 	int64_t		 opened_ms;
 	int64_t		 asked;			/* seq of the customer's newest message */
 	char		 reason[32];
@@ -40,6 +41,7 @@ void	 escalations_free(struct escalations *);
  * conversation has expired.
  */
 enum hl_err escalation_list(struct store *, struct escalations *ret) HL_MUST_CHECK;
+enum hl_err escalation_list_of(struct store *, const char *account, struct escalations *ret) HL_MUST_CHECK;	/* an account's */
 
 /* HL_NOT_FOUND: no such id, or it has expired. */
 enum hl_err escalation_read(struct store *, const char *id, struct escalation *ret) HL_MUST_CHECK;
@@ -78,7 +80,11 @@ enum hl_err escalation_close(struct store *, struct escalation *e, const struct 
  * open escalation is nobody's business.
  */
 #define STAFF_ROOM "room:staff"
-void	 staff_needed(struct store *, const struct buf *record);	/* escalation-needed */
-void	 staff_updated(struct store *, const char *conversation_id, const struct entry *);	/* conversation-updated */
+void	 staff_room(const char *account, char out[CONVERSATION_KEY_MAX]);	/* of an account's own staff */
+
+/* account: keyed name of the owner of a desk conversation, whose staff hears of it too; "": a chat session's. */
+void	 staff_needed(struct store *, const char *account, const struct buf *record);	/* escalation-needed */
+void	 staff_updated(struct store *, const char *account, const char *conversation_id, const struct entry *);
+						/* conversation-updated */
 
 #endif

@@ -7,22 +7,22 @@
 #ifndef HL_ESCALATION_SCRIPTS_H
 #define HL_ESCALATION_SCRIPTS_H
 
-#include "records/keys.h"
-#include "records/scripts.h"
+#include "records/tally.h"
 
 #define LUA_RECORD										\
 	"local function record(id) "								\
 	"  local e = redis.call('HMGET', 'e:" SHARD ":' .. id, 'c', 'at', 'reason', 'st', 'd', 'by', 'n', 'r') "	\
 	"  if not e[1] then return nil end "							\
-	"  local s = redis.call('HMGET', 'c:" SHARD ":' .. e[1], 'uh', 'us') "		\
+	"  local s = redis.call('HMGET', 'c:" SHARD ":' .. e[1], 'uh', 'us', 'dk') "		\
 	"  if not s[1] then return nil end "							\
-	"  return {id, e[1], e[2], e[3], e[4], e[5], e[6], e[7], e[8], s[2]} "			\
+	"  return {id, e[1], e[2], e[3], e[4], e[5], e[6], e[7], e[8], s[2], s[3] and s[1]} "	\
 	"end "
 
-/* Of the record KEYS[6] and its conversation: e and s, or the end of the script. */
+/* Of the record KEYS[6] and its conversation: e, s and desk, or the end of the script. */
 #define LUA_PAIR										\
 	"local e = redis.call('HMGET', KEYS[6], 'c', 'st', 'bh', 'by') "			\
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ttl', 'ep', 'lb', 'us', 'dn', 'esc') "	\
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ttl', 'ep', 'lb', 'us', 'dn', 'esc', 'dk', 'ag') " \
+	"local desk = s[8] "									\
 	"if e[1] ~= ARGV[1] or not s[1] then return {'gone'} end "				\
 	"local function settled() return {'settled', e[2], e[4]} end "
 
@@ -36,7 +36,7 @@
 	"  redis.call('PUBLISH', '" HANDOVER_CHANNEL "', ARGV[1] .. ' ' .. epoch) "		\
 	"end "
 
-/* KEYS open  ARGV most */
+/* KEYS open, of all or of an account  ARGV most */
 static struct redis_script list_script = { .text =
 	LUA_RECORD
 	"local out = {} "
@@ -61,9 +61,11 @@ static struct redis_script take_script = { .durable = true, .text =
 	"  return settled() "
 	"end "
 	"redis.call('HSET', KEYS[6], 'st', 'taken', 'bh', ARGV[2], 'by', ARGV[3]) "
-	"redis.call('PEXPIRE', KEYS[6], ARGV[6]) "
 	"redis.call('HSET', KEYS[1], 'ow', 'human') "
-	"expire(s[2], ARGV[6]) "
+	"if not desk then "
+	"  redis.call('PEXPIRE', KEYS[6], ARGV[6]) "
+	"  expire(s[2], ARGV[6]) "
+	"end "
 	"hand_over(ARGV[4], ARGV[5]) "
 	"return {'ok'} "
 };
@@ -83,13 +85,22 @@ static struct redis_script reply_script = { .durable = true, .text =
 	"if e[2] ~= 'taken' or e[3] ~= ARGV[2] then return settled() end "
 	"local bytes = n(s[4]) + #ARGV[6] "
 	"if bytes > tonumber(ARGV[11]) then return {'full'} end "
+	LUA_TALLY
+	"local was = desk and facts(KEYS[1]) "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
 	"redis.call('HSET', KEYS[3], ARGV[3], seq .. ' ' .. ARGV[4]) "
 	"redis.call('HSET', KEYS[1], 'seq', seq, 'up', now, 'lb', bytes, 'dn', math.max(n(s[6]), tonumber(ARGV[5]))) "
-	"redis.call('ZADD', KEYS[4], now + s[2], ARGV[1]) "
 	"redis.call('PUBLISH', ARGV[7], seq .. ' ' .. n(s[3]) .. ' -\\n' .. ARGV[8] .. seq .. ARGV[9]) "
-	"expire(s[2], ARGV[10]) "
-	"redis.call('PEXPIRE', KEYS[6], ARGV[10]) "
+	"if desk then "
+	"  redis.call('HSET', KEYS[1], 'lm', now) "
+	"  count(s[1], s[9], 'replies', 1) "
+	"  tally(ARGV[1], was, facts(KEYS[1])) "
+	"  expire(s[2], ARGV[10], 3) "
+	"else "
+	"  redis.call('ZADD', KEYS[4], now + s[2], ARGV[1]) "
+	"  expire(s[2], ARGV[10]) "
+	"  redis.call('PEXPIRE', KEYS[6], ARGV[10]) "
+	"end "
 	"return {'ok', seq} "
 };
 
@@ -104,13 +115,17 @@ static struct redis_script end_script = { .durable = true, .text =
 	"if ARGV[7] ~= '' then redis.call('HSET', KEYS[6], ARGV[6], ARGV[7]) end "
 	"redis.call('PEXPIRE', KEYS[6], ARGV[11]) "
 	"redis.call('ZREM', KEYS[5], ARGV[3]) "
+	"if desk then "
+	"  redis.call('ZREM', '" ACCOUNT_KEY "' .. s[1] .. ':open', ARGV[3]) "
+	"  redis.call('HSET', KEYS[1], 'eo', string.sub((redis.call('HGET', KEYS[1], 'eo') or '') .. ARGV[3], -880)) "
+	"end "
 	"if s[7] == ARGV[3] then redis.call('HDEL', KEYS[1], 'esc') end "
 	"if e[2] == 'open' then return {'ok'} end "
 	"redis.call('HDEL', KEYS[1], 'ow') "
 	"redis.call('HSET', KEYS[1], 'dn', n(s[5])) "
 	"if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'nt', ARGV[8]) end "
 	"hand_over(ARGV[9], ARGV[10]) "
-	"expire(s[2]) "
+	"if not desk then expire(s[2]) end "
 	"return {'ok'} "
 };
 

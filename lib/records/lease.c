@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "records/desk_fields.h"
 #include "records/entry.h"
 #include "records/escalation.h"
 #include "records/holder.h"
@@ -22,6 +23,7 @@ holder_arg(const struct store *s)
 void
 lease_clear(struct lease *l)
 {
+	buf_free(&l->desk.title);
 	buf_free(&l->data_text);
 	l->data = (struct json_view){ 0 };
 	buf_free(&l->note);
@@ -36,7 +38,51 @@ take_escalation(struct lease *l, const struct redis_reply *reply)
 	snprintf(l->escalation_id, sizeof(l->escalation_id), "%s", id ? id : "");
 }
 
-/* {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs, nt}.  The context begins with what was there before, if any. */
+/* {dk, uh, ag, tt, tx, se, in, cr, fu, dn, ui}, or nil for a chat session. */
+static enum hl_err
+profile_take(const struct store *s, const struct keys *k, const struct redis_reply *reply, struct desk_profile *d)
+{
+	int64_t kind = redis_int(redis_at(reply, 0));
+
+	d->title = BUF_INIT(ENTRY_MAX);
+	d->sentiment = SENTIMENT_PENDING;
+	d->desk = kind != 0;
+	if (!d->desk)
+		return HL_OK;
+	d->anonymous = kind & DK_ANONYMOUS;
+	d->simulator = kind & DK_SIMULATOR;
+	d->title_by_person = kind & DK_TITLED;
+	name_take(redis_at(reply, 1), d->account);
+	name_take(redis_at(reply, 2), d->agent);
+	if (redis_type(redis_at(reply, 5)) != REDIS_NIL)
+		d->sentiment = (enum sentiment)redis_int(redis_at(reply, 5));
+	d->intents = (unsigned)redis_int(redis_at(reply, 6));
+	d->created_ms = redis_int(redis_at(reply, 7));
+	d->first_ms = redis_int(redis_at(reply, 8));
+	d->answered = redis_int(redis_at(reply, 9)) > 0;
+	return title_open(s, k, redis_at(reply, 3), redis_at(reply, 4), &d->title);
+}
+
+/* What is sealed of a session is JSON; of a desk conversation its id and the account's id are, each by itself. */
+static enum hl_err
+data_take(const struct store *s, const struct keys *k, const struct redis_reply *d, const struct redis_reply *ui, bool desk,
+    struct buf *ret)
+{
+	char id[ID_LEN + 1], user[ID_LEN + 1];
+	enum hl_err err;
+
+	if (!desk)
+		return open_data_text(s, k, d, ret);
+	*ret = BUF_INIT(ENTRY_MAX);
+	if ((err = id_open(s, k, d, id)) || (err = user_open(s, k, ui, user)))
+		return err;
+	buf_printf(ret, "{\"id\":\"%s\",\"userId\":", id);
+	buf_json_str(ret, *user ? user : NULL);
+	buf_putc(ret, '}');
+	return buf_err(ret);
+}
+
+/* {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs, nt, profile}.  The context begins with what was there before, if any. */
 static enum hl_err
 lease_take(const struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
     struct entries *take_before, struct lease *l)
@@ -52,7 +98,9 @@ lease_take(const struct store *s, const struct keys *k, const struct place *p, c
 	l->probe = redis_int(redis_at(reply, 7)) == 1;
 	l->listeners = redis_int(redis_at(reply, 8));
 	l->attempt = l->fence - redis_int(redis_at(reply, 10));
-	err = open_data_text(s, k, redis_at(reply, 6), &l->data_text);
+	err = profile_take(s, k, redis_at(reply, 12), &l->desk);
+	if (err == HL_OK)
+		err = data_take(s, k, redis_at(reply, 6), redis_at(redis_at(reply, 12), 10), l->desk.desk, &l->data_text);
 	if (err == HL_OK)
 		err = json_view_open(l->data_text.data, l->data_text.len, JSON_STRICT, &l->data);
 	if (err == HL_OK)
@@ -131,13 +179,14 @@ seen_fields(const struct store *s, const struct incoming *in, char first[CRYPTO_
 
 /* A message of a conversation whose escalation is open; what people are shown of it may be lost, the list is the truth. */
 static void
-tell_staff(struct store *s, const char *conversation_id, int64_t seq, const char *id, const struct buf *json)
+tell_staff(struct store *s, const char *account, const char *conversation_id, int64_t seq, const char *id,
+    const struct buf *json)
 {
 	struct entry e;
 
 	if (entry_make(seq, id, json, &e) != HL_OK)
 		return;
-	staff_updated(s, conversation_id, &e);
+	staff_updated(s, account, conversation_id, &e);
 	entry_clear(&e);
 }
 
@@ -147,6 +196,22 @@ is_escalated(const struct redis_reply *reply)
 	const char *open = said(reply, "again") ? NULL : redis_str(redis_at(reply, said(reply, "run") ? 5 : 2), NULL);
 
 	return open && *open;
+}
+
+/* Whose conversation it is, of a reply that says that it is escalated; "": a chat session. */
+static const char *
+owner_of(const struct redis_reply *reply)
+{
+	const struct redis_reply *account = said(reply, "run") ? redis_at(redis_at(reply, 12), 1) : redis_at(reply, 3);
+	const char *name = redis_str(account, NULL);
+
+	return name ? name : "";
+}
+
+static const char *
+door_of(const struct incoming *in)
+{
+	return in->user_id ? "" : in->by_id ? "any" : "own";
 }
 
 /* Stored, but not confirmed, and its client is told to come back: the lease is left, for whoever is first. */
@@ -167,6 +232,7 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	const struct redis_reply *reply;
 	struct number lease, history, keep, oldest, newest;
 	struct entries before = { 0 };
+	char account[CRYPTO_NAME_LEN + 1] = "";
 	bool escalated = false;
 	int64_t last = 0;
 	struct redis_arg key[8];
@@ -181,7 +247,10 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	p = conversation_place(s, in->id);
 	keys_of(&p, &k);
 	conversation_room(&p, room);
-	user_name(s, in->user_id, uh);
+	if (in->user_id)
+		user_name(s, in->user_id, uh);
+	else
+		snprintf(uh, sizeof(uh), "%s", in->account ? in->account : "");
 	seen_fields(s, in, first, second, body);
 	limit_args(s, &in->limits, &la);
 	id_new(ret->message_id);
@@ -192,10 +261,10 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 		goto out;
 	if (s->recall)
 		last = recall_take(s->recall, &p, redis_life(s->redis), &before);
-	struct redis_arg arg[16 + 3] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
+	struct redis_arg arg[17 + 3] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
 		RA(in->except ? in->except : "-"), buf_arg(&head), buf_arg(&tail), number_arg(&lease, LEASE_MS),
 		number_arg(&history, s->conf->history), number_arg(&keep, s->conf->escalation_keep_ms),
-		number_arg(&oldest, before.count ? before.list[0].seq : 0), number_arg(&newest, last), holder_arg(s) };
+		number_arg(&oldest, before.count ? before.list[0].seq : 0), number_arg(&newest, last), holder_arg(s), RA(door_of(in)) };
 
 	key[0] = RA(k.c);
 	key[1] = RA(k.log);
@@ -203,8 +272,8 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	key[3] = RA(ACTIVE_KEY);
 	key[4] = RA(DUE_KEY);
 	memcpy(key + 5, la.key, la.count * sizeof(key[0]));
-	memcpy(arg + 16, la.interval, la.count * sizeof(arg[0]));
-	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 16 + la.count, &reply);
+	memcpy(arg + 17, la.interval, la.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 17 + la.count, &reply);
 	if (err == HL_STORE && said(reply, "run"))
 		leave_lease(s, &p);
 	if (err == HL_OK)
@@ -213,10 +282,12 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 		ret->retry_ms = redis_int(redis_at(reply, 1));
 	if (err == HL_OK) {
 		escalated = is_escalated(reply);
+		if (escalated)
+			snprintf(account, sizeof(account), "%s", owner_of(reply));
 		err = acceptance_take(s, &k, &p, reply, &before, ret);
 	}
 	if (err == HL_OK && escalated)
-		tell_staff(s, in->id, ret->seq, ret->message_id, &entry);
+		tell_staff(s, account, in->id, ret->seq, ret->message_id, &entry);
 out:
 	entries_free(&before);
 	buf_free(&entry);
@@ -241,10 +312,70 @@ conversation_remember(struct store *s, struct lease *l, const struct outgoing *o
 		entry_clear(&answer);
 }
 
+void
+counts_add(struct counts *c, const char *agent, const char *metric, int64_t by)
+{
+	if (c->count == COUNTS_MAX || by == 0)
+		return;
+	snprintf(c->list[c->count].field, sizeof(c->list[0].field), "%s:%s", *agent ? agent : "-", metric);
+	c->list[c->count++].by = by;
+}
+
+/* What only the commit of a desk conversation takes, as arguments; the texts live in it. */
+struct found_args {
+	struct buf	 title, company;
+	struct number	 sentiment, intents, by[COUNTS_MAX];
+	struct redis_arg arg[6 + 2 * COUNTS_MAX];
+	size_t		 count;
+};
+
+static enum hl_err
+found_write(const struct store *s, const struct keys *k, const struct lease *l, const struct outgoing *o, struct found_args *a)
+{
+	const struct found *f = &o->found;
+	const char *agent = f->agent ? f->agent : "";
+	enum hl_err err = HL_OK;
+
+	if (!l->desk.desk)
+		return HL_OK;
+	if (f->title && !l->desk.title_by_person)
+		err = title_seal(s, k, f->title, &a->title);
+	if (err == HL_OK && *agent && f->company)
+		err = company_seal(s, l->desk.account, agent, f->company, &a->company);
+	if (err)
+		return err;
+	a->arg[a->count++] = f->sentiment < SENTIMENTS ? number_arg(&a->sentiment, f->sentiment) : RA("");
+	a->arg[a->count++] = number_arg(&a->intents, f->intents);
+	a->count += title_args(&a->title, a->arg + a->count);
+	a->arg[a->count++] = RA(agent);
+	a->arg[a->count++] = buf_arg(&a->company);
+	for (size_t i = 0; i < o->counts.count; i++) {
+		a->arg[a->count++] = RA(o->counts.list[i].field);
+		a->arg[a->count++] = number_arg(&a->by[i], o->counts.list[i].by);
+	}
+	return HL_OK;
+}
+
+/* The next turn of the same lease knows what this one found. */
+static void
+lease_learn(struct lease *l, const struct found *f)
+{
+	l->desk.answered = true;
+	l->desk.sentiment = f->sentiment;
+	l->desk.intents |= f->intents;
+	if (f->agent && *f->agent)
+		snprintf(l->desk.agent, sizeof(l->desk.agent), "%s", f->agent);
+	if (f->title && !l->desk.title_by_person) {
+		buf_reset(&l->desk.title);
+		buf_puts(&l->desk.title, f->title);
+	}
+}
+
 enum hl_err
 conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum committed *ret, int64_t *ret_seq)
 {
 	struct buf sealed = BUF_INIT(ENTRY_MAX), escalation = BUF_INIT(ENTRY_MAX), conversation = BUF_INIT(64);
+	struct found_args found = { .title = BUF_INIT(ENTRY_MAX), .company = BUF_INIT(ENTRY_MAX) };
 	char room[CONVERSATION_KEY_MAX], record[CONVERSATION_KEY_MAX];
 	struct number fence, epoch, covered, lease, keep;
 	const struct redis_reply *reply;
@@ -257,29 +388,35 @@ conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum c
 	err = entry_seal(s, &k, o->id, &o->entry, &sealed);
 	if (err == HL_OK && o->reason)
 		err = crypto_seal(s->crypto, record, o->escalation.data, o->escalation.len, &escalation);
+	if (err == HL_OK)
+		err = found_write(s, &k, l, o, &found);
 	if (err)
 		goto out;
 	struct redis_arg key[] = { RA(k.c), RA(k.log), RA(k.seen), RA(ACTIVE_KEY), RA(DUE_KEY), RA(OPEN_KEY), RA(record) };
-	struct redis_arg arg[] = { RA(l->place.h), number_arg(&fence, l->fence), number_arg(&epoch, l->epoch),
+	struct redis_arg arg[14 + 6 + 2 * COUNTS_MAX] = { RA(l->place.h), number_arg(&fence, l->fence), number_arg(&epoch, l->epoch),
 		number_arg(&covered, l->covered), buf_arg(&sealed), RA(room), buf_arg(&o->event_head),
 		buf_arg(&o->event_tail), number_arg(&lease, LEASE_MS), RA(o->id), RA(o->reason ? o->escalation_id : ""),
 		RA(o->reason ? o->reason : ""), buf_arg(&escalation), number_arg(&keep, s->conf->escalation_keep_ms) };
 
-	err = redis_script(s->redis, &commit_script, key, 7, arg, 14, &reply);
+	memcpy(arg + 14, found.arg, found.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &commit_script, key, 7, arg, 14 + found.count, &reply);
 	if (err)
 		goto out;
 	*ret_seq = redis_int(redis_at(reply, 1));
 	*ret = said(reply, "ok") ? COMMITTED : said(reply, "more") ? COMMITTED_MORE : COMMIT_FENCED;
 	if (*ret != COMMIT_FENCED && o->reason)
-		staff_needed(s, &o->escalation);
+		staff_needed(s, l->desk.account, &o->escalation);
 	if (*ret != COMMIT_FENCED && (o->reason || *l->escalation_id) &&
 	    json_view_string(json_view_get(l->data, "id"), &conversation))
-		tell_staff(s, conversation.data, *ret_seq, o->id, &o->entry);
+		tell_staff(s, l->desk.account, conversation.data, *ret_seq, o->id, &o->entry);
 	if (*ret == COMMITTED_MORE) {
 		l->before = l->covered;
 		l->attempt = 1;
+		lease_learn(l, &o->found);
 	}
 out:
+	buf_free(&found.title);
+	buf_free(&found.company);
 	buf_free(&sealed);
 	buf_free(&escalation);
 	buf_free(&conversation);

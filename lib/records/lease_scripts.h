@@ -4,20 +4,25 @@
 #ifndef HL_LEASE_SCRIPTS_H
 #define HL_LEASE_SCRIPTS_H
 
-#include "records/scripts.h"
+#include "records/tally.h"
 
 #define LOG_BYTES "4194304"	/* LOG_BYTES_MAX as text */
 
 /*
  * KEYS c log seen active due rl…
- * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep first last holder intervals…
+ * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep first last holder door intervals…
+ *
+ * door: empty for a chat session, else as admits() of tally.h has it; uh is the account's then.
  */
 static struct redis_script accept_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE LUA_CONTEXT
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt', 'fn') "
-	"local owner, dn, epoch = s[2] or 'ai', n(s[4]), n(s[5]) "
-	"if not s[1] then return {'gone'} end "
-	"if s[1] ~= ARGV[2] then return {'forbidden'} end "
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt', 'fn', 'dk') "
+	"local owner, dn, epoch, desk = s[2] or 'ai', n(s[4]), n(s[5]), s[13] "
+	"if not s[1] or (desk == false) ~= (ARGV[17] == '') then return {'gone'} end "
+	LUA_TALLY
+	"if desk then "
+	"  if not admits(KEYS[1], ARGV[2], ARGV[17]) then return {'gone'} end "
+	"elseif s[1] ~= ARGV[2] then return {'forbidden'} end "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
 	"  local v = field ~= '' and redis.call('HGET', KEYS[3], field) "
 	"  if v then "
@@ -30,7 +35,8 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"end "
 	"local bytes = n(s[10]) + #ARGV[6] "
 	"if bytes > " LOG_BYTES " then return {'full'} end "
-	LUA_LIMITS(6, 17)
+	LUA_LIMITS(6, 18)
+	"local was = desk and facts(KEYS[1]) "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
 	"  if field ~= '' then redis.call('HSET', KEYS[3], field, seq .. ' ' .. ARGV[4]) end "
@@ -39,29 +45,59 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"local run, fence = owner == 'ai' and not (lease and tonumber(lease) > now), n(s[12]) "
 	"if run then fence = fence + 1 end "
 	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now, 'lb', bytes, 'fn', fence, run and 'by' or 'up', run and ARGV[16] or now) "
+	"if desk then "
+	"  if was[9] then redis.call('HDEL', KEYS[1], 'ds', 'en') end "	/* it goes on */
+	"  redis.call('HSET', KEYS[1], 'lm', now, 'fu', was[4] or now) "
+	"  count(s[1], was[7], 'asked', 1) "
+	"  tally(ARGV[1], was, facts(KEYS[1])) "
+	"end "
 	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. epoch .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10]) "
 	"if owner ~= 'ai' then "
-	"  redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) "
-	"  expire(s[3], s[6] and ARGV[13]) "
-	"  return {'person', seq, s[6] or ''} "
+	"  if not desk then redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) end "
+	"  expire(s[3], s[6] and ARGV[13], desk and 3) "
+	"  return {'person', seq, s[6] or '', desk and s[1]} "
 	"end "
-	"if not run then return {'queued', seq, s[6] or ''} end "
+	"if not run then return {'queued', seq, s[6] or '', desk and s[1]} end "
 	"expire(s[3], s[6] and ARGV[13], 3, 3) "	/* what has been seen need not outlive the caller's patience */
-	"redis.call('PERSIST', KEYS[1]) "
-	"redis.call('PERSIST', KEYS[2]) "
+	"if not desk then "
+	"  redis.call('PERSIST', KEYS[1]) "
+	"  redis.call('PERSIST', KEYS[2]) "
+	"end "
 	"redis.call('ZADD', KEYS[5], now + ARGV[11], ARGV[1]) "
 	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. epoch .. ' -\\n[\"typing\",true]') end "
 	"return {'run', seq, fence, epoch, dn, s[6] or '', s[7], s[8], heard, "
-	"  context(seq, dn, tonumber(ARGV[12]), tonumber(ARGV[14]), tonumber(ARGV[15])), n(s[9]), s[11] or ''} "
+	"  context(seq, dn, tonumber(ARGV[12]), tonumber(ARGV[14]), tonumber(ARGV[15])), n(s[9]), s[11] or '', "
+	"  desk and profile(KEYS[1])} "
 };
+
+/* What the turn of a desk conversation found. */
+#define LUA_FOUND											\
+	"if desk then "											\
+	"  redis.call('HSET', KEYS[1], 'lm', now, ARGV[15] == '' and 'lm' or 'se', ARGV[15] == '' and now or ARGV[15], " \
+	"    'in', bit.bor(n(redis.call('HGET', KEYS[1], 'in')), ARGV[16])) "				\
+	"  if not more then redis.call('HDEL', KEYS[1], 'by') end "	/* these are kept, and it is long */ \
+	"  if ARGV[17] ~= '' then retitle(KEYS[1], ARGV[17], ARGV[18], false) end "			\
+	"  local agent = ARGV[19] "									\
+	"  if agent ~= '' and agent ~= was[7] then "							\
+	"    redis.call('HSET', KEYS[1], 'ag', agent) "							\
+	"    " LUA_AGENT_BEGUN("'" AGENT_KEY "' .. agent", "now")					\
+	"    if ARGV[20] ~= '' then redis.call('HSET', '" STATS_KEY "' .. was[1], 'n:' .. agent, ARGV[20]) end " \
+	"  end "											\
+	"  for i = 21, #ARGV, 2 do "									\
+	"    redis.call('HINCRBY', '" ANALYTICS_KEY "' .. was[1] .. ':' .. math.floor(now / 86400000), ARGV[i], ARGV[i + 1]) " \
+	"  end "											\
+	"  tally(ARGV[1], was, facts(KEYS[1])) "							\
+	"end "
 
 /*
  * KEYS c log seen active due open e
- * ARGV H fence epoch covered entry room head tail lease id escalation reason sealed keep
+ * ARGV H fence epoch covered entry room head tail lease id escalation reason sealed keep, and of a desk conversation
+ *      sentiment intents tt tx agent company, then pairs of a field of the analytics and by how much
  */
 static struct redis_script commit_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE
-	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las', 'dn', 'lb', 'ax') "
+	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las', 'dn', 'lb', 'ax', 'dk') "
+	"local desk = s[12] "
 	"if not s[1] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
 	"local more = n(s[4]) > tonumber(ARGV[4]) "
 	"if s[7] == ARGV[10] then "
@@ -70,19 +106,29 @@ static struct redis_script commit_script = { .durable = true, .text =
 	"end "
 	"if s[1] ~= ARGV[2] or n(s[9]) >= tonumber(ARGV[4]) then return {'fenced'} end "
 	"if (s[2] or 'ai') ~= 'ai' or n(s[3]) ~= tonumber(ARGV[3]) then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
+	LUA_TALLY
+	"local was = desk and facts(KEYS[1]) "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[5]) "
 	"local expiry, listed = now + s[5], n(s[11]) "	/* the count of sessions may be a thirtieth of a lifetime behind */
-	"local late = expiry - listed > s[5] / 30 "
+	"local late = not desk and expiry - listed > s[5] / 30 "
 	"redis.call('HSET', KEYS[1], 'ax', late and expiry or listed, 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq, "
 	"  'fs', more and s[1] - 1 or s[1], 'lb', n(s[10]) + #ARGV[5]) "
 	"local open = s[6] "	/* its record is KEYS[7], and lives as long as the conversation */
-	"if (open or ARGV[11] ~= '') and redis.call('PEXPIRE', KEYS[7], ARGV[14]) == 0 and ARGV[11] ~= '' then "
+	"local function gone() "
+	"  if desk then return redis.call('EXISTS', KEYS[7]) == 0 end "
+	"  return redis.call('PEXPIRE', KEYS[7], ARGV[14]) == 0 "
+	"end "
+	"if (open or ARGV[11] ~= '') and gone() and ARGV[11] ~= '' then "
 	"  open = ARGV[11] "
 	"  redis.call('HSET', KEYS[1], 'esc', open) "
 	"  redis.call('HSET', KEYS[7], 'c', ARGV[1], 'at', now, 'reason', ARGV[12], 'st', 'open', 'd', ARGV[13]) "
-	"  redis.call('PEXPIRE', KEYS[7], ARGV[14]) "
 	"  redis.call('ZADD', KEYS[6], now, open) "
+	"  if desk then "
+	"    redis.call('ZADD', '" ACCOUNT_KEY "' .. was[1] .. ':open', now, open) "
+	"    flag(KEYS[1], " DESK_ESCALATED ") "
+	"  else redis.call('PEXPIRE', KEYS[7], ARGV[14]) end "
 	"end "
+	LUA_FOUND
 	"redis.call('PUBLISH', ARGV[6], seq .. ' ' .. ARGV[3] .. ' -\\n' .. ARGV[7] .. seq .. ARGV[8]) "
 	"if late then redis.call('ZADD', KEYS[4], expiry, ARGV[1]) end "
 	"if more then "
@@ -90,7 +136,7 @@ static struct redis_script commit_script = { .durable = true, .text =
 	"  return {'more', seq} "
 	"end "
 	"redis.call('ZREM', KEYS[5], ARGV[1]) "
-	"expire(s[5], open and ARGV[14], 1, 2) "
+	"if not desk then expire(s[5], open and ARGV[14], 1, 2) end "
 	"return {'ok', seq} "
 };
 
@@ -142,13 +188,14 @@ static struct redis_script claim_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_CONTEXT
 	"local lease = redis.call('ZSCORE', KEYS[3], ARGV[1]) "
 	"if not lease or tonumber(lease) > now then return {'settled'} end "
-	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'nt') "
-	"local us, dn = n(s[2]), n(s[3]) "
+	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'nt', 'dk') "
+	"local us, dn, desk = n(s[2]), n(s[3]), s[10] "
+	LUA_TALLY
 	"if not s[6] or (s[1] or 'ai') ~= 'ai' or us <= dn then redis.call('ZREM', KEYS[3], ARGV[1]) return {'settled'} end "
 	"redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[1]) "
 	"redis.call('HSET', KEYS[1], 'by', ARGV[4]) "
 	"return {'run', us, redis.call('HINCRBY', KEYS[1], 'fn', 1), n(s[4]), dn, s[5] or '', s[6], s[7], 1, "
-	"  context(us, dn, tonumber(ARGV[3])), n(s[8]), s[9] or ''} "
+	"  context(us, dn, tonumber(ARGV[3])), n(s[8]), s[9] or '', desk and profile(KEYS[1])} "
 };
 
 #endif

@@ -7,7 +7,7 @@
 static void
 spend_key(const struct spend *s, char out[CONVERSATION_KEY_MAX])
 {
-	snprintf(out, CONVERSATION_KEY_MAX, "spend:" SHARD ":%s", s->day);
+	snprintf(out, CONVERSATION_KEY_MAX, "spend:" SHARD ":%s%s%s", s->day, *s->account ? ":" : "", s->account);
 }
 
 /* KEYS spend  ARGV tokens money field limit; no field: whatever the limit */
