@@ -12,7 +12,9 @@ libhelpline_a_SOURCES = \
 	lib/base/clock.c lib/base/clock.h \
 	lib/base/conf.c lib/base/conf.h \
 	lib/base/engineio.c lib/base/engineio.h \
+	lib/base/csv.c lib/base/csv.h \
 	lib/base/error.c lib/base/error.h \
+	lib/base/histogram.c lib/base/histogram.h \
 	lib/base/id.c lib/base/id.h \
 	lib/base/json.c lib/base/json.h \
 	lib/base/json_view.c lib/base/json_view.h \

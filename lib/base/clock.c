@@ -1,3 +1,5 @@
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -34,4 +36,33 @@ clock_iso(int64_t wall_ms, char out[CLOCK_ISO_LEN + 1])
 	strftime(out, CLOCK_ISO_LEN + 1, "%Y-%m-%dT%H:%M:%S.000Z", &tm);
 	for (int i = 22; i >= 20; i--, ms /= 10)
 		out[i] = (char)('0' + ms % 10);
+}
+
+void
+clock_day(int64_t day, char out[CLOCK_DAY_LEN + 1])
+{
+	char iso[CLOCK_ISO_LEN + 1];
+
+	clock_iso(day * CLOCK_DAY_MS, iso);
+	memcpy(out, iso, CLOCK_DAY_LEN);
+	out[CLOCK_DAY_LEN] = '\0';
+}
+
+bool
+clock_day_parse(const char *text, int64_t *ret_day)
+{
+	char again[CLOCK_DAY_LEN + 1];
+	int year, month, day;
+	struct tm tm = { 0 };
+
+	*ret_day = 0;
+	if (strlen(text) != CLOCK_DAY_LEN || strspn(text, "0123456789-") != CLOCK_DAY_LEN ||
+	    sscanf(text, "%4d-%2d-%2d", &year, &month, &day) != 3 || year < 1970)
+		return false;
+	tm.tm_year = year - 1900;
+	tm.tm_mon = month - 1;
+	tm.tm_mday = day;
+	*ret_day = (int64_t)timegm(&tm) / (CLOCK_DAY_MS / 1000);
+	clock_day(*ret_day, again);
+	return strcmp(text, again) == 0;	/* there is no 30th of February */
 }
