@@ -1,4 +1,4 @@
-# The page: two files made of many by esbuild, from Debian's own packages.
+# The pages, of the chat and (docs/) of the API: two files each, made of many by esbuild, from Debian's own packages.
 wwwdir = $(pkgdatadir)/www
 www_sources = \
 	www/api.js \
@@ -9,11 +9,22 @@ www_sources = \
 	www/punycode.js \
 	www/socket.js \
 	www/store.js \
+	www/theme.css \
 	www/view.js
-dist_www_DATA = www/index.html www/icon.svg
+docs_sources = \
+	www/docs/docs.css \
+	www/docs/docs.js \
+	www/docs/operation.js \
+	www/docs/parts.js \
+	www/docs/schemas.js \
+	www/theme.css
+dist_www_DATA = www/index.html www/icon.svg www/openapi.json
 nodist_www_DATA = www/built/app.js www/built/app.css
-CLEANFILES += $(nodist_www_DATA)
-EXTRA_DIST += $(www_sources) www/screenshot.png
+docsdir = $(wwwdir)/docs
+dist_docs_DATA = www/docs/index.html
+nodist_docs_DATA = www/built/docs.js www/built/docs.css
+CLEANFILES += $(nodist_www_DATA) $(nodist_docs_DATA)
+EXTRA_DIST += $(www_sources) $(docs_sources) www/screenshot.png
 
 node_modules_path = /usr/share/nodejs
 WWW_NOTICE = /*! Helpline, ISC licence. With markdown-it, linkify-it, mdurl and uc.micro by Vitaly Puzrin, Alex Kocharin and others, MIT licence. */
@@ -23,5 +34,12 @@ www/built/app.js: $(www_sources)
 	    --format=iife --target=es2019 --charset=utf8 --log-level=warning --banner:js='$(WWW_NOTICE)' \
 	    --alias:punycode=$(abs_srcdir)/www/punycode.js --alias:punycode.js=$(abs_srcdir)/www/punycode.js --outfile=$@
 
-www/built/app.css: www/app.css
-	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(ESBUILD) $(srcdir)/www/app.css --minify --log-level=warning --outfile=$@
+www/built/app.css: www/app.css www/theme.css
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(ESBUILD) $(srcdir)/www/app.css --bundle --minify --log-level=warning --outfile=$@
+
+www/built/docs.js: $(docs_sources)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(ESBUILD) $(srcdir)/www/docs/docs.js --bundle --minify --format=iife --target=es2019 \
+	    --charset=utf8 --log-level=warning --outfile=$@
+
+www/built/docs.css: www/docs/docs.css www/theme.css
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(ESBUILD) $(srcdir)/www/docs/docs.css --bundle --minify --log-level=warning --outfile=$@
