@@ -47,10 +47,12 @@ libhelpline_a_SOURCES = \
 	lib/engine/persona.c lib/engine/persona.h \
 	lib/engine/provider.c lib/engine/provider.h \
 	lib/engine/retry.c lib/engine/retry.h \
+	lib/engine/queue.c lib/engine/queue.h \
 	lib/engine/words.c lib/engine/words.h \
 	lib/engine/share.c lib/engine/share.h \
 	lib/engine/title.c lib/engine/title.h \
 	lib/engine/turn.c lib/engine/turn.h \
+	lib/loop/lane.c lib/loop/lane.h \
 	lib/loop/task.c lib/loop/task.h \
 	lib/records/agent.c lib/records/agent.h \
 	lib/records/account.c lib/records/account.h lib/records/account_scripts.h \

@@ -100,6 +100,8 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Longest message a customer may send, in bytes of UTF-8")						\
 	X(max_waiting,		"MAX_WAITING_TURNS",	CONF_INT,	"12000", 1, 1000000,			\
 	    "Answers that one program works on at once; past it messages are refused with 503")		\
+	X(upstream_concurrency,	"UPSTREAM_CONCURRENCY",	CONF_INT,	"0",	0, 1000000,			\
+	    "Requests that one program has under way at model servers; the rest wait, companies and visitors in turn; 0: no bound") \
 	X(jwt_secret,		"JWT_SECRET",		CONF_SECRET,	"",	0, 1024,			\
 	    "Signs access tokens, 32 bytes or more; ./run makes one")						\
 	X(jwt_secret_previous,	"JWT_SECRET_PREVIOUS",	CONF_SECRET,	"",	0, 1024,			\

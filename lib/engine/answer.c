@@ -4,6 +4,9 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "engine/answer.h"
+#include "engine/budget.h"
+#include "engine/company.h"
+#include "engine/persona.h"
 
 #define PROMPT_MAX	(512u * 1024)
 #define CONTEXT_MARKED_MAX (4u * 1024 * 1024)
@@ -38,7 +41,8 @@ static const char note_text[] = "\n\nThe colleague who gave this conversation ba
 void
 verdict_init(struct verdict *v)
 {
-	*v = (struct verdict){ .text = BUF_INIT(ANSWER_MAX), .problem = BUF_INIT(512), .provider = "offline" };
+	*v = (struct verdict){ .text = BUF_INIT(ANSWER_MAX), .problem = BUF_INIT(512), .provider = "offline",
+		.company = BUF_INIT(AGENT_BYTES_MAX), .speaker = BUF_INIT(AGENT_BYTES_MAX) };
 }
 
 void
@@ -46,13 +50,15 @@ verdict_free(struct verdict *v)
 {
 	buf_free(&v->text);
 	buf_free(&v->problem);
+	buf_free(&v->company);
+	buf_free(&v->speaker);
 	passages_free(&v->passages);
 }
 
 /* ---- what the customer has written since the last answer ---- */
 
-static bool
-is_new(const struct lease *l, const struct entry *e)
+bool
+answer_covers(const struct lease *l, const struct entry *e)
 {
 	return e->seq > l->before && entry_is_user(e);
 }
@@ -65,7 +71,7 @@ collect_question(const struct lease *l, struct buf *out)
 	const char *text;
 
 	for (size_t i = l->context.count; i-- > 0; ) {
-		if (!is_new(l, &l->context.list[i]))
+		if (!answer_covers(l, &l->context.list[i]))
 			continue;
 		(void)entry_content(&l->context.list[i], &len);
 		if (bytes && bytes + len > QUESTION_MAX)
@@ -74,7 +80,7 @@ collect_question(const struct lease *l, struct buf *out)
 		first = i;
 	}
 	for (size_t i = first; i < l->context.count; i++) {
-		if (!is_new(l, &l->context.list[i]))
+		if (!answer_covers(l, &l->context.list[i]))
 			continue;
 		text = entry_content(&l->context.list[i], &len);
 		if (out->len)
@@ -92,13 +98,88 @@ look_for_triggers(const struct thinker *t, const struct lease *l, struct verdict
 		size_t len;
 		const char *text = entry_content(&l->context.list[i], &len);
 
-		if (!is_new(l, &l->context.list[i]))
+		if (!answer_covers(l, &l->context.list[i]))
 			continue;
 		*asked = *asked || asks_for_person(text, len);
 		if (v->keyword == NULL)
 			v->keyword = keywords_match(t->keywords, text, len);
 	}
 	v->reason = v->keyword ? "keyword" : *asked ? "asked_for_person" : NULL;
+}
+
+/* The mood that the answer before found. */
+static enum sentiment
+mood_before(const struct lease *l)
+{
+	enum sentiment found = SENTIMENT_PENDING;
+	struct buf name = BUF_INIT(32);
+
+	if (l->desk.desk)
+		return l->desk.sentiment;
+	for (size_t i = 0; i < l->context.count; i++) {
+		const struct entry *e = &l->context.list[i];
+
+		buf_reset(&name);
+		if (!entry_is_user(e) && json_view_string(entry_member(e, "sentiment"), &name) && name.len)
+			(void)sentiment_parse(name.data, &found);
+	}
+	buf_free(&name);
+	return found;
+}
+
+/* Trigger of its own (ESCALATION_SENTIMENT): urgent, or negative twice in a row. */
+static void
+look_at_mood(const struct thinker *t, const struct lease *l, struct verdict *v)
+{
+	const char *where = t->conf->escalation_sentiment;
+
+	if (v->reason || !(strcmp(where, "all") == 0 || (l->desk.desk && strcmp(where, "desk") == 0)))
+		return;
+	if (v->sentiment == SENTIMENT_URGENT || (v->sentiment == SENTIMENT_NEGATIVE && mood_before(l) == SENTIMENT_NEGATIVE))
+		v->reason = "sentiment";
+}
+
+/* ---- who answers ---- */
+
+/* The member demoAgent.  Of a company's own agent the personality is for the model alone. */
+static void
+write_speaker(struct buf *out, const struct agent *agent, bool demo)
+{
+	buf_puts(out, "{\"name\":");
+	buf_json_str(out, agent->name);
+	buf_puts(out, ",\"company\":");
+	buf_json_str(out, agent->company);
+	buf_puts(out, ",\"personality\":");
+	buf_json_str(out, demo && agent->personality ? agent->personality : "");
+	buf_putc(out, '}');
+}
+
+/* Finds the agent of a desk conversation, and what is to be told and stored of it. */
+static enum company
+find_speaker(const struct thinker *t, const struct lease *l, const struct buf *question, struct verdict *v,
+    struct agent *agent)
+{
+	enum company how = companies_find(t->companies, t->store, &l->desk, question->data, question->len, agent);
+
+	if (how == COMPANY_FOUND) {
+		strcpy(v->agent, agent->h);
+		buf_puts(&v->company, agent->company);
+	}
+	if (l->desk.simulator && how != COMPANY_NONE)
+		write_speaker(&v->speaker, agent, how == COMPANY_DEMO);
+	return how;
+}
+
+/* What the model is asked with beside the messages. */
+static void
+set_wishes(const struct thinker *t, const struct lease *l, const struct agent *agent, struct question *q)
+{
+	q->want_title = l->desk.desk && !l->desk.title_by_person;
+	if (agent == NULL)
+		return;
+	q->max_tokens = persona_max_tokens(t->conf, agent);
+	q->has_temperature = agent->temperature >= 0;
+	q->temperature = agent->temperature;
 }
 
 /* ---- the model ---- */
@@ -140,19 +221,34 @@ set_context(const struct lease *l, const char *marked, struct question *q, struc
 	}
 }
 
+/* The first part of the prompt: an agent's persona, or the text for all. */
 static enum hl_err
-ask_model(const struct thinker *t, const struct lease *l, const struct passages *p, struct question *q,
-    struct model_answer *answer, struct buf *problem)
+write_system(const struct thinker *t, const struct agent *agent, struct buf *persona, struct prompt_message *ret)
 {
-	const char *system = *t->conf->system_prompt ? t->conf->system_prompt : system_text;
+	const char *text = *t->conf->system_prompt ? t->conf->system_prompt : system_text;
+
+	*ret = (struct prompt_message){ ROLE_SYSTEM, text, strlen(text) };
+	if (agent == NULL)
+		return HL_OK;
+	persona_write(agent, persona);
+	*ret = (struct prompt_message){ ROLE_SYSTEM, persona->len ? persona->data : "", persona->len };
+	return buf_err(persona);
+}
+
+static enum hl_err
+ask_model(const struct thinker *t, const struct lease *l, const struct agent *agent, const struct passages *p,
+    struct question *q, struct model_answer *answer, struct buf *problem)
+{
 	struct prompt_message *messages = calloc(l->context.count + 3, sizeof(*messages));
-	struct buf marked = BUF_INIT(CONTEXT_MARKED_MAX), about = BUF_INIT(PROMPT_MAX);
+	struct buf marked = BUF_INIT(CONTEXT_MARKED_MAX), about = BUF_INIT(PROMPT_MAX), persona = BUF_INIT(PERSONA_MAX);
 	enum hl_err err = HL_NO_MEMORY;
 
 	if (messages == NULL)
 		return err;
 	q->messages = messages;
-	messages[q->count++] = (struct prompt_message){ ROLE_SYSTEM, system, strlen(system) };
+	err = write_system(t, agent, &persona, &messages[q->count++]);
+	if (err)
+		goto out;
 	messages[q->count] = (struct prompt_message){ .role = ROLE_SYSTEM };
 	err = passages_prompt(p, &messages[q->count].text, &messages[q->count].len);
 	if (err)
@@ -168,34 +264,16 @@ ask_model(const struct thinker *t, const struct lease *l, const struct passages 
 out:
 	buf_free(&marked);
 	buf_free(&about);
+	buf_free(&persona);
 	free(messages);
 	return err;
-}
-
-static int64_t
-micro_money(const struct thinker *t, int64_t prompt, int64_t completion)
-{
-	return (int64_t)((double)prompt * t->conf->price_input + (double)completion * t->conf->price_output);
-}
-
-/* DAILY_SPEND_LIMIT: "200000tokens", or money. */
-static struct spend_limit
-daily_limit(const struct thinker *t)
-{
-	char *unit;
-	double most = strtod(t->conf->daily_spend_limit, &unit);
-
-	unit += strspn(unit, " ");
-	if (strncmp(unit, "token", 5) == 0)
-		return (struct spend_limit){ .most = (int64_t)most };
-	return (struct spend_limit){ .money = true, .most = (int64_t)(most * 1e6) };
 }
 
 #define BYTES_A_TOKEN	3	/* English has four, others fewer */
 #define SYSTEM_TOKENS	400
 
 static int64_t
-prompt_tokens(const struct lease *l, const struct passages *p)
+prompt_tokens(const struct lease *l, const struct agent *agent, const struct passages *p)
 {
 	size_t bytes = 0, len;
 
@@ -205,40 +283,21 @@ prompt_tokens(const struct lease *l, const struct passages *p)
 	}
 	for (size_t i = 0; i < p->count; i++)
 		bytes += strlen(p->hits[i].text);
+	if (agent && agent->company_info)
+		bytes += strlen(agent->company_info);
 	return SYSTEM_TOKENS + (int64_t)(bytes / BYTES_A_TOKEN);
-}
-
-/* False: the day's limit has been reached.  A store that does not answer must not stop the answers. */
-static bool
-reserve_spend(const struct thinker *t, const struct lease *l, const struct passages *p, struct spend *spend)
-{
-	struct spend_limit limit = daily_limit(t);
-	int64_t prompt = prompt_tokens(l, p);
-	bool within = true;
-
-	*spend = (struct spend){ .tokens = prompt + t->conf->max_tokens,
-	    .micro_money = micro_money(t, prompt, t->conf->max_tokens) };
-	if (*t->conf->daily_spend_limit == '\0' || spend_reserve(t->store, &limit, spend, &within) == HL_OK)
-		return within;
-	*spend->day = '\0';
-	return true;
 }
 
 /* A server that does not tell what it used, or was left in the middle of its answer, has used what can be seen. */
 static void
-settle_spend(const struct thinker *t, const struct lease *l, const struct passages *p, const struct spend *reserved,
-    const struct model_answer *a)
+count_cost(const struct model_answer *a, int64_t prompt, struct verdict *v)
 {
-	int64_t prompt = a->prompt_tokens, completion = a->completion_tokens;
-	enum hl_err err = HL_OK;
-
-	if (prompt + completion == 0 && a->text.len) {
-		prompt = prompt_tokens(l, p);
-		completion = 1 + (int64_t)(a->text.len / BYTES_A_TOKEN);
-	}
-	if (*t->conf->daily_spend_limit && *reserved->day)
-		err = spend_settle(t->store, reserved, prompt + completion, micro_money(t, prompt, completion));
-	(void)err;		/* the answer is worth more than its bookkeeping */
+	v->prompt_tokens = a->prompt_tokens;
+	v->completion_tokens = a->completion_tokens;
+	if (v->prompt_tokens + v->completion_tokens > 0 || a->text.len == 0)
+		return;
+	v->prompt_tokens = prompt;
+	v->completion_tokens = 1 + (int64_t)(a->text.len / BYTES_A_TOKEN);
 }
 
 /* Whatever the model printed, what is kept is one of the allowed values. */
@@ -247,6 +306,7 @@ take_insight(const struct model_answer *a, const struct buf *question, struct ve
 {
 	if (!sentiment_parse(a->sentiment, &v->sentiment))
 		v->sentiment = sentiment_of(question->data, question->len);
+	strcpy(v->title, a->title);
 	for (size_t i = 0; i < a->intent_count; i++)
 		(void)intent_parse(a->intents[i], &v->intents);
 	if (a->intent_count == 0)
@@ -292,22 +352,25 @@ answer_give_up(struct verdict *v, enum hl_err why)
 }
 
 static enum hl_err
-think_with_model(const struct thinker *t, const struct lease *l, struct question *q, const struct buf *question,
-    struct verdict *v)
+think_with_model(const struct thinker *t, const struct lease *l, const struct agent *agent, struct question *q,
+    const struct buf *question, struct verdict *v)
 {
 	struct model_answer answer;
-	struct spend spend;
+	struct budget budget;
+	int64_t prompt = prompt_tokens(l, agent, &v->passages);
 	enum hl_err err;
 
-	if (!reserve_spend(t, l, &v->passages, &spend)) {
+	set_wishes(t, l, agent, q);
+	if (!budget_reserve(t->store, &l->desk, prompt, q->max_tokens ? q->max_tokens : t->conf->max_tokens, &budget)) {
 		buf_puts(&v->problem, "daily spend limit reached");
 		take_failure(v, question);
 		return HL_OK;
 	}
 	model_answer_init(&answer);
-	err = ask_model(t, l, &v->passages, q, &answer, &v->problem);
+	err = ask_model(t, l, agent, &v->passages, q, &answer, &v->problem);
 	v->requests = answer.requests;
-	settle_spend(t, l, &v->passages, &spend, &answer);
+	count_cost(&answer, prompt, v);
+	budget_settle(t->store, &budget, v->prompt_tokens, v->completion_tokens);
 	if (err == HL_OK)
 		take_answer(t, &answer, question, v);
 	else if (err == HL_UPSTREAM || err == HL_TIMEOUT) {
@@ -356,14 +419,27 @@ say_what_happens_next(const struct lease *l, struct verdict *v)
 	buf_puts(&v->text, *l->escalation_id ? already_text : handover_text);
 }
 
+/* Who shares with whom what a program may ask at once: a user, or who has no name, his conversation. */
+static const char *
+visitor_of(const struct lease *l, struct buf *name)
+{
+	bool named = json_view_string(json_view_get(l->data, "userId"), name) && name->len > 0;
+
+	return named ? name->data : l->place.h;
+}
+
 enum hl_err
 answer_think(const struct thinker *t, const struct lease *l, enum hl_err (*delta)(void *, const char *, size_t), void *arg,
     struct verdict *v)
 {
-	struct question q = { .delta = delta, .arg = arg,
+	struct buf visitor = BUF_INIT(PROMPT_MAX);
+	struct question q = { .delta = delta, .arg = arg, .company = l->desk.desk ? l->desk.account : "chat",
+		.visitor = visitor_of(l, &visitor),
 		.deadline_mono_ms = clock_mono_ms() + t->conf->turn_timeout_ms - UPSTREAM_SLACK_MS };
 	struct buf question = BUF_INIT(PROMPT_MAX);
 	bool offline = l->probe || !providers_configured(t->providers), asked;
+	enum company company = COMPANY_NONE;
+	struct agent agent = { 0 };
 	enum hl_err err;
 
 	collect_question(l, &question);
@@ -371,6 +447,8 @@ answer_think(const struct thinker *t, const struct lease *l, enum hl_err (*delta
 	err = buf_err(&question);
 	if (err)
 		goto out;
+	if (l->desk.desk)
+		company = find_speaker(t, l, &question, v, &agent);
 	if (asked)
 		think_handover(l, &question, offline, v);
 	else {
@@ -384,140 +462,15 @@ answer_think(const struct thinker *t, const struct lease *l, enum hl_err (*delta
 		if (offline)
 			think_offline(t, &question, v);
 		else
-			err = think_with_model(t, l, &q, &question, v);
+			err = think_with_model(t, l, company == COMPANY_NONE ? NULL : &agent, &q, &question, v);
+		look_at_mood(t, l, v);
 		say_what_happens_next(l, v);
 	}
 	if (err == HL_OK)
 		err = buf_err(&v->text);
 out:
+	agent_clear(&agent);
 	buf_free(&question);
+	buf_free(&visitor);
 	return err;
-}
-
-/* ---- what is stored and sent ---- */
-
-static void
-write_escalation(struct buf *out, const struct verdict *v, const char *id)
-{
-	if (v->reason == NULL) {
-		buf_puts(out, "null");
-		return;
-	}
-	buf_printf(out, "{\"reason\":\"%s\",\"id\":\"%s\"", v->reason, id);
-	if (v->keyword) {
-		buf_puts(out, ",\"keyword\":");
-		buf_json_str(out, v->keyword);
-	}
-	buf_putc(out, '}');
-}
-
-/* The members that the entry and the event share. */
-static void
-write_common(struct buf *out, const struct verdict *v, const char *escalation_id)
-{
-	buf_printf(out, ",\"needsEscalation\":%s,\"confidence\":%.3g,\"provider\":\"%s\",\"escalation\":",
-	    v->reason ? "true" : "false", v->confidence, v->provider);
-	write_escalation(out, v, escalation_id);
-	buf_puts(out, ",\"sources\":");
-	passages_json(out, &v->passages);
-}
-
-static void
-write_entry(struct buf *out, const struct lease *l, const struct verdict *v, int64_t at_ms, const char *escalation_id)
-{
-	const char *intents[4];
-	size_t n = intent_names(v->intents, intents);
-
-	buf_puts(out, "{\"role\":\"assistant\",\"content\":");
-	buf_json(out, v->text.data, v->text.len);
-	buf_printf(out, ",\"ts\":%lld,\"for\":%lld", (long long)at_ms, (long long)l->covered);
-	write_common(out, v, escalation_id);
-	buf_printf(out, ",\"sentiment\":\"%s\",\"intents\":[", sentiment_name(v->sentiment));
-	for (size_t i = 0; i < n; i++)
-		buf_printf(out, "%s\"%s\"", i ? "," : "", intents[i]);
-	buf_puts(out, "]}");
-}
-
-/* The newest of the messages that are answered. */
-static const struct entry *
-newest_question(const struct lease *l)
-{
-	const struct entry *found = NULL;
-
-	for (size_t i = 0; i < l->context.count; i++)
-		if (is_new(l, &l->context.list[i]))
-			found = &l->context.list[i];
-	return found;
-}
-
-static void
-write_received(struct outgoing *o, const struct lease *l, const struct verdict *v, const char *at)
-{
-	static const char *const names[] = { "clientMessageId" };
-	const struct entry *asked = newest_question(l);
-	struct buf *out = &o->event_tail;
-
-	buf_printf(&o->event_head, "[\"message-received\",{\"id\":\"%s\",\"seq\":", o->id);
-	buf_puts(out, ",\"message\":");
-	buf_json(out, v->text.data, v->text.len);
-	buf_printf(out, ",\"timestamp\":\"%s\",\"isBot\":true", at);
-	write_common(out, v, o->escalation_id);
-	if (asked)
-		entry_members(out, asked, names, 1);
-	buf_puts(out, "}]\n[\"typing\",false]");
-}
-
-static void
-write_needed(struct outgoing *o, const struct lease *l, const struct verdict *v, const char *at)
-{
-	const struct entry *asked = newest_question(l);
-	struct buf *out = &o->escalation;
-
-	buf_puts(out, "{\"sessionId\":");
-	json_view_write(out, json_view_get(l->data, "id"));
-	buf_puts(out, ",\"userId\":");
-	json_view_write(out, json_view_get(l->data, "userId"));
-	buf_puts(out, ",\"message\":");
-	buf_json(out, v->text.data, v->text.len);
-	buf_printf(out, ",\"timestamp\":\"%s\",\"originalMessage\":", at);
-	json_view_write(out, asked ? entry_member(asked, "content") : (struct json_view){ 0 });
-	buf_puts(&o->event_tail, "\n[\"escalation-needed\",");
-	buf_add(&o->event_tail, out->data, out->len);
-	buf_puts(&o->event_tail, "}]");
-	/* The record, which people see, says more. */
-	buf_printf(out, ",\"_id\":\"%s\",\"reason\":\"%s\",\"sentiment\":\"%s\"", o->escalation_id, v->reason,
-	    sentiment_name(v->sentiment));
-	if (v->keyword) {
-		buf_puts(out, ",\"keyword\":");
-		buf_json_str(out, v->keyword);
-	}
-	buf_putc(out, '}');
-}
-
-enum hl_err
-answer_write(const struct lease *l, const struct verdict *v, int64_t at_ms, struct outgoing *o)
-{
-	char at[CLOCK_ISO_LEN + 1];
-	enum hl_err err;
-
-	clock_iso(at_ms, at);
-	o->reason = v->reason;
-	o->entry = o->event_tail = o->escalation = BUF_INIT(2 * ANSWER_MAX);
-	o->event_head = BUF_INIT(256);
-	write_entry(&o->entry, l, v, at_ms, o->escalation_id);
-	write_received(o, l, v, at);
-	if (v->reason)
-		write_needed(o, l, v, at);
-	if ((err = buf_err(&o->entry)) || (err = buf_err(&o->event_head)) || (err = buf_err(&o->event_tail)))
-		return err;
-	return buf_err(&o->escalation);
-}
-
-void
-outgoing_free(struct outgoing *o)
-{
-	buf_free(&o->entry);
-	buf_free(&o->event_head);
-	buf_free(&o->event_tail);
-	buf_free(&o->escalation);
 }

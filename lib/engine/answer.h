@@ -22,6 +22,7 @@ struct thinker {
 	struct providers	*providers;
 	struct knowledge	*knowledge;
 	struct keywords		*keywords;
+	struct companies	*companies;
 };
 
 /* What a turn came to. */
@@ -29,17 +30,27 @@ struct verdict {
 	struct buf	 text;
 	double		 confidence;
 	const char	*provider;	/* the model's server; "helpline": our own words; "offline": no model at all.  Static */
-	const char	*reason;	/* of an escalation: keyword, asked_for_person, low_confidence, ai_unavailable; or NULL */
+	const char	*reason;	/* of an escalation: keyword, asked_for_person, low_confidence, sentiment,
+					 * ai_unavailable; or NULL */
 	const char	*keyword;	/* with the first of them */
 	struct passages	 passages;
 	enum sentiment	 sentiment;
 	unsigned	 intents;
 	unsigned	 requests;	/* sent upstream */
+	int64_t		 prompt_tokens, completion_tokens;
+	/* Of a desk conversation: */
+	char		 title[TITLE_MAX + 1];		/* the model's, "" if it gave none; by rules then, where one is needed */
+	char		 agent[CRYPTO_NAME_LEN + 1];	/* keyed name of the one that was found by the customer's words; "": none */
+	struct buf	 company;			/* its company's name */
+	struct buf	 speaker;			/* of a simulator's: the event's member demoAgent, JSON; else empty */
 	struct buf	 problem;	/* why the model could not answer, for the log */
 };
 
 void	 verdict_init(struct verdict *);
 void	 verdict_free(struct verdict *);
+
+/* Is this one of the messages that the turn answers? */
+bool	 answer_covers(const struct lease *, const struct entry *);
 
 /*
  * Suspends.  delta as in struct question: what it is given, joined, is how the answer's text begins.  Only HL_CANCELLED,
@@ -52,8 +63,11 @@ enum hl_err answer_think(const struct thinker *, const struct lease *, enum hl_e
 /* Makes it the answer that there is none, and hands over. */
 void	 answer_give_up(struct verdict *, enum hl_err why);
 
-/* Entry, events and escalation record of a verdict; out->id and out->escalation_id are set already. */
-enum hl_err answer_write(const struct lease *, const struct verdict *, int64_t at_ms, struct outgoing *out) HL_MUST_CHECK;
+/*
+ * Entry, events, escalation record and findings of a verdict; out->id and out->escalation_id are set already.  The findings
+ * point into the verdict.
+ */
+enum hl_err answer_write(const struct lease *, struct verdict *, int64_t at_ms, struct outgoing *out) HL_MUST_CHECK;
 void	 outgoing_free(struct outgoing *);
 
 #endif

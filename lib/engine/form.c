@@ -171,5 +171,6 @@ form_refused(unsigned without, const struct upstream_error *e, const char *body,
 	}
 	if (named || e->param[0] || strncmp(e->code, "unsupported_", 12) != 0)
 		return named;
-	return can & ~(unsigned)WITHOUT_STREAM;		/* it does not say which */
+	named = can & ~(unsigned)(WITHOUT_STREAM | WITHOUT_TEMPERATURE);	/* it does not say which */
+	return named ? named : can & WITHOUT_TEMPERATURE;
 }

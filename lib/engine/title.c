@@ -173,6 +173,12 @@ title_clean(const char *printed, size_t len, char out[TITLE_MAX + 1])
 	return d.count != 0;
 }
 
+bool
+title_is_vague(const char *title)
+{
+	return strncmp(title, about, sizeof(about) - 1) == 0 || strcmp(title, nothing) == 0;
+}
+
 /* Where the message begins behind its greeting, if something is left of it then. */
 static const char *
 behind_greeting(const char *message, const char *end)

@@ -20,4 +20,7 @@ bool	 title_clean(const char *printed, size_t len, char out[TITLE_MAX + 1]);
 /* By rules, of a customer's words: greetings are left out, and what comes after a sentence that is long enough. */
 void	 title_of(const char *message, size_t len, char out[TITLE_MAX + 1]);
 
+/* One of title_of()'s for want of words: the next message may give a better one. */
+bool	 title_is_vague(const char *title);
+
 #endif

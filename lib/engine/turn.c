@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "engine/answer.h"
+#include "engine/company.h"
 #include "engine/share.h"
 #include "engine/turn.h"
 #include "loop/task.h"
@@ -194,8 +195,8 @@ tell_delta(struct runner *r, const char *text, size_t len)
 {
 	struct buf line = BUF_INIT(ANSWER_MAX);
 
-	buf_printf(&line, "[\"message-delta\",{\"id\":\"%s\",\"attempt\":%lld,\"index\":%u,\"text\":", r->answer_id,
-	    (long long)r->lease.attempt, r->index++);
+	buf_printf(&line, "[\"%s\",{\"id\":\"%s\",\"attempt\":%lld,\"index\":%u,\"text\":",
+	    r->lease.desk.desk ? "ai_delta" : "message-delta", r->answer_id, (long long)r->lease.attempt, r->index++);
 	buf_json(&line, text, len);
 	buf_puts(&line, "}]");
 	if (buf_err(&line) == HL_OK)
@@ -501,11 +502,13 @@ turn_free(struct turn *t)
 
 /* Without memory for it the lease runs out and somebody else answers: the message is stored. */
 static void
-turn_runs(struct turn *t)
+turn_runs(struct turn *t, bool by_socket)
 {
 	t->mine = runner_new(t->engine, &t->accepted.lease);
 	if (t->mine == NULL)
 		return;
+	if (t->mine->lease.desk.desk && by_socket)
+		t->mine->lease.listeners++;		/* it joins as soon as it is told that this was stored */
 	t->mine->shared = true;
 	t->mine->share = t->share;
 	t->shared = false;
@@ -536,7 +539,7 @@ turn_accept(struct engine *e, const struct incoming *in, struct turn **ret, int6
 		goto fail;
 	t->place = conversation_place(&e->store, in->id);
 	if (t->accepted.how == ACCEPTED_RUN)
-		turn_runs(t);
+		turn_runs(t, in->except != NULL);
 	else if (t->accepted.how == ACCEPTED_QUEUED && (running = *slot(e, &t->place)) != NULL && running->thinking &&
 	    !running->shown && !running->settled) {
 		running->again = true;
@@ -692,8 +695,8 @@ tell_rest(struct waiter *w, const struct entry *answer)
 		(void)!w->deltas->delta(w->deltas->arg, attempt, w->index, text + w->told, len - w->told);
 }
 
-static bool
-is_assistants(const struct turn *t)
+bool
+turn_is_assistants(const struct turn *t)
 {
 	return t->accepted.how == ACCEPTED_RUN || t->accepted.owner_ai;
 }
@@ -734,12 +737,12 @@ turn_wait(struct turn *t, const struct turn_deltas *deltas, struct entry *ret)
 	*ret = (struct entry){ 0 };
 	if (t->mine)
 		run_own(&w, t->mine);
-	else if (r && is_assistants(t) && !(t->accepted.how == ACCEPTED_AGAIN && t->accepted.answered))
+	else if (r && turn_is_assistants(t) && !(t->accepted.how == ACCEPTED_AGAIN && t->accepted.answered))
 		wait_for_runner(&w, r);
 	if (w.answered) {
 		*ret = w.answer;
 		err = HL_OK;
-	} else if (t->accepted.answered || w.handed_over || !is_assistants(t))
+	} else if (t->accepted.answered || w.handed_over || !turn_is_assistants(t))
 		err = conversation_answer(&t->engine->store, &t->place, t->accepted.seq, ret);
 	else
 		err = wait_for_others(t, &w, ret);
@@ -846,6 +849,8 @@ engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const
 	if (err == HL_OK)
 		err = keywords_new(conf->escalation_keywords, &e->thinker.keywords);
 	if (err == HL_OK)
+		err = companies_new(&e->thinker.companies);
+	if (err == HL_OK)
 		err = knowledge_open(conf, &e->thinker.knowledge, problem);
 	if (err == HL_OK)
 		err = redis_subscribe(redis, HANDOVER_CHANNEL, &handover_calls, e, &e->handover);
@@ -869,6 +874,7 @@ engine_free(struct engine *e)
 	redis_unsubscribe(e->handover);
 	knowledge_free(e->thinker.knowledge);
 	keywords_free(e->thinker.keywords);
+	companies_free(e->thinker.companies);
 	providers_free(e->thinker.providers);
 	http_free(e->http);
 	recall_free(e->store.recall);
