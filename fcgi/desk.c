@@ -8,7 +8,7 @@
 
 #define ROUTES_MAX 64
 
-static const struct desk_part *const parts[] = { &desk_agents, &desk_escalations };
+static const struct desk_part *const parts[] = { &desk_agents, &desk_conversations, &desk_escalations };
 
 /* The rows of all parts, one behind the other. */
 static size_t
@@ -28,7 +28,7 @@ main(int argc, char **argv)
 {
 	static struct route all[ROUTES_MAX];
 	const struct program desk = {
-		.name = "desk", .purpose = "Serves signed-in people: agents, escalations, and conversations that a person has taken.",
+		.name = "desk", .purpose = "Serves signed-in people: agents, conversations, and escalations.",
 		.routes = all, .count = join(all), .needs_store = true, .needs_engine = true, .needs_accounts = true,
 	};
 

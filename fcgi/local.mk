@@ -9,7 +9,12 @@ chat_LDADD = $(HELPLINE_LIBS)
 desk_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
 desk_SOURCES = fcgi/desk.c fcgi/desk/desk.h \
 	fcgi/desk/agents.c \
-	fcgi/desk/escalations.c
+	fcgi/desk/conversation_list.c \
+	fcgi/desk/conversations.c fcgi/desk/conversations.h \
+	fcgi/desk/escalations.c \
+	fcgi/desk/reanalysis.c \
+	fcgi/desk/shown.c fcgi/desk/shown.h \
+	fcgi/desk/statistics.c
 desk_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
 events_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
 events_SOURCES = fcgi/events.c fcgi/events/events.h \
