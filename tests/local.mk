@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/breaker_test \
 	tests/unit/persona_test \
 	tests/unit/share_test \
+	tests/unit/queue_test \
 	tests/unit/figures_test \
 	tests/unit/holder_test \
 	tests/unit/escalation_test \
@@ -47,6 +48,8 @@ tests_unit_holder_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_holder_test_LDADD = $(unit_libs)
 tests_unit_figures_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_figures_test_LDADD = $(unit_libs)
+tests_unit_queue_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_queue_test_LDADD = $(unit_libs)
 tests_unit_breaker_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_breaker_test_LDADD = $(unit_libs)
 tests_unit_insight_test_CPPFLAGS = $(unit_cppflags)

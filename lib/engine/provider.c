@@ -10,6 +10,7 @@
 #include "engine/completion.h"
 #include "engine/form.h"
 #include "engine/provider.h"
+#include "engine/queue.h"
 #include "engine/retry.h"
 #include "loop/task.h"
 
@@ -32,6 +33,7 @@ struct server {
 
 struct providers {
 	struct http	*http;
+	struct queue	 queue;		/* of requests */
 	int64_t		 max_tokens;
 	struct server	 servers[SERVERS_MAX];
 	size_t		 count;
@@ -128,6 +130,7 @@ providers_new(const struct conf *c, struct http *http, struct providers **ret)
 		return HL_NO_MEMORY;
 	p->http = http;
 	p->max_tokens = c->max_tokens;
+	queue_init(&p->queue, (size_t)c->upstream_concurrency);
 	if (*c->openai_key || *c->openai_url)
 		err = add_server(p, "openai", c->openai_key, *c->openai_url ? c->openai_url : openai,
 		    c->openai_model);
@@ -409,13 +412,38 @@ send_question(struct ask *k, const struct server *s, unsigned without, int64_t s
 	return err;
 }
 
+/* Waits until one more request may be under way.  From HL_OK on end_turn() is owed. */
+static enum hl_err
+await_turn(const struct ask *k)
+{
+	struct queue *queue = &k->p->queue;
+	struct queue_turn turn = { .arg = task_self() };
+	enum hl_err err = queue_enter(queue, &turn, k->q->company ? k->q->company : "", k->q->visitor ? k->q->visitor : "");
+
+	if (err || turn.begun)
+		return err;
+	err = task_wait_flag(&turn.begun, time_left(k));
+	if (turn.begun)
+		return HL_OK;
+	queue_withdraw(queue, &turn);
+	return err;
+}
+
 static void
-attempt(struct ask *k, const struct server *s, unsigned without, int64_t silence, struct outcome *o)
+end_turn(struct ask *k)
+{
+	struct queue_turn *next = queue_end(&k->p->queue);
+
+	if (next)
+		task_wake(next->arg);
+}
+
+static void
+exchange(struct ask *k, const struct server *s, unsigned without, int64_t silence, struct outcome *o)
 {
 	struct http_stream *stream = NULL;
 	enum hl_err err;
 
-	*o = (struct outcome){ .wait_ms = -1 };
 	answer_reset(k->a);
 	k->given = 0;
 	k->a->provider = s->name;
@@ -442,6 +470,28 @@ patience(const struct ask *k, bool last)
 	int64_t left = time_left(k), share = last ? left : left / 2;
 
 	return share < SILENCE_MAX ? share : SILENCE_MAX;
+}
+
+/* One request, when it is its turn. */
+static void
+attempt(struct ask *k, const struct server *s, unsigned without, bool last, struct outcome *o)
+{
+	enum hl_err err = await_turn(k);
+	int64_t silence = patience(k, last);
+
+	*o = (struct outcome){ .err = err, .wait_ms = -1 };
+	if (err) {
+		o->final = err != HL_TIMEOUT;
+		why(o, "too many others are asking");
+		return;
+	}
+	if (silence > 0)
+		exchange(k, s, without, silence, o);
+	else {
+		o->err = HL_TIMEOUT;
+		why(o, "no time left");
+	}
+	end_turn(k);
 }
 
 /* Waits before the next request to the same server.  False: it is not to be asked again. */
@@ -472,14 +522,7 @@ ask_as_often_as_helps(struct ask *k, struct server *s, bool last, bool probe, st
 	unsigned without = s->without, failures = 0;
 
 	for (;;) {
-		int64_t silence = patience(k, last);
-
-		if (silence <= 0) {
-			o->err = HL_TIMEOUT;
-			why(o, "no time left");
-			return;
-		}
-		attempt(k, s, without, silence, o);
+		attempt(k, s, without, last, o);
 		if (o->err == HL_OK)
 			s->without |= without;
 		if (o->err == HL_OK || o->final || k->shown)

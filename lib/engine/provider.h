@@ -5,7 +5,8 @@
  * One upstream request per turn, streamed.  The answer's confidence, intents and sentiment, and a title if one is wanted,
  * come in that same request by structured output; a server that refuses it, or any other parameter, is asked once more
  * without and remembered. Retries with jitter, obeying Retry-After, as long as the turn's time allows and
- * no text has come; then the second server, at once if the first is left alone (breaker.h); each as shared/protocol facts, section 4, say.
+ * no text has come; then the second server, at once if the first is left alone (breaker.h).  Each request waits for its
+ * turn if there is a bound on those under way (queue.h), within the question's time.
  */
 #ifndef HL_PROVIDER_H
 #define HL_PROVIDER_H
@@ -48,6 +49,7 @@ struct question {
 	enum hl_err	(*delta)(void *arg, const char *text, size_t len);
 	void		*arg;
 	const char	*traceparent;	/* W3C header to pass on, or NULL */
+	const char	*company, *visitor;	/* who asks, for UPSTREAM_CONCURRENCY (queue.h); NULL is a name, too */
 };
 
 struct model_answer {
