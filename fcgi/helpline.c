@@ -26,6 +26,8 @@ static const struct command {
 	{ "keys", cmd_keys, "init --dir DIR", "make the secrets that are missing" },
 	{ "token", cmd_token, "--user NAME [--role admin|user] [--expires 24h] [--state-dir DIR] [--env-file FILE]",
 	    "print an access token for the people's side of the API" },
+	{ "users", cmd_users, "add|list|set-role|password [--email ADDRESS] [--name NAME] [--admin] [--role admin|user] "
+	    "[--state-dir DIR] [--env-file FILE]", "accounts: make the first administrator, list, change" },
 	{ "probe", cmd_probe, "--address URL --secrets DIR [--timeout MS]",
 	    "wait until the front door answers a question" },
 	{ "detect", cmd_detect, "", "look for an OpenAI-compatible server on this computer" },

@@ -8,7 +8,8 @@ chat_SOURCES = fcgi/chat.c
 chat_LDADD = $(HELPLINE_LIBS)
 desk_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
 desk_SOURCES = fcgi/desk.c fcgi/desk/desk.h \
-	fcgi/desk/agents.c \
+	fcgi/desk/agents.c fcgi/desk/agents.h \
+	fcgi/desk/avatars.c \
 	fcgi/desk/conversation_list.c \
 	fcgi/desk/conversations.c fcgi/desk/conversations.h \
 	fcgi/desk/escalations.c \
@@ -19,6 +20,7 @@ desk_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
 events_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
 events_SOURCES = fcgi/events.c fcgi/events/events.h \
 	fcgi/events/chat.c \
+	fcgi/events/desk.c \
 	fcgi/events/told.c
 events_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
 health_SOURCES = fcgi/health.c
@@ -58,5 +60,6 @@ helpline_SOURCES = fcgi/helpline.c \
 	fcgi/helpline/supervise.c \
 	fcgi/helpline/token.c \
 	fcgi/helpline/tree.c \
-	fcgi/helpline/tree.h
-helpline_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
+	fcgi/helpline/tree.h \
+	fcgi/helpline/users.c
+helpline_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS) $(CRYPT_LIBS)

@@ -20,7 +20,6 @@
 
 #define CONNECT_MS	2000
 #define PROVIDER_MS	30000
-#define OWN_REDIS	"run/redis.sock"
 
 struct check {
 	const char	*state_dir;
@@ -181,7 +180,7 @@ print_name(const char *sentence)
 static bool
 own_redis(const struct conf *conf)
 {
-	return settings_own_redis(conf) || (*conf->redis_url == '\0' && strcmp(conf->redis_socket, OWN_REDIS) == 0);
+	return settings_own_redis(conf) || (*conf->redis_url == '\0' && strcmp(conf->redis_socket, STATE_REDIS) == 0);
 }
 
 static void
@@ -199,20 +198,6 @@ run_checks(struct client *client, void *arg)
 	if (c->running)
 		check_sockets(c);
 	check_provider(c, client->http);
-}
-
-/* Below a state directory the places are those that its supervisor gave the programs. */
-static int
-enter_state(const char *dir)
-{
-	if (dir == NULL)
-		return 0;
-	if (chdir(dir) != 0)
-		return -1;
-	setenv("HELPLINE_SECRETS", "secrets", 1);
-	if (access(OWN_REDIS, F_OK) == 0)
-		setenv("REDIS_SOCKET", OWN_REDIS, 1);
-	return 0;
 }
 
 static int
@@ -246,7 +231,7 @@ cmd_check(int argc, char **argv)
 		return ret;
 	if (env_file && conf_load_file(env_file, &problem) != HL_OK)
 		ret = complain(1, argv[0], "%s", problem.data);
-	else if (enter_state(c.state_dir) != 0)
+	else if (c.state_dir && !state_use(c.state_dir))
 		ret = complain(1, argv[0], "%s cannot be entered; has ./run been started there?", c.state_dir);
 	else if (settings_load(NULL, &c.conf, &problem) != HL_OK)
 		ret = complain(1, argv[0], "%s", problem.data ? problem.data : "out of memory");

@@ -21,7 +21,7 @@
 #define LEFT_ASK_MS		1000	/* what a killed supervisor started ends by itself before that, all but nginx's workers */
 #define LEFT_KILL_MS		4000
 
-static const char *const service_dirs[] = { "run", "secrets", "redis", "log" };
+static const char *const service_dirs[] = { "run", "secrets", "redis", "log", "avatars" };
 
 static enum hl_err
 failed(struct buf *problem, const char *what, const char *name)
@@ -271,4 +271,15 @@ state_supervisor(const char *path)
 		pid = whole.l_pid;
 	close(fd);
 	return pid;
+}
+
+bool
+state_use(const char *path)
+{
+	if (chdir(path) != 0)
+		return false;
+	setenv("HELPLINE_SECRETS", "secrets", 1);
+	if (access(STATE_REDIS, F_OK) == 0)
+		setenv("REDIS_SOCKET", STATE_REDIS, 1);
+	return true;
 }

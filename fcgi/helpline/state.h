@@ -24,6 +24,7 @@
 #define STATE_LOCK	"lock"
 #define STATE_STACK	"stack"
 #define STATE_STATUS	"run/status.json"
+#define STATE_REDIS	"run/redis.sock"
 #define STATE_STACK_FD	200	/* where the second lock is open in everything that is started */
 
 struct state {
@@ -45,6 +46,12 @@ bool	 state_can_read(const struct state *, const char *folder, bool (*want)(cons
 
 /* The supervisor that runs in the folder path, 0 if there is none, -1 if it is no such folder.  Enters the folder. */
 pid_t	 state_supervisor(const char *path);
+
+/*
+ * Enters the folder path and puts into the environment what its supervisor gave the programs: where the keys are, and its
+ * Redis.  False: it cannot be entered.
+ */
+bool	 state_use(const char *path);
 
 /* In the current directory, where no supervisor runs: ends what a killed one may have left.  False if it does not go. */
 bool	 state_end_left(void);

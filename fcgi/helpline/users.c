@@ -1,0 +1,304 @@
+/*
+ * helpline users - accounts from the command line: how the first administrator is made, and what to do about a forgotten
+ * password.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/id.h"
+#include "base/person.h"
+#include "base/str.h"
+#include "client.h"
+#include "command.h"
+#include "loop/task.h"
+#include "records/account.h"
+#include "settings.h"
+#include "state.h"
+
+#define USAGE "usage: helpline users add --email ADDRESS --name NAME [--admin]\n" \
+	"       helpline users list\n" \
+	"       helpline users set-role --email ADDRESS --role admin|user\n" \
+	"       helpline users password --email ADDRESS\n" \
+	"       each with [--state-dir DIR] [--env-file FILE]; a password is read from the terminal or from standard input,\n" \
+	"       and made and printed if that has none"
+
+#define CONNECT_MS	2000
+#define PASSWORD_LINE	256
+
+struct users {
+	const char	*action, *email_text, *name, *role, *state_dir, *env_file;
+	bool		 admin;
+	char		 email[ACCOUNT_EMAIL_MAX + 1];
+	char		 password[PASSWORD_LINE], hash[PASSWORD_HASH_LEN + 1];
+	bool		 made;			/* the password is ours: it is printed */
+	struct conf	 conf;
+	struct store	 store;
+	struct buf	 problem;
+	enum hl_err	 err;
+};
+
+/* ---- the password ---- */
+
+static void
+ask_password(char *line, size_t size)
+{
+	struct termios before, silent;
+	bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+
+	if (terminal) {
+		fputs("Password (empty: one is made): ", stderr);
+		silent = before;
+		silent.c_lflag &= (tcflag_t)~ECHO;
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+	}
+	if (fgets(line, (int)size, stdin) == NULL)
+		*line = '\0';
+	if (terminal) {
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+		fputc('\n', stderr);
+	}
+	line[strcspn(line, "\r\n")] = '\0';
+}
+
+/* What is wrong with it, or NULL. */
+static const char *
+read_password(struct users *u)
+{
+	char id[ID_LEN + 1];
+
+	ask_password(u->password, sizeof(u->password));
+	if (*u->password && !utf8_valid(u->password, strlen(u->password)))
+		return "The password must be UTF-8 text";
+	u->made = *u->password == '\0';
+	while (u->made && person_password_problem(u->password, strlen(u->password))) {
+		id_new(id);
+		snprintf(u->password, sizeof(u->password), "%s", id);
+	}
+	return person_password_problem(u->password, strlen(u->password));
+}
+
+/* ---- what is done, in a task ---- */
+
+static enum hl_err
+fail(struct users *u, enum hl_err err, const char *sentence)
+{
+	buf_reset(&u->problem);
+	buf_printf(&u->problem, "%s", sentence);
+	return err;
+}
+
+static enum hl_err
+find(struct users *u, struct account *a)
+{
+	enum hl_err err = account_find(&u->store, u->email, a);
+
+	return err == HL_NOT_FOUND ? fail(u, err, "there is no account with this address") : err;
+}
+
+static void
+tell(const struct users *u, const struct account *a, const char *what)
+{
+	printf("%s: %s, %s (%s)\n", what, a->email, a->name, a->admin ? "admin" : "user");
+	if (u->made)
+		printf("password, shown only now:\n%s\n", u->password);
+}
+
+static enum hl_err
+add(struct users *u)
+{
+	struct account a = { .admin = u->admin };
+	enum hl_err err;
+
+	id_new(a.id);
+	snprintf(a.name, sizeof(a.name), "%s", u->name);
+	snprintf(a.email, sizeof(a.email), "%s", u->email);
+	err = account_create(&u->store, u->hash, &a);
+	if (err == HL_OK)
+		tell(u, &a, "added");
+	return err == HL_CONFLICT ? fail(u, err, "there is an account with this address already") : err;
+}
+
+static enum hl_err
+list(struct users *u)
+{
+	static char h[ACCOUNTS_PAGE][CRYPTO_NAME_LEN + 1];
+	char created[CLOCK_ISO_LEN + 1];
+	struct account a;
+	size_t from = 0, count;
+	enum hl_err err;
+
+	do {
+		err = account_list(&u->store, from, h, &count);
+		for (size_t i = 0; err == HL_OK && i < count; i++) {
+			err = account_load(&u->store, h[i], &a);
+			if (err)
+				break;
+			clock_iso(a.created_ms, created);
+			printf("%.10s  %-5s  %-32s  %s\n", created, a.admin ? "admin" : "user", a.email, a.name);
+		}
+		from += count;
+	} while (err == HL_OK && count == ACCOUNTS_PAGE);
+	return err;
+}
+
+static enum hl_err
+set_role(struct users *u)
+{
+	struct account a;
+	enum hl_err err = find(u, &a);
+
+	if (err == HL_OK)
+		err = account_set_role(&u->store, strcmp(u->role, "admin") == 0, &a);
+	if (err == HL_OK)
+		tell(u, &a, "changed");
+	return err;
+}
+
+static enum hl_err
+set_password(struct users *u)
+{
+	struct account a;
+	enum hl_err err = find(u, &a);
+
+	if (err == HL_OK)
+		err = account_change(&u->store, u->hash, &a);
+	if (err == HL_OK)
+		tell(u, &a, "changed; who was signed in must sign in again");
+	return err;
+}
+
+/* name, how it is done, what it needs */
+static const struct action {
+	const char	*name;
+	enum hl_err	(*run)(struct users *);
+	bool		 email, person, role, password;
+} actions[] = {
+	{ "add", add, true, true, false, true },
+	{ "list", list, false, false, false, false },
+	{ "set-role", set_role, true, false, true, false },
+	{ "password", set_password, true, false, false, true },
+};
+
+static const struct action *
+find_action(const char *name)
+{
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+		if (strcmp(actions[i].name, name) == 0)
+			return &actions[i];
+	return NULL;
+}
+
+static void
+run_action(struct client *client, void *arg)
+{
+	struct users *u = arg;
+	struct crypto *crypto = NULL;
+
+	u->err = crypto_open(u->conf.secrets_dir, &crypto, &u->problem);
+	if (u->err)
+		return;
+	u->err = redis_open(client->loop, &u->conf, &u->store.redis);
+	for (int ms = 0; u->err == HL_OK && ms < CONNECT_MS && !redis_connected(u->store.redis); ms += 10)
+		u->err = task_sleep(10);
+	u->store.crypto = crypto;
+	u->store.conf = &u->conf;
+	if (u->err == HL_OK)
+		u->err = find_action(u->action)->run(u);
+	if (u->err == HL_STORE)
+		u->err = fail(u, HL_STORE, "Redis cannot be reached; is Helpline running?");
+	redis_close(u->store.redis);
+	crypto_free(crypto);
+}
+
+/* ---- what was asked ---- */
+
+static bool
+parse_options(int argc, char **argv, struct users *u)
+{
+	static const struct option options[] = {
+		{ "email", required_argument, NULL, 'e' }, { "name", required_argument, NULL, 'n' },
+		{ "role", required_argument, NULL, 'r' }, { "admin", no_argument, NULL, 'a' },
+		{ "state-dir", required_argument, NULL, 's' }, { "env-file", required_argument, NULL, 'f' }, { NULL, 0, NULL, 0 }
+	};
+	const struct action *action;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (o) {
+		case 'e': u->email_text = optarg; break;
+		case 'n': u->name = optarg; break;
+		case 'r': u->role = optarg; break;
+		case 'a': u->admin = true; break;
+		case 's': u->state_dir = optarg; break;
+		case 'f': u->env_file = optarg; break;
+		default: return false;
+		}
+	if (optind + 1 != argc || (action = find_action(argv[optind])) == NULL)
+		return false;
+	u->action = action->name;
+	return (u->email_text != NULL) == action->email && (u->name != NULL) == action->person &&
+	    (u->role != NULL) == action->role && (action->person || !u->admin) &&
+	    (u->role == NULL || strcmp(u->role, "admin") == 0 || strcmp(u->role, "user") == 0);
+}
+
+/* What is wrong with the values, or NULL. */
+static const char *
+check_values(struct users *u)
+{
+	const struct action *action = find_action(u->action);
+	const char *problem = NULL;
+
+	if (action->email && (!person_email_fold(u->email_text, strlen(u->email_text), u->email) ||
+	    person_email_problem(u->email, strlen(u->email))))
+		return "The email address is not valid";
+	if (action->person)
+		problem = utf8_valid(u->name, strlen(u->name)) ? person_name_problem(u->name, strlen(u->name)) :
+		    "The name must be UTF-8 text";
+	if (problem == NULL && action->password)
+		problem = read_password(u);
+	return problem;
+}
+
+static enum hl_err
+prepare(struct users *u)
+{
+	const char *problem = check_values(u);
+	enum hl_err err;
+
+	if (problem)
+		return fail(u, HL_BAD_REQUEST, problem);
+	if (u->env_file && (err = conf_load_file(u->env_file, &u->problem)))
+		return err;
+	if (u->state_dir && !state_use(u->state_dir))
+		return fail(u, HL_BAD_REQUEST, "the state directory cannot be entered; has ./run been started there?");
+	err = settings_load(NULL, &u->conf, &u->problem);
+	if (err == HL_OK && *u->password)
+		err = password_hash((int)u->conf.bcrypt_cost, u->password, u->hash);
+	return err;
+}
+
+int
+cmd_users(int argc, char **argv)
+{
+	struct users u = { .problem = BUF_INIT(4096) };
+	enum hl_err err;
+
+	if (!parse_options(argc, argv, &u))
+		return complain(2, argv[0], "%s", USAGE);
+	err = prepare(&u);
+	if (err == HL_OK)
+		err = client_run(run_action, &u);
+	if (err == HL_OK)
+		err = u.err;
+	if (err)
+		complain(1, argv[0], "%s", u.problem.data ? u.problem.data : err_text(err));
+	explicit_bzero(u.password, sizeof(u.password));
+	explicit_bzero(u.hash, sizeof(u.hash));
+	conf_free(&u.conf);
+	buf_free(&u.problem);
+	return err ? 1 : 0;
+}
