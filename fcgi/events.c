@@ -1,17 +1,19 @@
 /*
- * events - what a socket said: the chat's events behind pushd (contract: Socket.IO of the chat API).
+ * events - what a socket said: the events of the chat and of the desk behind pushd (contracts: Socket.IO).
  *
  * pushd sends each event of a socket to POST /push/event and does what the answer says: join rooms, emit, acknowledge.
  * Only nginx's private socket has this route.
  */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
-#include "api/auth.h"
 #include "api/program.h"
 #include "api/reply.h"
 #include "base/str.h"
 #include "events/events.h"
+#include "records/account.h"
+#include "records/desk.h"
 #include "records/escalation.h"
 
 static const struct {
@@ -20,6 +22,8 @@ static const struct {
 } client_events[] = {
 	{ "join-chat", chat_join },
 	{ "send-message", chat_send },
+	{ "start_conversation", desk_start },
+	{ "user_message", desk_say },
 };
 
 static enum hl_err
@@ -39,25 +43,60 @@ kind_event(struct call *call)
 	return push_text(call, "{\"ack\":[{\"ok\":false,\"error\":\"There is no such event\",\"code\":\"not_found\"}]}");
 }
 
-/* A token is not needed here; one that is sent must be good.  An admin hears of every escalation. */
+/* auth.token, or the header Authorization of the handshake; NULL: none came.  False: what came is no token. */
+static bool
+token_of(const struct call *call, const char **ret)
+{
+	const struct json *token = json_get(json_get(call->body, "auth"), "token");
+	const char *header = json_get_string(call->body, "authorization");
+
+	*ret = json_string(token, NULL);
+	if (*ret && **ret)
+		return true;
+	if (json_kind(token) > JSON_NULL && *ret == NULL)
+		return false;
+	*ret = NULL;
+	if (header && strncasecmp(header, "Bearer ", 7) == 0)
+		*ret = header + 7 + strspn(header + 7, " ");
+	return true;
+}
+
+/* An admin hears of every escalation, anybody else who is signed in of those of his own agents. */
+static enum hl_err
+let_in(struct call *call, const struct account *who)
+{
+	struct buf body = BUF_INIT(512);
+	char room[CONVERSATION_KEY_MAX] = STAFF_ROOM;
+	enum hl_err err;
+
+	if (!who->admin)
+		staff_room(who->h, room);
+	buf_putc(&body, '{');
+	if (who->stored)
+		buf_printf(&body, "\"state\":{\"account\":\"%s\"},", who->h);
+	if (who->admin || who->stored)
+		buf_printf(&body, "\"join\":[{\"room\":\"%s\",\"then\":{\"staff\":true}}]", room);
+	buf_putc(&body, '}');
+	err = reply_json(call, 200, &body);
+	buf_free(&body);
+	return err;
+}
+
+/* A token is not needed here; one that is sent must be good. */
 static enum hl_err
 kind_connect(struct call *call)
 {
-	const struct json *token = json_get(json_get(call->body, "auth"), "token");
-	const char *text = json_string(token, NULL);
 	struct account who = { 0 };
-	enum hl_err err = HL_OK;
+	const char *token;
+	enum hl_err err;
 
 	if (!str_equal(json_get_string(call->body, "nsp"), "/"))
 		return push_text(call, "{\"refuse\":{\"message\":\"Invalid namespace\"}}");
-	if (json_kind(token) > JSON_NULL && !(text && *text == '\0'))
-		err = text ? account_of_token(&call->app->conf, text, &who) : HL_UNAUTHORIZED;
+	err = !token_of(call, &token) ? HL_UNAUTHORIZED : token ? account_verify(&call->app->store, token, &who) : HL_OK;
 	if (err == HL_UNAUTHORIZED)
 		return push_text(call, "{\"refuse\":{\"message\":\"This token is not valid here, or its time is over\","
 		    "\"data\":{\"code\":\"unauthorized\"}}}");
-	if (err)
-		return err;
-	return push_text(call, who.admin ? "{\"join\":[{\"room\":\"" STAFF_ROOM "\",\"then\":{\"staff\":true}}]}" : "{}");
+	return err ? err : token ? let_in(call, &who) : push_text(call, "{}");
 }
 
 static const char *
@@ -77,6 +116,8 @@ kind_joined(struct call *call)
 
 	if (json_true(json_get(then, "staff")))
 		return push_text(call, "{}");
+	if (json_get(then, "desk"))
+		return desk_joined(call, room_of(call), then);
 	if (id)
 		return chat_joined(call, id, then);
 	if (json_integer(json_get(then, "sent"), &sent))
@@ -84,10 +125,27 @@ kind_joined(struct call *call)
 	return call_fail(call, HL_BAD_REQUEST, "then is not what this program gave");
 }
 
+static void
+write_replay(struct buf *out, const struct entries *messages, const char *desk_id)
+{
+	buf_puts(out, "{\"messages\":[");
+	for (size_t i = 0; i < messages->count; i++) {
+		buf_printf(out, "%s{\"seq\":%lld,\"emit\":[", i ? "," : "", (long long)messages->list[i].seq);
+		if (*desk_id)
+			desk_write_event(out, &messages->list[i], desk_id);
+		else
+			chat_write_event(out, &messages->list[i]);
+		buf_puts(out, "]}");
+	}
+	buf_puts(out, "]}");
+}
+
+/* A room is of one dialect, whoever listens. */
 static enum hl_err
 kind_replay(struct call *call)
 {
 	struct buf body = BUF_INIT(ANSWER_BYTES);
+	char desk_id[ID_LEN + 1];
 	struct entries messages = { 0 };
 	struct place place;
 	int64_t after = 0;
@@ -96,16 +154,12 @@ kind_replay(struct call *call)
 	snprintf(place.h, sizeof(place.h), "%s", room_of(call));
 	if (!json_integer(json_get(call->body, "after"), &after))
 		return call_fail(call, HL_BAD_REQUEST, "after must be a whole number");
-	err = conversation_replay(&call->app->store, &place, after, &messages);
+	err = desk_id_at(&call->app->store, &place, desk_id);
+	if (err == HL_OK)
+		err = conversation_replay(&call->app->store, &place, after, &messages);
 	if (err)
 		return err;
-	buf_puts(&body, "{\"messages\":[");
-	for (size_t i = 0; i < messages.count; i++) {
-		buf_printf(&body, "%s{\"seq\":%lld,\"emit\":[", i ? "," : "", (long long)messages.list[i].seq);
-		chat_write_event(&body, &messages.list[i]);
-		buf_puts(&body, "]}");
-	}
-	buf_puts(&body, "]}");
+	write_replay(&body, &messages, desk_id);
 	err = reply_json(call, 200, &body);
 	entries_free(&messages);
 	buf_free(&body);

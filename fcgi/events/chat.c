@@ -66,7 +66,7 @@ chat_join(struct call *call, const struct json *payload)
 		goto out;
 	}
 	buf_putc(&body, '{');
-	push_begin_join(&body, &conv.place, conv.id);
+	push_begin_join(&body, call, &conv.place, conv.id);
 	buf_printf(&body, "\"joined\":\"%s\"", conv.id);
 	if (seq >= 0)
 		buf_printf(&body, ",\"seq\":%lld", (long long)seq);
@@ -123,21 +123,6 @@ out:
 
 /* ---- send-message ---- */
 
-static void
-write_sent(struct buf *out, const struct turn *turn, const char *client_id)
-{
-	char at[CLOCK_ISO_LEN + 1];
-
-	clock_iso(turn_time(turn), at);
-	buf_printf(out, "[{\"ok\":true,\"id\":\"%s\",\"seq\":%lld,\"timestamp\":\"%s\"", turn_message_id(turn),
-	    (long long)turn_seq(turn), at);
-	if (client_id) {
-		buf_puts(out, ",\"clientMessageId\":");
-		buf_json_str(out, client_id);
-	}
-	buf_puts(out, "}]");
-}
-
 static enum hl_err
 accept_message(struct call *call, const struct json *payload, struct incoming *in, const char **client_id,
     struct turn **turn)
@@ -178,12 +163,12 @@ chat_send(struct call *call, const struct json *payload)
 	buf_putc(&body, '{');
 	if (push_has_joined(call, &place) && !turn_repeated(turn)) {
 		buf_puts(&body, "\"ack\":");
-		write_sent(&body, turn, client_id);
+		push_write_sent(&body, turn, client_id);
 	} else {
 		/* Who speaks in a session hears it: also who has not joined it, and who asks for what was answered before. */
-		push_begin_join(&body, &place, in.id);
+		push_begin_join(&body, call, &place, in.id);
 		buf_printf(&body, "\"sent\":%lld,\"ack\":", (long long)turn_seq(turn));
-		write_sent(&body, turn, client_id);
+		push_write_sent(&body, turn, client_id);
 		buf_puts(&body, "}}]");
 	}
 	buf_putc(&body, '}');

@@ -22,8 +22,14 @@ enum hl_err push_refusal(struct call *, enum hl_err why, const char *client_id) 
 enum hl_err push_text(struct call *, const char *json) HL_MUST_CHECK;
 
 /* "state":…,"join":[{"room":…,"then":{… - the caller goes on in "then" and closes both. */
-void	 push_begin_join(struct buf *, const struct place *, const char *id);
+void	 push_begin_join(struct buf *, const struct call *, const struct place *, const char *id);
 bool	 push_has_joined(const struct call *, const struct place *);	/* the socket is in that room already */
+
+/* What an accepted message is acknowledged with; client_id may be NULL. */
+void	 push_write_sent(struct buf *, const struct turn *, const char *client_id);
+
+/* Keyed name of the account whose token the socket connected with; NULL: none.  A token is checked then, and only then. */
+const char *socket_account(const struct call *);
 
 /* ---- chat.c: each answers the call ---- */
 
@@ -34,5 +40,12 @@ enum hl_err chat_joined_by_sending(struct call *, const char *room, const struct
 
 /* A stored message as the event that sockets got, or would have got. */
 void	 chat_write_event(struct buf *, const struct entry *);
+
+/* ---- desk.c: likewise ---- */
+
+enum hl_err desk_start(struct call *, const struct json *payload) HL_MUST_CHECK;
+enum hl_err desk_say(struct call *, const struct json *payload) HL_MUST_CHECK;
+enum hl_err desk_joined(struct call *, const char *room, const struct json *then) HL_MUST_CHECK;
+void	 desk_write_event(struct buf *, const struct entry *, const char *conversation_id);	/* one, or several with commas */
 
 #endif

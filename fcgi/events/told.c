@@ -1,8 +1,11 @@
 /*
  * told.c - what pushd is told whatever was said: refusals and rooms to be joined.
  */
-#include "base/str.h"
+#include <string.h>
+
 #include "api/reply.h"
+#include "base/clock.h"
+#include "base/str.h"
 #include "events/events.h"
 
 enum hl_err
@@ -39,13 +42,25 @@ push_text(struct call *call, const char *text)
 	return err;
 }
 
-void
-push_begin_join(struct buf *out, const struct place *place, const char *id)
+const char *
+socket_account(const struct call *call)
 {
+	const char *name = json_get_string(json_get(call->body, "state"), "account");
+
+	return name && strlen(name) == CRYPTO_NAME_LEN ? name : NULL;
+}
+
+void
+push_begin_join(struct buf *out, const struct call *call, const struct place *place, const char *id)
+{
+	const char *account = socket_account(call);
 	char room[CONVERSATION_KEY_MAX];
 
 	conversation_room(place, room);
-	buf_printf(out, "\"state\":{\"room\":\"%s\"},\"join\":[{\"room\":\"%s\",\"alias\":", room, room);
+	buf_printf(out, "\"state\":{\"room\":\"%s\"", room);
+	if (account)
+		buf_printf(out, ",\"account\":\"%s\"", account);
+	buf_printf(out, "},\"join\":[{\"room\":\"%s\",\"alias\":", room);
 	buf_json_str(out, id);		/* what emitters call it */
 	buf_puts(out, ",\"then\":{");
 }
@@ -57,4 +72,19 @@ push_has_joined(const struct call *call, const struct place *place)
 
 	conversation_room(place, room);
 	return str_equal(json_get_string(json_get(call->body, "state"), "room"), room);
+}
+
+void
+push_write_sent(struct buf *out, const struct turn *turn, const char *client_id)
+{
+	char at[CLOCK_ISO_LEN + 1];
+
+	clock_iso(turn_time(turn), at);
+	buf_printf(out, "[{\"ok\":true,\"id\":\"%s\",\"seq\":%lld,\"timestamp\":\"%s\"", turn_message_id(turn),
+	    (long long)turn_seq(turn), at);
+	if (client_id) {
+		buf_puts(out, ",\"clientMessageId\":");
+		buf_json_str(out, client_id);
+	}
+	buf_puts(out, "}]");
 }

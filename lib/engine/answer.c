@@ -141,19 +141,6 @@ look_at_mood(const struct thinker *t, const struct lease *l, struct verdict *v)
 
 /* ---- who answers ---- */
 
-/* The member demoAgent.  Of a company's own agent the personality is for the model alone. */
-static void
-write_speaker(struct buf *out, const struct agent *agent, bool demo)
-{
-	buf_puts(out, "{\"name\":");
-	buf_json_str(out, agent->name);
-	buf_puts(out, ",\"company\":");
-	buf_json_str(out, agent->company);
-	buf_puts(out, ",\"personality\":");
-	buf_json_str(out, demo && agent->personality ? agent->personality : "");
-	buf_putc(out, '}');
-}
-
 /* Finds the agent of a desk conversation, and what is to be told and stored of it. */
 static enum company
 find_speaker(const struct thinker *t, const struct lease *l, const struct buf *question, struct verdict *v,
@@ -165,8 +152,13 @@ find_speaker(const struct thinker *t, const struct lease *l, const struct buf *q
 		strcpy(v->agent, agent->h);
 		buf_puts(&v->company, agent->company);
 	}
-	if (l->desk.simulator && how != COMPANY_NONE)
-		write_speaker(&v->speaker, agent, how == COMPANY_DEMO);
+	if (l->desk.simulator && how != COMPANY_NONE) {
+		struct agent shown = *agent;
+
+		if (how != COMPANY_DEMO)
+			shown.personality = NULL;	/* a company's own is for the model alone */
+		persona_write_demo(&shown, &v->speaker);
+	}
 	return how;
 }
 

@@ -69,7 +69,7 @@ take_field(struct handshake *h, struct upgrade_seen *seen, const char *name, con
 	const struct { const char *name; const char **at; } fields[] = {
 		{ "Host", &h->host }, { "Origin", &h->origin }, { "Sec-WebSocket-Key", &h->key },
 		{ "Sec-WebSocket-Version", &h->version }, { "X-Real-IP", &h->real_ip },
-		{ "X-Forwarded-For", &h->forwarded_for },
+		{ "X-Forwarded-For", &h->forwarded_for }, { "Authorization", &h->authorization },
 	};
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)

@@ -18,7 +18,7 @@
 struct handshake {
 	const char	*method, *path, *query;		/* never NULL */
 	const char	*host, *origin, *key, *version;	/* NULL: absent */
-	const char	*real_ip, *forwarded_for;
+	const char	*real_ip, *forwarded_for, *authorization;
 	bool		 upgrade;			/* "Upgrade: websocket" and "Connection: upgrade" */
 };
 

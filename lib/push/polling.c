@@ -123,10 +123,12 @@ open_session(struct poll *p)
 	struct session *s;
 	enum hl_err err = session_open(&p->transport->sessions, NULL, address ? address : "", &s);
 
-	if (err)
+	if (err) {
 		refuse(p, &refused_busy);
-	else
-		hold(p, s);
+		return;
+	}
+	session_authorize(s, fcgi_param(p->request, "HTTP_AUTHORIZATION"));
+	hold(p, s);
 }
 
 static bool

@@ -291,6 +291,13 @@ session_open(struct sessions *all, struct websocket *ws, const char *address, st
 	return HL_OK;
 }
 
+void
+session_authorize(struct session *s, const char *header)
+{
+	free(s->authorization);
+	s->authorization = header && *header ? strdup(header) : NULL;	/* without memory it is as if none came */
+}
+
 /* ---- sending ---- */
 
 void
@@ -374,6 +381,7 @@ sessions_flush(struct sessions *all)
 	}
 	while ((s = all->dead) != NULL) {
 		all->dead = s->next;
+		free(s->authorization);
 		free(s);
 	}
 }

@@ -95,6 +95,7 @@ struct session {
 	int64_t			 ping_due_ms, pong_due_ms, join_due_ms, upgrade_due_ms, linger_due_ms;
 	char			 sid[SESSION_SID_LEN + 1];	/* a secret: it opens the session */
 	char			 address[SESSION_ADDRESS_MAX];
+	char			*authorization;	/* the header of its handshake, or NULL */
 	bool			 is_dirty, is_dead;
 	bool			 overflow;	/* the reader is too slow: closed at the next flush */
 	bool			 probed;	/* "2probe" has been seen: GETs are not held any more */
@@ -118,6 +119,8 @@ bool	 sessions_idle(const struct sessions *);	/* sessions_flush() has nothing to
  */
 enum hl_err session_open(struct sessions *, struct websocket *, const char *address,
     struct session **ret) HL_MUST_CHECK;
+/* Keeps the header Authorization of its handshake; NULL for none. */
+void	 session_authorize(struct session *, const char *header);
 struct session *session_find(struct sessions *, const char *sid, size_t len);	/* NULL: unknown, or over */
 bool	 session_is_polling(const struct session *);
 

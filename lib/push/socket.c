@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/socketio.h"
+#include "base/str.h"
 #include "push/answer.h"
 #include "push/client.h"
 #include "push/socket.h"
@@ -632,6 +633,10 @@ on_connect(struct client *c, const struct sio_packet *k)
 	lost = returning(c->hub, k->nsp, k->data, &seen);
 	buf_puts(&members, ",\"auth\":");
 	buf_add(&members, k->data.len ? k->data.p : "{}", k->data.len ? k->data.len : 2);
+	if (c->session->authorization && utf8_valid(c->session->authorization, strlen(c->session->authorization))) {
+		buf_puts(&members, ",\"authorization\":");
+		buf_json_str(&members, c->session->authorization);
+	}
 	q = question_new(ASK_CONNECT, &members);
 	buf_free(&members);
 	if (q) {

@@ -459,7 +459,10 @@ accept_handshake(struct websocket *ws, const struct handshake *h, struct session
 	ws->state = WS_OPEN;
 	send_bytes(ws, b.data, b.len);
 	buf_free(&b);
-	err = s ? session_probe(s, ws) : session_open(&ws->all->transport->sessions, ws, address, &s);
+	if (s)
+		err = session_probe(s, ws);
+	else if ((err = session_open(&ws->all->transport->sessions, ws, address, &s)) == HL_OK)
+		session_authorize(s, h->authorization);
 	if (err == HL_CONFLICT)
 		websocket_end(ws);	/* the session has a WebSocket already */
 	else if (err) {

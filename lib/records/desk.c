@@ -262,3 +262,20 @@ desk_delete(struct store *s, const struct desk_access *access, const char *id)
 	err = redis_script(s->redis, &desk_delete_script, key, 5, arg, 3, &reply);
 	return err ? err : refusal(reply);
 }
+
+enum hl_err
+desk_id_at(struct store *s, const struct place *p, char ret[ID_LEN + 1])
+{
+	const struct redis_reply *reply;
+	struct keys k;
+	enum hl_err err;
+
+	*ret = '\0';
+	keys_of(p, &k);
+	struct redis_arg args[] = { RA("HMGET"), RA(k.c), RA("dk"), RA("d") };
+
+	err = redis_call(s->redis, args, 4, &reply);
+	if (err || redis_type(redis_at(reply, 0)) == REDIS_NIL)
+		return err;
+	return id_open(s, &k, redis_at(reply, 1), ret);
+}

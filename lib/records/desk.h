@@ -17,10 +17,7 @@
  *   st:{S}:A      hash   calls, msgs, dur whole seconds of all, ndur in how many a customer wrote, s0…s3 how many of each
  *                        sentiment, c:G how many with that agent, sealed n:G the agent's company; v version: one more with
  *                        each change of anything that a list shows
- *   an:{S}:A:DAY  hash   analytics, "G:metric" ("-" for no agent); DAY is whole days since 1970, UTC.  Kept here, by the day
- *                        a conversation was created: volume, completed, escalated, resolved (completed, never escalated),
- *                        sat and nsat (sum and count of satisfaction), s0…s3.  By the day it happened: asked (messages of
- *                        customers), replies (of people), and what a commit counts (struct counts)
+ *   an:{S}:A:DAY  hash   analytics, "G:metric" ("-" for no agent); analytics.h says which metrics there are
  *   room:staff:A  channel  what staff of the account get, as room:staff
  *
  * Every script that changes a conversation changes st: and an: with it, by the difference of what it adds up to before and
@@ -91,6 +88,9 @@ enum hl_err desk_create(struct store *, const struct desk_new *, struct desk_con
 #define DESK_NO_MESSAGES INT32_MAX
 enum hl_err desk_read(struct store *, const struct desk_access *, const char *id, int64_t after,
 	    struct desk_conversation *ret) HL_MUST_CHECK;
+
+/* The id of the conversation at that place; "": it is none of the desk's, or gone. */
+enum hl_err desk_id_at(struct store *, const struct place *, char ret[ID_LEN + 1]) HL_MUST_CHECK;
 
 /*
  * What is to change; zero the rest.  A completed conversation has ended (again: when it first had); an active one goes on.

@@ -250,7 +250,12 @@ write_reply(const struct escalation *e, const struct reply *r, const char *id, s
 	buf_printf(head, "[\"%s\",{\"id\":\"%s\",\"seq\":", *e->account ? "ai_response" : "message-received", id);
 	buf_puts(tail, ",\"message\":");
 	buf_json(tail, r->text, r->len);
-	buf_printf(tail, ",\"timestamp\":\"%s\",\"isBot\":false,\"by\":\"human\",\"needsEscalation\":false,\"confidence\":1}]", at);
+	buf_printf(tail, ",\"timestamp\":\"%s\",\"isBot\":false,\"by\":\"human\",\"needsEscalation\":false,\"confidence\":1", at);
+	if (*e->account) {
+		buf_puts(tail, ",\"conversationId\":");
+		buf_json_str(tail, json_get_string(e->data, "sessionId"));
+	}
+	buf_puts(tail, "}]");
 	if (r->client_named) {
 		buf_puts(entry, ",\"clientMessageId\":");
 		buf_json_str(entry, r->client_id);

@@ -1,0 +1,304 @@
+/*
+ * desk.c - the desk's events (contract: Socket.IO of the desk API).
+ *
+ * A socket may speak of a conversation that was begun without a token, whose id is its key, and of those that belong to
+ * the account whose token it connected with.  What a client says of an agent beside its id is not looked at.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/reply.h"
+#include "api/request.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "engine/budget.h"
+#include "engine/persona.h"
+#include "events/events.h"
+#include "records/account.h"
+#include "records/agent.h"
+#include "records/desk.h"
+
+/* ---- events ---- */
+
+void
+desk_write_event(struct buf *out, const struct entry *e, const char *conversation_id)
+{
+	static const char *const names[] = { "by", "needsEscalation", "confidence", "provider", "sentiment", "escalation", "sources",
+		"clientMessageId" };
+	bool user = entry_is_user(e);
+	char at[CLOCK_ISO_LEN + 1];
+
+	entry_time(e, at);
+	buf_printf(out, "[\"%s\",{\"id\":\"%s\",\"seq\":%lld,\"conversationId\":\"%s\",\"message\":",
+	    user ? "message-accepted" : "ai_response", e->id, (long long)e->seq, conversation_id);
+	json_view_write(out, entry_member(e, "content"));
+	buf_printf(out, ",\"timestamp\":\"%s\",\"role\":\"%s\"", at, user ? "user" : "assistant");
+	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
+	buf_puts(out, user ? "}]" : "}],[\"typing\",false]");
+}
+
+/* ---- start_conversation ---- */
+
+/* What is to be begun. */
+struct beginning {
+	const char	*user_id, *agent_id, *title;
+	bool		 simulator;
+	const char	*own;				/* the account whose token came, or NULL */
+	char		 account[CRYPTO_NAME_LEN + 1];	/* whose it will be */
+	struct agent	 agent;
+	struct buf	 welcome;
+};
+
+static enum hl_err
+read_beginning(struct call *call, const struct json *payload, struct beginning *b)
+{
+	const struct text_field fields[] = {
+		{ "userId", false, ACCOUNT_ID_MAX, HL_BAD_REQUEST, &b->user_id, NULL },
+		{ "agentId", false, SEGMENT_MAX, HL_BAD_REQUEST, &b->agent_id, NULL },
+	};
+	const struct json *simulator = json_get(payload, "isCallSimulator");
+	enum hl_err err = request_fields(call, payload, fields, 2, "");
+
+	if (err)
+		return err;
+	if (json_kind(simulator) > JSON_NULL && json_kind(simulator) != JSON_BOOL)
+		return call_fail(call, HL_BAD_REQUEST, "isCallSimulator must be true or false");
+	b->simulator = json_true(simulator);
+	b->own = socket_account(call);
+	if (!b->simulator && b->agent_id == NULL)
+		return call_fail(call, HL_BAD_REQUEST, "start_conversation needs agentId, or isCallSimulator true");
+	if (b->simulator && b->own == NULL && b->user_id == NULL)
+		return call_fail(call, HL_BAD_REQUEST, "start_conversation needs userId, or a token");
+	return HL_OK;
+}
+
+/* A call of an agent's belongs to the agent's owner; who has a token calls his own agents. */
+static enum hl_err
+begin_with_agent(struct call *call, struct beginning *b)
+{
+	enum hl_err err = agent_read(&call->app->store, b->own, b->agent_id, &b->agent);
+
+	if (err == HL_NOT_FOUND)
+		return call_fail(call, err, "Agent not found");
+	if (err)
+		return err;
+	if (!agent_takes_calls(&b->agent, b->own != NULL))
+		return call_fail(call, HL_FORBIDDEN, "This agent takes no calls");
+	strcpy(b->account, b->agent.owner);
+	persona_welcome(&b->agent, &b->welcome);
+	return HL_OK;
+}
+
+/* A simulator's belongs to who has the token, or to the account that is named. */
+static enum hl_err
+begin_simulator(struct call *call, struct beginning *b)
+{
+	struct account named;
+	enum hl_err err = HL_OK;
+
+	if (b->own)
+		strcpy(b->account, b->own);
+	else {
+		account_name(&call->app->store, b->user_id, b->account);
+		err = account_load(&call->app->store, b->account, &named);
+	}
+	if (err == HL_NOT_FOUND)
+		return call_fail(call, err, "Account not found");
+	if (err)
+		return err;
+	persona_demo(&call->app->conf, &b->agent);
+	persona_welcome(&b->agent, &b->welcome);
+	return HL_OK;
+}
+
+static enum hl_err
+begin(struct call *call, struct beginning *b, struct desk_conversation *ret)
+{
+	struct desk_new new = { .simulator = b->simulator, .anonymous = b->own == NULL, .limits = { .address = call->address } };
+	enum hl_err err = b->simulator ? begin_simulator(call, b) : begin_with_agent(call, b);
+
+	if (err == HL_OK)
+		err = buf_err(&b->welcome);
+	if (err)
+		return err;
+	if (new.anonymous && !budget_allows_public(&call->app->store, b->account))
+		return call_fail(call, HL_TOO_MANY, "This company takes no more calls today");
+	new.account = b->account;
+	new.welcome = b->welcome.data;
+	if (!b->simulator) {
+		new.agent = b->agent.h;
+		new.company = b->agent.company;
+	}
+	return desk_create(&call->app->store, &new, ret, &call->retry_ms);
+}
+
+static void
+write_started(struct buf *out, struct call *call, const struct beginning *b, const struct desk_conversation *conv)
+{
+	char at[CLOCK_ISO_LEN + 1];
+
+	clock_iso(conv->created_ms, at);
+	buf_printf(out, "{\"emit\":[[\"conversation_started\",{\"conversationId\":\"%s\",\"welcomeMessage\":{\"role\":\"assistant\","
+	    "\"content\":", conv->id);
+	buf_json(out, b->welcome.len ? b->welcome.data : "", b->welcome.len);
+	buf_printf(out, ",\"timestamp\":\"%s\"", at);
+	if (conv->messages.count)
+		buf_printf(out, ",\"id\":\"%s\",\"seq\":%lld", conv->messages.list[0].id, (long long)conv->messages.list[0].seq);
+	buf_putc(out, '}');
+	if (b->simulator) {
+		buf_puts(out, ",\"demoAgent\":");
+		persona_write_demo(&b->agent, out);
+	}
+	buf_printf(out, "}]],\"ack\":[{\"ok\":true,\"conversationId\":\"%s\"}],", conv->id);
+	push_begin_join(out, call, &conv->place, conv->id);
+	buf_printf(out, "\"desk\":\"%s\",\"after\":%lld}}]}", conv->id, (long long)conv->seq);
+}
+
+enum hl_err
+desk_start(struct call *call, const struct json *payload)
+{
+	struct beginning b = { .welcome = BUF_INIT(WELCOME_MAX) };
+	struct desk_conversation conv = { 0 };
+	struct buf body = BUF_INIT(65536);
+	enum hl_err err;
+
+	err = read_beginning(call, payload, &b);
+	if (err == HL_OK)
+		err = begin(call, &b, &conv);
+	if (err == HL_OK) {
+		write_started(&body, call, &b, &conv);
+		err = reply_json(call, 200, &body);
+	}
+	desk_clear(&conv);
+	agent_clear(&b.agent);
+	buf_free(&b.welcome);
+	buf_free(&body);
+	return err == HL_OK || err == HL_STORE ? err : push_refusal(call, err, NULL);
+}
+
+/* ---- user_message ---- */
+
+static enum hl_err
+conversation_error(struct call *call, enum hl_err err)
+{
+	switch (err) {
+	case HL_NOT_FOUND:
+	case HL_FORBIDDEN:
+		return call_fail(call, HL_NOT_FOUND, "Conversation not found, or it is over");
+	case HL_TOO_LARGE:
+		return call_fail(call, err, "This conversation is full; start a new one");
+	case HL_UNPROCESSABLE:
+		return call_fail(call, err, "This clientMessageId was used for another message");
+	default:
+		return err;
+	}
+}
+
+static enum hl_err
+accept_message(struct call *call, const struct json *payload, struct incoming *in, const char **client_id,
+    struct turn **turn)
+{
+	const struct text_field fields[] = {
+		{ "clientMessageId", false, CLIENT_ID_MAX, HL_BAD_REQUEST, client_id, NULL },
+		{ "conversationId", true, SEGMENT_MAX, HL_BAD_REQUEST, &in->id, NULL },
+		{ "message", true, (size_t)call->app->conf.max_message, HL_TOO_LARGE, &in->text, &in->text_len },
+	};
+	enum hl_err err = request_fields(call, payload, fields, 3, "conversationId and message are required");
+
+	if (err)
+		return err;
+	in->account = socket_account(call);
+	in->by_id = true;
+	in->client_id = *client_id ? *client_id : call->request_id;
+	in->client_named = *client_id != NULL;
+	in->except = json_get_string(call->body, "socket");
+	in->limits = (struct limits){ .address = call->address, .session = in->id };
+	fcgi_on_gone(call->fcgi, NULL, NULL);
+	err = turn_accept(call->app->engine, in, turn, &call->retry_ms);
+	return conversation_error(call, err);
+}
+
+static void
+write_accepted(struct buf *out, struct call *call, const struct incoming *in, const struct turn *turn, const char *client_id)
+{
+	struct place place = conversation_place(&call->app->store, in->id);
+	bool joined = push_has_joined(call, &place) && !turn_repeated(turn), ai = turn_is_assistants(turn);
+
+	buf_putc(out, '{');
+	if (!ai)		/* a client may have begun to show it by itself */
+		buf_puts(out, "\"emit\":[[\"typing\",false]],");
+	buf_puts(out, "\"ack\":");
+	push_write_sent(out, turn, client_id);
+	if (!joined) {
+		buf_putc(out, ',');
+		push_begin_join(out, call, &place, in->id);
+		buf_printf(out, "\"desk\":\"%s\",\"after\":%lld%s}}]", in->id, (long long)turn_seq(turn), ai && !turn_repeated(turn) ? ",\"typing\":true" : "");
+	}
+	buf_putc(out, '}');
+}
+
+enum hl_err
+desk_say(struct call *call, const struct json *payload)
+{
+	struct incoming in = { 0 };
+	struct buf body = BUF_INIT(8192);
+	const char *client_id = NULL;
+	struct turn *turn = NULL;
+	enum hl_err err;
+
+	err = accept_message(call, payload, &in, &client_id, &turn);
+	if (err)
+		return err == HL_STORE ? err : push_refusal(call, err, client_id);
+	write_accepted(&body, call, &in, turn, client_id);
+	err = reply_json(call, 200, &body);
+	turn_leave(turn);
+	buf_free(&body);
+	return err;
+}
+
+/* ---- joined ---- */
+
+/* What was answered since then, in case it was quicker than the subscription. */
+static void
+write_joined(struct buf *out, const struct entries *messages, const char *id, int64_t after, bool typing)
+{
+	const char *comma = "";
+
+	buf_printf(out, "{\"seq\":%lld,\"messages\":[", (long long)(after + (int64_t)messages->count));
+	if (typing) {
+		buf_printf(out, "{\"seq\":%lld,\"emit\":[[\"typing\",true]]}", (long long)after);
+		comma = ",";
+	}
+	for (size_t i = 0; i < messages->count; i++) {
+		if (entry_is_user(&messages->list[i]))
+			continue;
+		buf_printf(out, "%s{\"seq\":%lld,\"emit\":[", comma, (long long)messages->list[i].seq);
+		desk_write_event(out, &messages->list[i], id);
+		buf_puts(out, "]}");
+		comma = ",";
+	}
+	buf_puts(out, "]}");
+}
+
+enum hl_err
+desk_joined(struct call *call, const char *room, const struct json *then)
+{
+	const char *id = json_get_string(then, "desk");
+	struct buf body = BUF_INIT(ANSWER_BYTES);
+	struct entries messages = { 0 };
+	struct place place;
+	int64_t after = 0;
+	enum hl_err err;
+
+	if (!id_valid(id) || !json_integer(json_get(then, "after"), &after))
+		return call_fail(call, HL_BAD_REQUEST, "then is not what this program gave");
+	snprintf(place.h, sizeof(place.h), "%s", room);
+	err = conversation_replay(&call->app->store, &place, after, &messages);
+	if (err)
+		return err;
+	write_joined(&body, &messages, id, after, json_true(json_get(then, "typing")));
+	err = reply_json(call, 200, &body);
+	entries_free(&messages);
+	buf_free(&body);
+	return err;
+}
