@@ -16,11 +16,13 @@ libhelpline_a_SOURCES = \
 	lib/base/error.c lib/base/error.h \
 	lib/base/histogram.c lib/base/histogram.h \
 	lib/base/id.c lib/base/id.h \
+	lib/base/image.c lib/base/image.h \
 	lib/base/json.c lib/base/json.h \
 	lib/base/json_view.c lib/base/json_view.h \
 	lib/base/log.c lib/base/log.h \
 	lib/base/msgpack.c lib/base/msgpack.h \
 	lib/base/network.c lib/base/network.h \
+	lib/base/multipart.c lib/base/multipart.h \
 	lib/base/origin.c lib/base/origin.h \
 	lib/base/sentiment.h \
 	lib/base/random.c lib/base/random.h \
@@ -48,6 +50,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/provider.c lib/engine/provider.h \
 	lib/engine/retry.c lib/engine/retry.h \
 	lib/engine/queue.c lib/engine/queue.h \
+	lib/engine/trial.c lib/engine/trial.h \
 	lib/engine/words.c lib/engine/words.h \
 	lib/engine/share.c lib/engine/share.h \
 	lib/engine/title.c lib/engine/title.h \
@@ -72,6 +75,7 @@ libhelpline_a_SOURCES = \
 	lib/records/spend.c \
 	lib/services/crypto.c lib/services/crypto.h \
 	lib/services/fcgi.c lib/services/fcgi.h \
+	lib/services/file.c lib/services/file.h \
 	lib/services/listen.c lib/services/listen.h \
 	lib/services/http.c lib/services/http.h \
 	lib/services/jwt.c lib/services/jwt.h \

@@ -7,9 +7,11 @@ dist_nginx_DATA = \
 	nginx/helpline-headers.conf \
 	nginx/helpline-health.conf \
 	nginx/helpline-http.conf \
+	nginx/helpline-images.conf \
 	nginx/helpline-locations.conf \
 	nginx/helpline-problems.conf \
 	nginx/helpline-pushd.conf \
 	nginx/helpline-security.conf \
+	nginx/helpline-upload.conf \
 	nginx/helpline-upstreams.conf \
 	nginx/run.conf.in

@@ -20,6 +20,8 @@ docs_sources = \
 	www/theme.css
 dist_www_DATA = www/index.html www/icon.svg www/openapi.json
 nodist_www_DATA = www/built/app.js www/built/app.css
+avatarsdir = $(wwwdir)/public/avatars
+dist_avatars_DATA = www/public/avatars/ai-avatar.png www/public/avatars/ai-avatar.svg
 docsdir = $(wwwdir)/docs
 dist_docs_DATA = www/docs/index.html
 nodist_docs_DATA = www/built/docs.js www/built/docs.css

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,15 +13,16 @@
 #define SHIPPED		"app/share/helpline/nginx"
 #define FILE_MAX	65536u
 #define ENTRIES		12
+#define FORM_SLACK	65536	/* of a form beside the file in it */
 
 /* What is written for a word of the shipped files. */
 struct word { const char *word, *text; };
 
 struct words {
-	struct word	list[8];
+	struct word	list[12];
 	char		listen[256];
 	char		connections[16];
-	char		payload[32];
+	char		payload[32], upload[32], avatars[4200];
 };
 
 static enum hl_err
@@ -33,17 +35,24 @@ failed(struct buf *problem, const char *name)
 static void
 fill_words(struct words *w, const struct front *front, unsigned connections, const struct conf *conf)
 {
+	const char *avatars = getenv("AVATAR_PATH");
+	int64_t file_size = 0;
 	int n = snprintf(w->listen, sizeof(w->listen), "listen 127.0.0.1:%d backlog=4096;", front->port);
 
 	if (front->count > 1)
 		snprintf(w->listen + n, sizeof(w->listen) - (size_t)n, "\n\t\tlisten [::1]:%d backlog=4096;", front->port);
 	snprintf(w->connections, sizeof(w->connections), "%u", connections);
 	snprintf(w->payload, sizeof(w->payload), "%" PRId64, conf->socket_max_payload + 100000);
+	(void)conf_size(conf->max_file_size, &file_size);
+	snprintf(w->upload, sizeof(w->upload), "%" PRId64, file_size + FORM_SLACK);
+	snprintf(w->avatars, sizeof(w->avatars), "%s/", avatars);
 	const struct word list[] = {
 		{ "@LISTEN@", w->listen },
 		{ "@CONNECTIONS@", w->connections },
 		{ "@RATE_LIMITS@", conf->rate_limits ? "on" : "off" },
 		{ "1100000", w->payload },
+		{ "5308416", w->upload },
+		{ "/var/lib/helpline/avatars/", w->avatars },
 		{ "/etc/nginx/helpline/", "nginx/" },		/* below the configuration's own folder */
 		{ "/run/helpline/", "run/" },
 		{ "/usr/share/helpline/", "app/share/helpline/" },

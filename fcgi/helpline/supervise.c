@@ -170,6 +170,32 @@ find_knowledge(const struct launch *l, char **ret, struct buf *problem)
 	return HL_BAD_REQUEST;
 }
 
+/* Likewise; it is made if it is not there.  NULL: the one in the state directory. */
+static enum hl_err
+find_avatars(char **ret, struct buf *problem)
+{
+	const char *path = getenv("AVATAR_PATH");
+
+	*ret = NULL;
+	if (path == NULL || *path == '\0')
+		return HL_OK;
+	if ((mkdir(path, 0755) == 0 || errno == EEXIST) && (*ret = realpath(path, NULL)) != NULL)
+		return HL_OK;
+	buf_printf(problem, "AVATAR_PATH is %s, which cannot be used: %s", path, strerror(errno));
+	return HL_BAD_REQUEST;
+}
+
+/* As the user that we are by now. */
+static enum hl_err
+set_avatars(const char *folder, struct buf *problem)
+{
+	setenv("AVATAR_PATH", folder ? folder : "avatars", 1);
+	if (folder == NULL || access(folder, R_OK | W_OK | X_OK) == 0)
+		return HL_OK;
+	buf_printf(problem, "AVATAR_PATH is %s, where the programs may not write (chown %u)", folder, (unsigned)geteuid());
+	return HL_BAD_REQUEST;
+}
+
 static enum hl_err
 set_knowledge(const struct launch *l, const char *folder, struct buf *problem)
 {
@@ -269,10 +295,11 @@ set_places(const struct launch *l)
 static enum hl_err
 prepare(struct launch *l, unsigned *ret_connections, struct buf *problem)
 {
-	char *knowledge = NULL;
+	char *knowledge = NULL, *avatars = NULL;
 	enum hl_err err;
 
-	if ((err = load_settings(l, problem)) != HL_OK || (err = find_knowledge(l, &knowledge, problem)) != HL_OK)
+	if ((err = load_settings(l, problem)) != HL_OK || (err = find_knowledge(l, &knowledge, problem)) != HL_OK ||
+	    (err = find_avatars(&avatars, problem)) != HL_OK)
 		goto out;
 	umask(077);
 	err = state_open(&l->state, l->state_dir, problem);
@@ -283,13 +310,14 @@ prepare(struct launch *l, unsigned *ret_connections, struct buf *problem)
 		goto out;
 	*ret_connections = raise_limits();
 	if ((err = state_drop_root(&l->state, problem)) != HL_OK || (err = keys_init("secrets", problem)) != HL_OK ||
-	    (err = keys_use_jwt("secrets", problem)) != HL_OK)
+	    (err = keys_use_jwt("secrets", problem)) != HL_OK || (err = set_avatars(avatars, problem)) != HL_OK)
 		goto out;
 	set_redis(l);
 	set_model(l);
 	set_places(l);
 out:
 	free(knowledge);
+	free(avatars);
 	return err;
 }
 

@@ -866,6 +866,12 @@ engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const
 	return err;
 }
 
+const struct thinker *
+engine_thinker(const struct engine *e)
+{
+	return &e->thinker;
+}
+
 void
 engine_free(struct engine *e)
 {

@@ -21,6 +21,7 @@
 #include "services/redis.h"
 
 struct engine;
+struct thinker;
 struct turn;		/* one accepted message, as its caller sees it */
 
 /* redis and crypto are borrowed.  On failure *problem has the sentence. */
@@ -29,6 +30,9 @@ enum hl_err engine_open(uv_loop_t *, const struct conf *, struct redis *, const 
 
 /* Takes no more conversations over and calls done(arg) when those that run are finished. */
 void	 engine_drain(struct engine *, void (*done)(void *), void *arg);
+/* What it answers with, for whoever asks outside a conversation. */
+const struct thinker *engine_thinker(const struct engine *);
+
 void	 engine_free(struct engine *);		/* one that is drained, or NULL */
 
 /*

@@ -68,6 +68,12 @@ static struct redis_script list_script = { .text =
 	"return out "
 };
 
+/* KEYS rl  ARGV interval */
+static struct redis_script trial_script = { .text =
+	LUA_NOW LUA_LIMITS(1, 1)
+	"return {'ok'} "
+};
+
 /* ---- names and keys ---- */
 
 struct agent_keys { char account[CONVERSATION_KEY_MAX], all[CONVERSATION_KEY_MAX], agent[CONVERSATION_KEY_MAX]; };
@@ -377,4 +383,25 @@ agent_delete(struct store *s, const struct agent *a)
 	const struct redis_arg key[] = { RA(k.account), RA(k.all), RA(k.agent) }, arg[] = { RA(a->h), RA(a->owner) };
 
 	return redis_script(s->redis, &delete_script, key, 3, arg, 2, &reply);
+}
+
+enum hl_err
+agent_count_trial(struct store *s, const char *owner, int64_t *retry_ms)
+{
+	const struct redis_reply *reply;
+	struct limit_args limit;
+	char what[CRYPTO_NAME_LEN + 8];
+	enum hl_err err;
+
+	*retry_ms = 0;
+	snprintf(what, sizeof(what), "trial %.22s", owner);
+	limit_args(s, &(struct limits){ .session = what }, &limit);
+	if (limit.count == 0)
+		return HL_OK;
+	err = redis_script(s->redis, &trial_script, limit.key, limit.count, limit.interval, limit.count, &reply);
+	if (err == HL_OK)
+		err = refusal(reply);
+	if (err == HL_TOO_MANY)
+		*retry_ms = redis_int(redis_at(reply, 1));
+	return err;
 }

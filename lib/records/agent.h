@@ -78,6 +78,9 @@ enum hl_err agent_change(struct store *, struct agent *a) HL_MUST_CHECK;
 /* Its conversations stay; they go on without it.  Deleted already is no error. */
 enum hl_err agent_delete(struct store *, const struct agent *a) HL_MUST_CHECK;
 
+/* Counts a test call of the account: HL_TOO_MANY, and *retry_ms says when to try again. */
+enum hl_err agent_count_trial(struct store *, const char *owner, int64_t *retry_ms) HL_MUST_CHECK;
+
 /*
  * For the script that begins a conversation with an agent: counts it.  key: the Lua expression of the agent's key (of this
  * shard, from AGENT_KEY); now: of the time in ms.  An agent deleted meanwhile is not brought back.
