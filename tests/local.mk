@@ -15,6 +15,7 @@ unit_tests = \
 	tests/unit/knowledge_test \
 	tests/unit/search_test \
 	tests/unit/conversation_test \
+	tests/unit/desk_test \
 	tests/unit/push_test \
 	tests/unit/session_test \
 	tests/unit/completion_test \
@@ -24,6 +25,8 @@ unit_tests = \
 	tests/unit/jwt_test \
 	tests/unit/json_test \
 	tests/unit/msgpack_test \
+	tests/unit/password_test \
+	tests/unit/person_test \
 	tests/unit/task_test \
 	tests/unit/http_test \
 	tests/unit/provider_test \
@@ -52,6 +55,9 @@ tests_unit_queue_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_queue_test_LDADD = $(unit_libs)
 tests_unit_breaker_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_breaker_test_LDADD = $(unit_libs)
+tests_unit_desk_test_SOURCES = tests/unit/desk_test.c tests/unit/own_redis.c tests/unit/own_redis.h
+tests_unit_desk_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_desk_test_LDADD = $(unit_libs)
 tests_unit_insight_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_insight_test_LDADD = $(unit_libs)
 tests_unit_title_test_CPPFLAGS = $(unit_cppflags)
@@ -75,6 +81,10 @@ tests_unit_jwt_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_jwt_test_LDADD = $(unit_libs) $(JWT_LIBS)
 tests_unit_msgpack_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_msgpack_test_LDADD = $(unit_libs)
+tests_unit_password_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_password_test_LDADD = $(unit_libs) $(CRYPT_LIBS)
+tests_unit_person_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_person_test_LDADD = $(unit_libs)
 tests_unit_json_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_json_test_LDADD = $(unit_libs)
 tests_unit_fcgi_test_CPPFLAGS = $(unit_cppflags)

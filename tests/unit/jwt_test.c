@@ -108,6 +108,31 @@ our_tokens_say_who_calls(void **state)
 }
 
 static void
+a_stored_accounts_token_names_its_sign_in_and_no_role(void **state)
+{
+	const struct conf conf = { .jwt_secret = SECRET, .jwt_secret_previous = "" };
+	const struct token_rules rules = { .secrets = { SECRET }, .issuer = "helpline", .audience = "helpline",
+		.now_s = clock_wall_ms() / 1000 };
+	struct account ada = { .id = "an id", .family = "a family", .admin = true, .stored = true }, read;
+	struct buf token = BUF_INIT(TOKEN_MAX);
+	struct json *claims;
+
+	(void)state;
+	ada.not_before_s = clock_wall_ms() / 1000 + 1;	/* its password was changed in this second */
+	assert_int_equal(account_token(&conf, &ada, 60, &token), HL_OK);
+	assert_int_equal(account_of_token(&conf, token.data, &read), HL_OK);
+	assert_false(read.admin);
+	assert_false(read.names_role);
+	assert_string_equal(read.family, "a family");
+	assert_true(read.issued_s >= ada.not_before_s);
+	assert_int_equal(token_check(&rules, token.data, &claims), HL_OK);
+	assert_null(json_get(claims, "role"));
+	assert_non_null(json_get_string(claims, "jti"));
+	json_free(claims);
+	buf_free(&token);
+}
+
+static void
 claims_of_the_wrong_type_are_refused(void **state)
 {
 #define GOOD "\"iss\":\"helpline\",\"aud\":\"helpline\",\"exp\":9999999999"
@@ -129,6 +154,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_vectors_are_taken_and_refused),
 		cmocka_unit_test(our_tokens_say_who_calls),
+		cmocka_unit_test(a_stored_accounts_token_names_its_sign_in_and_no_role),
 		cmocka_unit_test(claims_of_the_wrong_type_are_refused),
 	};
 
