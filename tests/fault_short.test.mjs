@@ -11,7 +11,8 @@ import { judge } from "./fault/judge.mjs";
 import { runScenario } from "./fault/run.mjs";
 import { digest } from "./harness.mjs";
 
-const faults = { programs: { kills: 10, seed: 3 }, power: { kills: 4, seed: 4 }, upstream: { kills: 2, seed: 5 }, drops: { kills: 60, seed: 6 } };
+const faults = { programs: { kills: 10, seed: 3 }, power: { kills: 4, seed: 4 }, upstream: { kills: 2, seed: 5 }, drops: { kills: 60, seed: 6 },
+	desk: { kills: 12, seed: 7 } };
 
 const wrong = (rows) => rows.filter((row) => row.held === false).map((row) => `${row.value} ${row.name} ${row.detail?.join() ?? ""}`);
 
@@ -66,6 +67,11 @@ for (const [what, log, ledger, name] of [
 	["a gap", [asked(1, 1), answer(3, 1)], [told(asked(1, 1))], "seq out of order in the store"],
 	["a late answer", [asked(1, 1, 1), answer(2, 1, 30)], [told(asked(1, 1))],
 		"turns later than lease + 10 s after acceptance, or after the last kill meanwhile"],
+	["a message of the model while a person has the conversation", [asked(1, 1), asked(2, 2), answer(3, 2)],
+		[{ what: "spell", session: "s", taken: Date.parse(at(1)), from: 2, to: 3, until: 3 }],
+		"messages of the model while a person had the conversation"],
+	["a message that nobody answers once the person has gone", [asked(1, 1), asked(2, 2)],
+		[{ what: "spell", session: "s", taken: Date.parse(at(1)), from: 1, to: 1, until: 1 }], "messages unanswered"],
 	["a transcript with a hole", [asked(1, 1), answer(2, 1)], [{ what: "transcript", session: "s", seen: [] }],
 		"transcripts of sockets that differ from the store"],
 ])

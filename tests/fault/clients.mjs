@@ -19,10 +19,11 @@ class Client {
 		this.userId = `customer-${id}`;
 	}
 
-	// A message that nobody has sent before.
+	// A message that nobody has sent before; some ask for a person, if that is what this run is about.
 	next() {
 		const token = `q${this.id}x${++this.number}`;
-		return { token, message: `Question ${token}: where is my parcel?`, clientMessageId: `c-${token}` };
+		const words = this.field.random() < this.field.calling ? "may I talk to a person please" : "where is my parcel?";
+		return { token, message: `Question ${token}: ${words}`, clientMessageId: `c-${token}` };
 	}
 
 	report(what, entry) {
@@ -42,7 +43,7 @@ class Client {
 	// Until it has worked, or the run is given up.
 	async insist(attempt) {
 		for (let tries = 0; !this.field.over; tries++) {
-			const done = await attempt(tries).catch(() => undefined);
+			const done = await attempt(tries).catch((error) => void this.failed(error));
 			if (done !== undefined)
 				return done;
 			await pause(50 + this.field.random() * Math.min(1000, 100 * 2 ** tries));
@@ -50,9 +51,16 @@ class Client {
 		return null;
 	}
 
+	failed(error) {
+		const text = error.cause?.code ?? error.code ?? error.message;
+		if (this.sessionId || text !== "not connected")		// a new socket takes its time
+			this.field.saw(text);
+	}
+
 	async newSession() {
 		const res = await this.insist(async () => {
 			const answer = await this.call("/api/v1/chat/session", { userId: this.userId });
+			this.field.saw(answer.status);
 			return answer.status === 200 ? answer : undefined;
 		});
 		this.sessionId = res?.json.sessionId;
@@ -65,6 +73,7 @@ class Client {
 
 	// What must not come: told, once. True: the conversation is gone, and another is begun.
 	async lost(status, m) {
+		this.field.saw(status);
 		if (status === 404 && this.field.mayLose) {
 			this.report("gone", { cid: m.clientMessageId });
 			await this.newSession();
@@ -106,7 +115,9 @@ class RestClient extends Client {
 
 	got(m, json) {
 		this.acknowledged(m);
-		this.answered(m, { id: json.messageId, seq: json.seq, text: json.response });
+		this.field.heard(json.provider);
+		if (json.seq)		// otherwise a person has the conversation, and that is all that it says
+			this.answered(m, { id: json.messageId, seq: json.seq, text: json.response });
 	}
 }
 
@@ -137,6 +148,8 @@ class StreamClient extends RestClient {
 class SocketClient extends Client {
 	seen = new Map();	// seq → id, in the order of first sight
 	last = 0;		// highest seq of an event
+	person = false;		// has the conversation
+	handed = 0;		// times that it was handed over
 	wakers = new Set();
 
 	async newSession() {
@@ -144,7 +157,17 @@ class SocketClient extends Client {
 		this.last = 0;
 		if (!this.socket) {
 			this.socket = io(this.field.stack.url, { forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 1000, timeout: 5000 });
-			this.socket.on("message-received", (m) => this.see(m, m.message));
+			this.socket.on("message-received", (m) => {
+				this.silence(m.isBot, `message ${m.seq}`);
+				this.field.heard(m.isBot ? m.provider : "person");
+				this.see(m, m.message);
+			});
+			this.socket.on("message-delta", (m) => this.silence(true, `delta ${m.index} of ${m.id}`));
+			this.socket.on("hand-over", ({ owner }) => {
+				this.person = owner === "human";
+				this.handed++;
+				this.wakers.forEach((wake) => wake());
+			});
 			this.socket.on("chat-joined", (m) => (m.history ?? []).filter((e) => e.role === "assistant").forEach((e) => this.see(e, e.content)));
 			this.socket.on("connect", () => this.sessionId && this.join().catch(() => {}));
 		}
@@ -167,6 +190,12 @@ class SocketClient extends Client {
 		return ack.ok || (ack.code === "not_found" && this.field.mayLose ? false : undefined);
 	}
 
+	// While a person has it, the model is not heard.
+	silence(model, what) {
+		if (model && this.person)
+			this.problem(`${what} of the model came while a person has the conversation`);
+	}
+
 	see(m, text) {
 		if (!this.seen.has(m.seq)) {
 			if (m.seq < this.last)
@@ -185,17 +214,19 @@ class SocketClient extends Client {
 	async turn() {
 		const burst = Array.from({ length: this.field.random() < 0.2 ? 3 : 1 }, () => this.next());
 		const acks = [];
+		const { handed } = this;
 		for (const m of burst)
 			acks.push(await this.send(m));
 		const last = acks.at(-1);
 		if (last?.seq)
-			await this.covered(burst.at(-1), last.seq);
+			await this.covered(burst.at(-1), last.seq, handed);
 	}
 
 	async send(m) {
 		const body = { sessionId: this.sessionId, userId: this.userId, message: m.message, clientMessageId: m.clientMessageId };
 		const ack = await this.insist(async () => {
 			const got = await this.ask("send-message", { ...body, sessionId: this.sessionId });
+			this.field.saw(got.ok ? "ok" : got.code);
 			if (got.ok)
 				return got;
 			if (got.code === "not_found" && await this.lost(404, m))
@@ -209,10 +240,11 @@ class SocketClient extends Client {
 		return ack;
 	}
 
-	// The answer that covers the message with that seq; one without a token is an escalation's, and covers all before it.
-	async covered(m, seq) {
+	// The answer that covers the message with that seq; one without a token is an escalation's, and covers all before it.  None
+	// comes if a person has the conversation, or had it meanwhile.
+	async covered(m, seq, handed) {
 		const late = Date.now() + (this.field.mayLose ? ANSWER_MS / 3 : ANSWER_MS);
-		const done = () => this.latest && this.latest.seq > seq && (!this.latest.token || this.latest.token === m.token);
+		const done = () => this.person || this.handed > handed || this.latest && this.latest.seq > seq && (!this.latest.token || this.latest.token === m.token);
 		while (!done() && !this.field.over && Date.now() < late && this.sessionId)
 			await Promise.race([new Promise((resolve) => { this.wakers.add(resolve); }), pause(1000)]);
 		this.wakers.clear();
@@ -247,8 +279,12 @@ export class Field {
 	over = false;		// no more attempts either
 	kinds = [RestClient, SocketClient, StreamClient, SocketClient];
 
-	constructor(stack, ledger, { clients, seed, thinking = 1500, mayLose = false, only = null }) {
-		Object.assign(this, { stack, ledger, thinking, mayLose, random: generator(seed) });
+	sights = new Map();	// what attempts came to, and how often
+	voices = new Map();	// who answered, and how often
+
+	// calling: the share of messages that ask for a person.
+	constructor(stack, ledger, { clients, seed, thinking = 1500, mayLose = false, only = null, calling = 0 }) {
+		Object.assign(this, { stack, ledger, thinking, mayLose, calling, random: generator(seed) });
 		const kinds = only === "sockets" ? [SocketClient] : this.kinds;
 		this.clients = Array.from({ length: clients }, (_, i) => new kinds[i % kinds.length](this, i));
 	}
@@ -256,6 +292,21 @@ export class Field {
 	start() {
 		this.running = this.clients.map((c) => c.chat());
 		return this;
+	}
+
+	saw(what) {
+		this.sights.set(what, (this.sights.get(what) ?? 0) + 1);
+	}
+
+	heard(voice) {
+		this.voices.set(voice, (this.voices.get(voice) ?? 0) + 1);
+	}
+
+	// What went wrong for customers, and who answered them.
+	get report() {
+		const list = (map) => [...map].sort((a, b) => b[1] - a[1]).map(([what, n]) => `${what} ${n}`).join(", ");
+		const wrong = new Map([...this.sights].filter(([what]) => what !== 200 && what !== "ok"));
+		return `customers had to try again: ${list(wrong) || "never"}; they were answered by: ${list(this.voices) || "nobody"}`;
 	}
 
 	get said() {

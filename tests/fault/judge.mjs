@@ -29,29 +29,32 @@ async function readStore(stack, session) {
 	}));
 }
 
-const settled = (log) => log === null || log.length === 0 || coverage(log).open.length === 0;
+const settled = (log, spells) => log === null || log.length === 0 || coverage(log, spells).open.length === 0;
+
+const spellsOf = (ledger, session) => (ledger.get(session) ?? []).filter((e) => e.what === "spell");
 
 /*
  * Which answer covers which message: all before the one that it names, or, if it names none (an escalation's), all before
  * it that are still open. A message that is open at the end is unanswered; an answer that covers nothing new is a second
- * one.
+ * one. What a person has seen (spells: when one had the conversation, see scenarios.mjs) need not be answered.
  */
-function coverage(log) {
+function coverage(log, spells = []) {
 	const turns = [];
 	const idle = [];
 	let open = [];
 	for (const m of log) {
-		if (m.user) {
+		if (m.user)
 			open.push(m);
+		if (m.user || m.by === "human")
 			continue;
-		}
 		const named = m.token ? open.findIndex((u) => u.token === m.token) : open.length - 1;
 		const covered = open.splice(0, named + 1);
 		if (covered.length === 0)
 			idle.push(m);
 		turns.push(...covered.map((u) => ({ session: u.session, message: u, answer: m, ms: m.at - u.at })));
 	}
-	return { turns, idle, open };
+	const seen = (m) => spells.some((s) => m.seq <= s.until && m.at >= s.taken - LEASE_MS - GRACE_MS);
+	return { turns: turns.filter((t) => !seen(t.message)), idle, open: open.filter((m) => !seen(m)) };
 }
 
 class Verdict {
@@ -92,10 +95,10 @@ function judgeStored(v, logs, ledger, mayLose) {
 	v.check("answers seen that are not stored so", answersLost, `${answers} seen`, mayLose);
 }
 
-function judgeTurns(v, logs, deaths, { timed }) {
+function judgeTurns(v, logs, ledger, deaths, { timed }) {
 	const idle = [], open = [], late = [], order = [], all = [];
 	for (const [session, log] of logs) {
-		const c = coverage(log ?? []);
+		const c = coverage(log ?? [], spellsOf(ledger, session));
 		idle.push(...c.idle.map((m) => ({ session, answer: m })));
 		open.push(...c.open.map((m) => ({ session, message: m })));
 		all.push(...c.turns);
@@ -118,6 +121,15 @@ function judgeTurns(v, logs, deaths, { timed }) {
 		v.rows.push({ name: "turns later than lease + 10 s after acceptance", value: beyond, held: beyond === 0 ? true : undefined,
 			of: `median ${times[times.length >> 1]} ms, p99 ${times[Math.floor(times.length * 0.99)]} ms, longest ${times.at(-1)} ms` });
 	}
+}
+
+// Between the end of a take and the beginning of the return no message is the model's.
+function judgeSpells(v, logs, ledger) {
+	const spells = [...ledger.values()].flat().filter((e) => e.what === "spell");
+	const late = spells.flatMap((s) => (logs.get(s.session) ?? []).filter((m) => !m.user && m.by !== "human" && m.seq > s.from && m.seq <= s.to)
+		.map((m) => ({ spell: s, answer: m })));
+	if (spells.length > 0)
+		v.check("messages of the model while a person had the conversation", late, `${spells.length} take-overs`);
 }
 
 function judgeClients(v, logs, ledger, mayLose) {
@@ -143,10 +155,11 @@ export async function judge(stack, ledgerFile, { deaths = [], mayLose = false, t
 	const v = new Verdict();
 	await Promise.all([...ledger.keys()].filter((session) => session !== undefined).map(async (session) => {
 		const read = async () => logs.set(session, await readStore(stack, session)).get(session);
-		await waitFor("all is answered", async () => settled(await read()), { ms: LEASE_MS + GRACE_MS, every: 500 }).catch(() => {});
+		await waitFor("all is answered", async () => settled(await read(), spellsOf(ledger, session)), { ms: LEASE_MS + GRACE_MS, every: 500 }).catch(() => {});
 	}));
 	judgeStored(v, logs, ledger, mayLose);
-	judgeTurns(v, logs, deaths, { timed });
+	judgeTurns(v, logs, ledger, deaths, { timed });
+	judgeSpells(v, logs, ledger);
 	judgeClients(v, logs, ledger, mayLose);
 	return v.rows;
 }

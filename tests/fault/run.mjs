@@ -41,13 +41,16 @@ export async function runScenario(name, { seed, kills, seconds, clients = 200, t
 		upstream = await startModel(scenario, random);
 		stack = await startFaultStack(upstream, scenario);
 		ledger = await Ledger.start(dir);
-		const field = new Field(stack, ledger, { clients, seed: seed + 1, thinking, mayLose: scenario.mayLose, only: scenario.only }).start();
+		const field = new Field(stack, ledger, { clients, seed: seed + 1, thinking, mayLose: scenario.mayLose, only: scenario.only,
+			calling: scenario.calling }).start();
 		const end = seconds ? Date.now() + seconds * 1000 : Infinity;
 		const run = { stack, upstream, field, random, deaths, every: scenario.every, tell: (text) => told.push(text),
 			until: (n) => n >= most || Date.now() >= end };
 		const faults = await scenario.run(run);
 		const finished = await field.stop();
+		run.tell(field.report);
 		const rows = await judge(stack, ledger.file, { deaths, mayLose: scenario.mayLose, timed: scenario.timed });
+		rows.push(...(run.rows ?? []));
 		rows.unshift({ name: "faults done", value: faults, held: faults > 0 && field.said > 0 });
 		rows.push({ name: "customers who could not finish", value: finished ? 0 : 1, held: finished, of: `${clients} customers, ${field.said} messages` });
 		await stack.stop();
@@ -62,7 +65,9 @@ export async function runScenario(name, { seed, kills, seconds, clients = 200, t
 }
 
 export function print(result) {
-	console.log(`${result.name}: ${result.told.join("; ")} (${result.seconds} s, seed ${result.seed})`);
+	console.log(`${result.name} (${result.seconds} s, seed ${result.seed})`);
+	for (const line of result.told)
+		console.log(`    ${line}`);
 	for (const row of result.rows) {
 		console.log(`    ${{ true: "ok      ", false: "FAILED  ", undefined: "        " }[row.held]}${String(row.value).padStart(6)}  ${row.name}${row.of ? `  (${row.of})` : ""}`);
 		for (const line of row.held === false ? row.detail ?? [] : [])

@@ -1,7 +1,7 @@
 // The faults, each by its name: what is done while customers chat, on a stack of its own.
 
 import assert from "node:assert/strict";
-import { pause, waitFor } from "../harness.mjs";
+import { pause, runScript, waitFor } from "../harness.mjs";
 import { html, rateLimited, reply, serverError } from "../upstream.mjs";
 import { TOKEN } from "./clients.mjs";
 import { killNow, limitFiles, ready, redisCuts } from "./stack.mjs";
@@ -26,6 +26,9 @@ const bad = {
 	"an end without a finish": () => ({ end: 3 }),
 	"garbage": () => ({ garbage: { after: 2, text: "data: {broken" } }),
 };
+
+// The same, slowly: there is time for a person to come in between.
+const slow = (random) => (request) => ({ ...good(random)(request), delay: random() * 1500, tokenDelay: random() * 60 });
 
 // A share of the requests goes wrong, in one of these ways.
 const moody = (random, share, ways = Object.keys(bad)) => (request) => {
@@ -75,7 +78,10 @@ const powerFailure = (fsync) => ({
 	},
 });
 
-async function upstreamFails({ upstream, random, until, tell }) {
+// How often the programs have logged that.
+const logged = (stack, event) => stack.log().split(` event=${event} `).length - 1 + stack.log().split(` event=${event}\n`).length - 1;
+
+async function upstreamFails({ stack, upstream, random, until, tell }) {
 	let n = 0;
 	for (; !until(n); n++) {
 		await pause(1000 + random() * 1500);
@@ -84,7 +90,8 @@ async function upstreamFails({ upstream, random, until, tell }) {
 		await upstream.listen();
 	}
 	tell(`${upstream.count} requests of the model, ${Math.round(upstream.share * 100)} % failed in one of ${Object.keys(bad).length} ways, ` +
-		`and ${n} times all were refused`);
+		`and ${n} times all were refused; ${logged(stack, "provider_left_alone")} times it was left alone for a while, ` +
+		`and ${logged(stack, "provider_back")} times it was back`);
 	return n;
 }
 
@@ -100,56 +107,114 @@ async function clockSteps({ stack, random, until, tell, deaths }) {
 	for (const control of Object.values(stack.controls))
 		control.clock(0);
 	deaths.push(Date.now());
-	tell(`${steps} steps of up to two minutes, of the store's clock or the programs'`);
+	tell(`${steps} steps of up to two minutes, of the store's clock or the programs'; ` +
+		`${logged(stack, "turn_taken_over")} turns were taken over, ${logged(stack, "renew")} renewals of leases failed`);
 	return steps;
 }
 
 const diskFull = (fsync) => ({
 	fsync,
 	async run({ stack, random, until, tell, deaths }) {
-		let times = 0;
-		for (; !until(times); times++) {
+		const refusing = [], healing = [];
+		const status = async () => (await stack.post("/api/v1/chat/session", { userId: "full" }).catch(() => ({}))).status;
+		while (!until(healing.length)) {
 			await pause(1000 + random() * 1000);
 			stack.controls.redis.diskFull(true);
-			await waitFor("a message is refused while the disk is full", async () => {
-				const res = await stack.post("/api/v1/chat/session", { userId: "full" }).catch(() => ({}));
-				return res.status === 503;
-			}, { ms: 15_000 });
+			const full = Date.now();
+			await waitFor("a message is refused while the disk is full", async () => await status() === 503, { ms: 15_000 });
+			refusing.push(Date.now() - full);
 			await pause(random() * 1500);
 			stack.controls.redis.diskFull(false);
-			await waitFor("a session is made again", async () => {
-				const res = await stack.post("/api/v1/chat/session", { userId: "full" }).catch(() => ({}));
-				return res.status === 200;
-			}, { ms: 30_000 });
+			const free = Date.now();
+			await waitFor("a session is made again", async () => await status() === 200, { ms: 30_000 });
+			healing.push(Date.now() - free);
 			deaths.push(Date.now());
 		}
-		tell(`the disk was full ${times} times with appendfsync ${fsync}; each time 503, and healed by itself`);
-		return times;
+		tell(`the disk was full ${healing.length} times with appendfsync ${fsync}: each time 503, after ${Math.max(...refusing)} ms at the latest; ` +
+			`healed by itself within ${Math.max(...healing)} ms`);
+		return healing.length;
 	},
 });
 
-// No descriptor more than are open: what is accepted must go on, what is new is refused or waits.
-async function fewFiles({ stack, random, until, tell, deaths }) {
-	const statuses = {};
-	let times = 0;
+/*
+ * No descriptor more than are open: what is accepted must go on, what is new is refused or waits. A call that finds no
+ * connection to chat waits for one in the kernel; a turn that finds none to the model is handed to a person.
+ */
+async function fewFiles(run) {
+	const { stack, random, until, tell, deaths } = run;
+	const statuses = {}, programs = ["chat", "pushd", "events"];
+	let times = 0, waited = 0, refused = 0;
+	const ask = async (session, i) => {
+		const began = Date.now();
+		const body = { sessionId: session.sessionId, userId: "files", message: `Where is parcel ${i}?` };
+		const res = await stack.post("/api/v1/chat/message", body);
+		waited = Math.max(waited, Date.now() - began);
+		assert.ok(res.status === 200 || (res.status >= 500 && res.json?.error), `a problem in words, not ${res.status} ${res.text}`);
+		statuses[res.status] = (statuses[res.status] ?? 0) + 1;
+		refused += res.status !== 200 || res.json.escalation?.reason === "ai_unavailable" ? 1 : 0;
+	};
 	for (; !until(times); times++) {
-		for (const name of ["chat", "pushd", "events"])
+		// So many at once that nginx keeps more connections to chat open than chat does to the model.
+		const sessions = await Promise.all(Array.from({ length: 100 }, async () =>
+			(await stack.post("/api/v1/chat/session", { userId: "files" })).json));
+		for (const name of programs)
 			await limitFiles(stack, name, Math.floor(random() * 3));
-		// So many at once that there are not enough connections to chat for them.
-		const calls = Array.from({ length: 100 }, () => stack.post("/api/v1/chat/session", { userId: "files" }));
+		const calls = sessions.map(ask);
 		await pause(1000 + random() * 1500);
-		for (const name of ["chat", "pushd", "events"])
+		for (const name of programs)
 			await limitFiles(stack, name, null);
-		for (const res of await Promise.all(calls)) {
-			assert.ok(res.status === 200 || (res.status > 500 && res.json?.error), `a problem in words, not ${res.status} ${res.text}`);
-			statuses[res.status] = (statuses[res.status] ?? 0) + 1;
-		}
+		await Promise.all(calls);
 		deaths.push(Date.now());
 		await ready(stack);
 	}
-	tell(`${times} times no file could be opened by chat, pushd and events; 100 new sessions each time: ` +
-		Object.entries(statuses).map(([status, n]) => `${n} got ${status}`).join(", "));
+	tell(`${times} times no file could be opened by ${programs.join(", ")}; 100 messages each time: ` +
+		Object.entries(statuses).map(([status, n]) => `${n} got ${status}`).join(", ") +
+		`, ${refused} of all were refused or handed to a person, the longest took ${waited} ms`);
+	run.rows = [{ name: "refusals seen, for there was no file", value: refused, held: refused > 0 }];
 	return times;
+}
+
+// People take conversations over while answers to them are on their way, say something or not, and give them back or end them.
+async function desk({ stack, field, random, until, tell }) {
+	const count = { takes: 0, late: 0, replies: 0, returns: 0, closes: 0 };
+	const person = async (name) => {
+		const { stdout } = await runScript(["token", "--user", name, "--state-dir", stack.dir], { env: stack.env });
+		const headers = { authorization: `Bearer ${stdout.trim()}` };
+		const call = async (method, path, body) => {
+			const res = await stack.call(method, `/api/escalations${path}`, { headers, body });
+			assert.ok([200, 201, 409].includes(res.status), `${method} ${path} gave ${res.status} ${res.text}`);
+			return res;
+		};
+		const last = async (id) => (await call("GET", `/${id}`)).json.messages.at(-1).seq;
+		while (!until(count.takes)) {
+			const open = (await call("GET", "?status=open")).json;
+			const e = open[Math.floor(random() * open.length)];
+			await pause(random() * 300);
+			if (!e || until(count.takes))
+				continue;
+			const taken = Date.now();
+			if ((await call("POST", `/${e._id}/take`)).status === 409) {
+				count.late++;
+				continue;
+			}
+			count.takes++;
+			const from = await last(e._id);
+			for (let replies = Math.floor(random() * 3); replies > 0; replies--, count.replies++) {
+				await pause(random() * 500);
+				await call("POST", `/${e._id}/reply`, { content: `This is ${name}.` });
+			}
+			await pause(random() * 1000);
+			const to = await last(e._id);
+			const how = random() < 0.7 ? "return" : "close";
+			assert.equal((await call("POST", `/${e._id}/${how}`, {})).status, 200);
+			count[`${how}s`]++;
+			field.ledger.report("spell", { session: e.conversationId, taken, from, to, until: await last(e._id) });
+		}
+	};
+	await Promise.all(Array.from({ length: 12 }, (_, i) => person(`person-${i}`)));
+	tell(`12 people took ${count.takes} conversations over (${count.late} times another was faster), wrote ${count.replies} replies, ` +
+		`returned ${count.returns} and closed ${count.closes}; ${logged(stack, "turn outcome=handed_over")} answers were dropped under way`);
+	return count.takes;
 }
 
 async function drops({ field, random, until, tell }) {
@@ -176,6 +241,7 @@ export const scenarios = {
 	disk: { kills: 8, every: 0, ...diskFull("always") },
 	"disk-everysec": { kills: 8, every: 0, ...diskFull("everysec") },
 	files: { kills: 10, every: 0, run: fewFiles },
+	desk: { kills: 1000, every: 0, upstream: slow, calling: 0.3, run: desk },
 	drops: { kills: 1000, every: 0, only: "sockets", run: drops },
 };
 
