@@ -8,7 +8,7 @@
 
 #define ROUTES_MAX 64
 
-static const struct desk_part *const parts[] = { &desk_agents, &desk_avatars, &desk_conversations, &desk_escalations };
+static const struct desk_part *const parts[] = { &desk_agents, &desk_analytics, &desk_avatars, &desk_conversations, &desk_escalations };
 
 /* The rows of all parts, one behind the other. */
 static size_t

@@ -39,6 +39,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/company.c lib/engine/company.h \
 	lib/engine/completion.c lib/engine/completion.h \
 	lib/engine/escalation.c lib/engine/escalation.h \
+	lib/engine/figures.c lib/engine/figures.h \
 	lib/engine/form.c lib/engine/form.h \
 	lib/engine/insight.c lib/engine/insight.h \
 	lib/engine/keywords.c \
@@ -58,6 +59,8 @@ libhelpline_a_SOURCES = \
 	lib/loop/lane.c lib/loop/lane.h \
 	lib/loop/task.c lib/loop/task.h \
 	lib/records/agent.c lib/records/agent.h \
+	lib/records/analytics.c lib/records/analytics.h lib/records/analytics_scripts.h \
+	lib/records/chat_owner.c lib/records/chat_owner.h \
 	lib/records/account.c lib/records/account.h lib/records/account_scripts.h \
 	lib/records/conversation.c lib/records/conversation.h \
 	lib/records/desk.c lib/records/desk.h \

@@ -8,6 +8,6 @@
 
 struct desk_part { const struct route *routes; size_t count; };
 
-extern const struct desk_part desk_agents, desk_avatars, desk_conversations, desk_escalations;
+extern const struct desk_part desk_agents, desk_analytics, desk_avatars, desk_conversations, desk_escalations;
 
 #endif

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "api/reply.h"
@@ -106,6 +107,18 @@ reply_tagged(struct call *call, const char *etag, const char *link, const struct
 		err = fcgi_write(call->fcgi, body->data, body->len);
 	buf_free(&more);
 	return err;
+}
+
+enum hl_err
+reply_csv(struct call *call, const char *name, const struct buf *body)
+{
+	char more[HEAD_MAX];
+	enum hl_err err = buf_err(body);
+
+	snprintf(more, sizeof(more), "Content-Disposition: attachment; filename=\"%s\"\r\n", name);
+	if (err == HL_OK)
+		err = send_head(call, 200, "text/csv; charset=utf-8; header=present", more);
+	return err ? err : fcgi_write(call->fcgi, body->data, body->len);
 }
 
 enum hl_err

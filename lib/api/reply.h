@@ -9,6 +9,9 @@
 enum hl_err reply_json(struct call *, int status, const struct buf *body) HL_MUST_CHECK;
 enum hl_err reply_empty(struct call *, int status) HL_MUST_CHECK;
 
+/* A table (base/csv.h), to be saved under a name, which is a word. */
+enum hl_err reply_csv(struct call *, const char *name, const struct buf *body) HL_MUST_CHECK;
+
 /*
  * What the client may keep, and asks about again before it uses it (RFC 9110, section 8.8.3; RFC 9111): etag with its
  * quotes, link the value of Link (RFC 8288) or NULL.  body NULL: it has it (request_has_tag()), 304.

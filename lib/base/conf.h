@@ -83,9 +83,11 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	X(public_spend_limit,	"PUBLIC_SPEND_LIMIT",	CONF_TEXT,	"",	0, 64,				\
 	    "The same of one account, for conversations that its customers begin without a token; at the limit none begins")	\
 	X(price_input,		"PRICE_INPUT",		CONF_REAL,	"0.15",	0, 100000,			\
-	    "Money for a million tokens sent to the model, for DAILY_SPEND_LIMIT")				\
+	    "Money for a million tokens sent to the model, for DAILY_SPEND_LIMIT and analytics")		\
 	X(price_output,		"PRICE_OUTPUT",		CONF_REAL,	"0.60",	0, 100000,			\
 	    "Money for a million tokens that it writes")							\
+	X(chat_owner,		"CHAT_OWNER",		CONF_TEXT,	"",	0, 254,				\
+	    "Address of the account whose the chat API's sessions are: their analytics and escalations; empty means the first administrator's")	\
 	X(frontend_url,		"FRONTEND_URL",		CONF_TEXT,	"",	0, 8192,			\
 	    "Comma-separated origins of pages elsewhere that may call; * allows all")				\
 	X(rate_limits,		"RATE_LIMITS",		CONF_SWITCH,	"on",	0, 0,				\

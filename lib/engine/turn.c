@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "engine/answer.h"
+#include "engine/figures.h"
 #include "engine/company.h"
 #include "engine/share.h"
 #include "engine/turn.h"
@@ -376,8 +377,9 @@ write_and_commit(struct runner *r, struct verdict *v, struct outgoing *o, enum c
 static enum hl_err
 run_turn(struct runner *r, enum committed *how)
 {
-	int64_t started = clock_mono_ms(), covered, seq;
+	int64_t started = clock_mono_ms(), now, covered, seq;
 	struct outgoing o = { 0 };
+	struct turn_figures figures;
 	struct verdict v;
 	enum hl_err err;
 
@@ -399,8 +401,13 @@ run_turn(struct runner *r, enum committed *how)
 	else
 		id_new(o.escalation_id);
 	covered = r->lease.covered;
+	now = clock_wall_ms();
+	figures_of_turn(r->engine->conf, &r->lease, &v, now, &figures);
+	o.counts = figures.answer;
 	err = write_and_commit(r, &v, &o, how, &seq);
 	if (err == HL_OK && *how != COMMIT_FENCED) {
+		if (!r->lease.desk.desk)
+			figures_sum(r->engine->store.sums, &figures, now);
 		if (v.reason && *r->lease.escalation_id == '\0')
 			strcpy(r->lease.escalation_id, o.escalation_id);
 		tell_answered(r, covered, &o, seq);
@@ -538,6 +545,8 @@ turn_accept(struct engine *e, const struct incoming *in, struct turn **ret, int6
 	if (err)
 		goto fail;
 	t->place = conversation_place(&e->store, in->id);
+	if (in->user_id && t->accepted.how != ACCEPTED_AGAIN && !t->accepted.lease.probe)
+		sums_add(e->store.sums, clock_wall_ms() / CLOCK_DAY_MS, "asked", 1);
 	if (t->accepted.how == ACCEPTED_RUN)
 		turn_runs(t, in->except != NULL);
 	else if (t->accepted.how == ACCEPTED_QUEUED && (running = *slot(e, &t->place)) != NULL && running->thinking &&
@@ -804,6 +813,20 @@ take_over(struct engine *e)
 		;
 }
 
+/* What sessions of the chat API did in the last second.  While the store is away it waits. */
+static void
+flush_sums(struct engine *e)
+{
+	char number[24];
+	int64_t lost;
+
+	if (sums_flush(&e->store, e->store.sums, &lost) == HL_OK && lost == 0)
+		return;
+	snprintf(number, sizeof(number), "%lld", (long long)lost);
+	log_line(lost ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "analytics_wait", "lost", number, "problem",
+	    redis_problem(e->store.redis), NULL);
+}
+
 static void
 maintain(void *arg)
 {
@@ -814,9 +837,12 @@ maintain(void *arg)
 		if (e->running)
 			renew_all(e);		/* three times before a lease ends */
 		recall_age(e->store.recall);
+		flush_sums(e);
 		if (!e->draining)
 			take_over(e);
 	} while (task_sleep(TICK_MS) == HL_OK);
+	task_uncancel();		/* nothing runs any more: what is summed up now is all */
+	flush_sums(e);
 	e->maintenance = NULL;
 	if (e->drained)
 		e->drained(e->drained_arg);
@@ -842,6 +868,8 @@ engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const
 	shares_init(&e->shares, (size_t)conf->max_waiting);
 	e->thinker = (struct thinker){ .conf = conf, .store = &e->store };
 	err = recall_new(&e->store.recall);
+	if (err == HL_OK)
+		err = sums_new(&e->store.sums);
 	if (err == HL_OK)
 		err = http_new(loop, &e->http);
 	if (err == HL_OK)
@@ -883,6 +911,7 @@ engine_free(struct engine *e)
 	companies_free(e->thinker.companies);
 	providers_free(e->thinker.providers);
 	http_free(e->http);
+	sums_free(e->store.sums);
 	recall_free(e->store.recall);
 	free(e);
 }

@@ -2,9 +2,9 @@
  * analytics.h - figures of a company by day and agent: how they are counted and what a range of days comes to.
  *
  *   an:{S}:A:DAY    hash    "G:metric" -> sum.  A is the keyed name of an account; "chat": the sessions of the chat API (they
- *                           belong to whoever is CHAT_OWNER when somebody asks); "all": the whole installation, with G "-".
+ *                           belong to whoever is CHAT_OWNER when somebody asks: chat_owner.h); "all": the whole installation, with G "-".
  *                           G is the keyed name of an agent, "-" for none.  DAY is whole days since 1970, UTC
- *   an:{S}:flushed:P string number of the last flush of process P, for a minute: one that is sent twice is counted once
+ *   an:{S}:flushed:P string number of the last flush of process P, for an hour: one that is sent twice is counted once
  *
  * Days expire ANALYTICS_KEEP_DAYS after they began.  The metrics, and which script counts them:
  *
@@ -32,7 +32,7 @@
 
 /* ---- counting what sessions of the chat API do ---- */
 
-#define SUMS_MAX	8192		/* sums that wait at once: a few hundred a day touched; more are lost, and said so */
+#define SUMS_MAX	4096	/* that wait at once: a hundred or two for each day touched; more are lost, and said so */
 
 struct sums;
 enum hl_err sums_new(struct sums **ret) HL_MUST_CHECK;
@@ -83,12 +83,5 @@ void	 report_free(struct report *);
 
 /* Suspends, every few days of the range. */
 enum hl_err analytics_read(struct store *, const struct analytics_query *, struct report **ret) HL_MUST_CHECK;
-
-/* ---- whose the sessions of the chat API are ---- */
-
-struct account;
-
-/* Is this account CHAT_OWNER: the one of that address, or, if none is set, the first administrator's?  Suspends. */
-enum hl_err chat_owned_by(struct store *, const struct account *, bool *ret) HL_MUST_CHECK;
 
 #endif

@@ -7,7 +7,7 @@
  *   c:{S}:H       hash   clear (absent means 0, or ai): ow owner (ai, human, closed), seq, us last customer seq, dn covered
  *                        seq, fn fencing number, fs where attempts are counted from, ax expiry in active, ep epoch, lb
  *                        bytes of the log, cr created, up updated (ms), ttl (ms), uh keyed name of the user, pr probe,
- *                        esc open escalation, by who holds the lease (holder.h); sealed: d = {"id","userId","metadata"}, nt what a person noted for the assistant
+ *                        esc open escalation, es it has had one (of a chat session; counted once), by who holds the lease (holder.h); sealed: d = {"id","userId","metadata"}, nt what a person noted for the assistant
  *   c:{S}:H:log   list   one entry a message: its id (22 bytes), then sealed JSON; the index is seq - 1
  *   c:{S}:H:seen  hash   keyed name of a client's message id or idempotency key -> "seq bodyhash"
  *   e:{S}:ID      hash   an escalation: c (H), at, reason, st status, bh keyed name of who has it; sealed: d =
@@ -50,6 +50,7 @@ struct store {
 	const struct crypto	*crypto;
 	const struct conf	*conf;
 	struct recall		*recall;	/* recall.h; may be NULL */
+	struct sums		*sums;		/* analytics.h; may be NULL where no turns are run */
 	const char		*holder;	/* in whose name leases are taken (holder.h); may be NULL */
 };
 
@@ -147,7 +148,7 @@ enum accepted {
  * whose company has not been found yet).
  */
 struct desk_profile {
-	bool		 desk;			/* false: a chat session, and nothing of this is set */
+	bool		 desk;			/* false: a chat session, and nothing else of this is set but created_ms */
 	char		 account[CRYPTO_NAME_LEN + 1];	/* its owner's */
 	char		 agent[CRYPTO_NAME_LEN + 1];
 	bool		 simulator;
@@ -156,7 +157,7 @@ struct desk_profile {
 	struct buf	 title;			/* empty: none yet */
 	enum sentiment	 sentiment;		/* that the turn before found; SENTIMENT_PENDING: there was none */
 	unsigned	 intents;		/* that all turns have found (engine/insight.h) */
-	int64_t		 created_ms;
+	int64_t		 created_ms;		/* of a chat session too */
 	int64_t		 first_ms;		/* when the first message of the customer was stored */
 	bool		 answered;		/* he has been answered before: what comes now is not the first response */
 };
@@ -204,10 +205,10 @@ struct found {
 };
 
 /*
- * Something to be counted with the commit: HINCRBY field by on the account's analytics of the day of the commit, UTC
- * (desk.h; key an:).  Once each commit, never for one that is fenced.
+ * Something to be counted with the commit, in the account's analytics of the day of the commit (analytics.h).  Once each
+ * commit, never for one that is fenced.
  */
-#define COUNTS_MAX	16
+#define COUNTS_MAX	8	/* a script takes no more arguments */
 struct count { char field[48]; int64_t by; };
 struct counts { struct count list[COUNTS_MAX]; size_t count; };
 void	 counts_add(struct counts *, const char *agent, const char *metric, int64_t by);	/* "AGENT:metric"; agent "": "-" */

@@ -97,6 +97,8 @@ static struct redis_script reply_script = { .durable = true, .text =
 	"  tally(ARGV[1], was, facts(KEYS[1])) "
 	"  expire(s[2], ARGV[10], 3) "
 	"else "
+	"  local count = " LUA_ADD_UP
+	"  count('" ANALYTICS_CHAT "', math.floor(now / 86400000), '-:replies', 1) "
 	"  redis.call('ZADD', KEYS[4], now + s[2], ARGV[1]) "
 	"  expire(s[2], ARGV[10]) "
 	"  redis.call('PEXPIRE', KEYS[6], ARGV[10]) "

@@ -38,7 +38,7 @@ take_escalation(struct lease *l, const struct redis_reply *reply)
 	snprintf(l->escalation_id, sizeof(l->escalation_id), "%s", id ? id : "");
 }
 
-/* {dk, uh, ag, tt, tx, se, in, cr, fu, dn, ui}, or nil for a chat session. */
+/* {dk, uh, ag, tt, tx, se, in, cr, fu, dn, ui}, or cr alone of a chat session. */
 static enum hl_err
 profile_take(const struct store *s, const struct keys *k, const struct redis_reply *reply, struct desk_profile *d)
 {
@@ -47,6 +47,7 @@ profile_take(const struct store *s, const struct keys *k, const struct redis_rep
 	d->title = BUF_INIT(ENTRY_MAX);
 	d->sentiment = SENTIMENT_PENDING;
 	d->desk = kind != 0;
+	d->created_ms = redis_int(reply);
 	if (!d->desk)
 		return HL_OK;
 	d->anonymous = kind & DK_ANONYMOUS;

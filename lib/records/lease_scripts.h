@@ -16,7 +16,7 @@
  */
 static struct redis_script accept_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE LUA_CONTEXT
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt', 'fn', 'dk') "
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt', 'fn', 'dk', 'cr') "
 	"local owner, dn, epoch, desk = s[2] or 'ai', n(s[4]), n(s[5]), s[13] "
 	"if not s[1] or (desk == false) ~= (ARGV[17] == '') then return {'gone'} end "
 	LUA_TALLY
@@ -67,7 +67,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. epoch .. ' -\\n[\"typing\",true]') end "
 	"return {'run', seq, fence, epoch, dn, s[6] or '', s[7], s[8], heard, "
 	"  context(seq, dn, tonumber(ARGV[12]), tonumber(ARGV[14]), tonumber(ARGV[15])), n(s[9]), s[11] or '', "
-	"  desk and profile(KEYS[1])} "
+	"  desk and profile(KEYS[1]) or n(s[14])} "
 };
 
 /* What the turn of a desk conversation found. */
@@ -83,10 +83,18 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"    " LUA_AGENT_BEGUN("'" AGENT_KEY "' .. agent", "now")					\
 	"    if ARGV[20] ~= '' then redis.call('HSET', '" STATS_KEY "' .. was[1], 'n:' .. agent, ARGV[20]) end " \
 	"  end "											\
-	"  for i = 21, #ARGV, 2 do "									\
-	"    redis.call('HINCRBY', '" ANALYTICS_KEY "' .. was[1] .. ':' .. math.floor(now / 86400000), ARGV[i], ARGV[i + 1]) " \
-	"  end "											\
+	"  for i = 21, #ARGV, 2 do add_up(was[1], math.floor(now / 86400000), ARGV[i], ARGV[i + 1]) end "	\
 	"  tally(ARGV[1], was, facts(KEYS[1])) "							\
+	"end "
+
+/* A chat session, which was counted as one that needs nobody, needs somebody. */
+#define LUA_SESSION_ESCALATED										\
+	"local c = redis.call('HMGET', KEYS[1], 'cr', 'es', 'pr') "					\
+	"if not c[2] and not c[3] then "								\
+	"  local count, day = " LUA_ADD_UP ", math.floor(c[1] / 86400000) "				\
+	"  redis.call('HSET', KEYS[1], 'es', 1) "							\
+	"  count('" ANALYTICS_CHAT "', day, '-:escalated', 1) "						\
+	"  count('" ANALYTICS_CHAT "', day, '-:resolved', -1) "						\
 	"end "
 
 /*
@@ -126,7 +134,10 @@ static struct redis_script commit_script = { .durable = true, .text =
 	"  if desk then "
 	"    redis.call('ZADD', '" ACCOUNT_KEY "' .. was[1] .. ':open', now, open) "
 	"    flag(KEYS[1], " DESK_ESCALATED ") "
-	"  else redis.call('PEXPIRE', KEYS[7], ARGV[14]) end "
+	"  else "
+	"    redis.call('PEXPIRE', KEYS[7], ARGV[14]) "
+	"    " LUA_SESSION_ESCALATED
+	"  end "
 	"end "
 	LUA_FOUND
 	"redis.call('PUBLISH', ARGV[6], seq .. ' ' .. ARGV[3] .. ' -\\n' .. ARGV[7] .. seq .. ARGV[8]) "
@@ -188,14 +199,14 @@ static struct redis_script claim_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_CONTEXT
 	"local lease = redis.call('ZSCORE', KEYS[3], ARGV[1]) "
 	"if not lease or tonumber(lease) > now then return {'settled'} end "
-	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'nt', 'dk') "
+	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'nt', 'dk', 'cr') "
 	"local us, dn, desk = n(s[2]), n(s[3]), s[10] "
 	LUA_TALLY
 	"if not s[6] or (s[1] or 'ai') ~= 'ai' or us <= dn then redis.call('ZREM', KEYS[3], ARGV[1]) return {'settled'} end "
 	"redis.call('ZADD', KEYS[3], now + ARGV[2], ARGV[1]) "
 	"redis.call('HSET', KEYS[1], 'by', ARGV[4]) "
 	"return {'run', us, redis.call('HINCRBY', KEYS[1], 'fn', 1), n(s[4]), dn, s[5] or '', s[6], s[7], 1, "
-	"  context(us, dn, tonumber(ARGV[3])), n(s[8]), s[9] or '', desk and profile(KEYS[1])} "
+	"  context(us, dn, tonumber(ARGV[3])), n(s[8]), s[9] or '', desk and profile(KEYS[1]) or n(s[11])} "
 };
 
 #endif

@@ -8,6 +8,7 @@
 #define HL_TALLY_H
 
 #include "records/agent.h"
+#include "records/analytics_scripts.h"
 #include "records/keys.h"
 #include "records/scripts.h"
 
@@ -17,7 +18,6 @@
 #define DESK_ESCALATED	"16"
 
 #define STATS_KEY	"st:" SHARD ":"
-#define ANALYTICS_KEY	"an:" SHARD ":"
 #define ACCOUNT_KEY	"u:" SHARD ":"
 
 /*
@@ -34,8 +34,9 @@
  *   profile(key)              what the engine is told
  */
 #define LUA_TALLY										\
-	"local facts, tally, count, admits, flag, retitle, profile "				\
+	"local facts, tally, count, admits, flag, retitle, profile, add_up "			\
 	"if desk then "										\
+	"  add_up = " LUA_ADD_UP								\
 	"  facts = function(key) "								\
 	"    return redis.call('HMGET', key, 'uh', 'cr', 'seq', 'fu', 'lm', 'se', 'ag', 'sa', 'ds', 'dk') " \
 	"  end "										\
@@ -54,10 +55,7 @@
 	"      sum(day, g .. 's' .. f[6], 1) "							\
 	"    end "										\
 	"    if f[7] then sum(sums, 'c:' .. f[7], 1) end "					\
-	"    if f[8] then "									\
-	"      sum(day, g .. 'sat', f[8]) "							\
-	"      sum(day, g .. 'nsat', 1) "							\
-	"    end "										\
+	"    if f[8] then sum(day, g .. 'r' .. f[8], 1) end "					\
 	"    local escalated = bit.band(f[10], " DESK_ESCALATED ") ~= 0 "			\
 	"    if escalated then sum(day, g .. 'escalated', 1) end "				\
 	"    if f[9] then "									\
@@ -75,15 +73,15 @@
 	"        redis.call('HDEL', stats, name, 'n' .. string.sub(name, 2)) "			\
 	"      end "										\
 	"    end "										\
-	"    local days = '" ANALYTICS_KEY "' .. f[1] .. ':' .. math.floor(f[2] / 86400000) "	\
-	"    for name, by in pairs(day) do if by ~= 0 then redis.call('HINCRBY', days, name, by) end end " \
+	"    for name, by in pairs(day) do "							\
+	"      if by ~= 0 then add_up(f[1], math.floor(f[2] / 86400000), name, by) end "		\
+	"    end "										\
 	"    redis.call('HINCRBY', stats, 'v', 1) "						\
 	"    if not is then redis.call('ZREM', recent, h) "					\
 	"    elseif not was or was[5] ~= is[5] then redis.call('ZADD', recent, is[5], h) end "	\
 	"  end "										\
 	"  count = function(account, agent, metric, by) "					\
-	"    redis.call('HINCRBY', '" ANALYTICS_KEY "' .. account .. ':' .. math.floor(now / 86400000), " \
-	"      (agent or '-') .. ':' .. metric, by) "						\
+	"    add_up(account, math.floor(now / 86400000), (agent or '-') .. ':' .. metric, by) "	\
 	"  end "										\
 	"  admits = function(key, account, door) "						\
 	"    local f = redis.call('HMGET', key, 'dk', 'uh', 'ds', 'lm', 'ttl') "		\

@@ -1,0 +1,13 @@
+/*
+ * chat_owner.h - whose the sessions of the chat API are: the account's that CHAT_OWNER names by its address, or, if that is
+ * not set, the first administrator's.  Nothing of it is stored with a session: with another setting they are another's.
+ */
+#ifndef HL_CHAT_OWNER_H
+#define HL_CHAT_OWNER_H
+
+#include "records/account.h"
+
+/* Is it this account?  Suspends. */
+enum hl_err chat_owned_by(struct store *, const struct account *, bool *ret) HL_MUST_CHECK;
+
+#endif
