@@ -11,7 +11,6 @@ desk_SOURCES = fcgi/desk.c fcgi/desk/desk.h \
 	fcgi/desk/agents.c fcgi/desk/agents.h \
 	fcgi/desk/avatars.c \
 	fcgi/desk/analytics.c \
-	fcgi/desk/analytics.c \
 	fcgi/desk/conversation_list.c \
 	fcgi/desk/conversations.c fcgi/desk/conversations.h \
 	fcgi/desk/escalations.c \
