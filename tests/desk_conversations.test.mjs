@@ -4,7 +4,7 @@
 import { test, before, after, beforeEach, describe } from "node:test";
 import assert from "node:assert/strict";
 import { startUpstream, reply, said } from "./upstream.mjs";
-import { startStack, assertProblem, waitFor, unique, ISO } from "./harness.mjs";
+import { startStack, assertProblem, unique, ISO } from "./harness.mjs";
 import { Person, DESK_ENV, AGENT } from "./desk.mjs";
 
 const BASE = "/api/conversations";
@@ -418,11 +418,15 @@ async function equalsARecount(person, what) {
 	assert.ok(Array.isArray(counted.companiesInteractedWith), what);
 	assert.deepEqual({
 		totalCalls: counted.totalCalls, totalMessages: counted.totalMessages, sentimentBreakdown: counted.sentimentBreakdown,
-		companies: [...counted.companiesInteractedWith].sort(), lastActivity: counted.lastActivity,
+		companies: [...counted.companiesInteractedWith].sort(),
 	}, {
 		totalCalls: found.totalCalls, totalMessages: found.totalMessages, sentimentBreakdown: found.sentimentBreakdown,
-		companies: found.companies, lastActivity: found.lastActivity,
+		companies: found.companies,
 	}, what);
+	// A message's time is the program's, the counter's is the store's.
+	const apart = found.lastActivity === null ? counted.lastActivity !== null
+		: Math.abs(Date.parse(counted.lastActivity) - Date.parse(found.lastActivity)) > 1000;
+	assert.ok(!apart, `${what}: ${counted.lastActivity} and ${found.lastActivity}`);
 	assert.ok(Math.abs(counted.averageDuration * Math.max(found.timed, 1) - found.durations) <= found.timed + 1,
 		`${what}: ${counted.averageDuration} of ${found.durations} in ${found.timed}`);
 }
@@ -489,5 +493,25 @@ describe("POST /api/conversations/reanalyze-sentiment", () => {
 		await equalsARecount(lee, "after a new analysis");
 		const progress = await lee.ok("GET", `${BASE}/reanalyze-sentiment`);
 		assert.deepEqual([progress.running, progress.totalConversations, progress.analyzedConversations, progress.updatedConversations], [false, 4, 4, 0]);
+	});
+
+	test("one at a time; what a dead program left is begun again", async () => {
+		const max = await Person.join(stack, "Max Twice");
+		await Promise.all([max.conversation(), max.conversation()]);
+		assertProblem(await max.get(`${BASE}/reanalyze-sentiment`), 404);
+		const redis = await stack.redis();
+		const jobs = async () => (await redis.call("KEYS", "job:*")).map(String);
+		const before = await jobs();
+		const both = await Promise.all([1, 2].map(() => max.post(`${BASE}/reanalyze-sentiment`)));
+		assert.ok(both.every((res) => [200, 202].includes(res.status) && res.json.totalConversations === 2), both.map((b) => b.text).join());
+		const [key] = (await jobs()).filter((k) => !before.includes(k));
+		// As if a program were at it, in the middle; then as if it had not been heard of for long.
+		await redis.call("HSET", key, "by", "another program", "until", Date.now() + 600_000, "total", 2, "done", 1, "changed", 1);
+		const [posted, read] = [await max.post(`${BASE}/reanalyze-sentiment`), await max.get(`${BASE}/reanalyze-sentiment`)];
+		assert.deepEqual([posted.status, posted.json.running, posted.json.analyzedConversations], [202, true, 1]);
+		assert.deepEqual(read.json, posted.json);
+		await redis.call("HSET", key, "until", Date.now() - 1000);
+		assert.match((await max.ok("GET", `${BASE}/reanalyze-sentiment`)).message, /cut off at 1 of 2/);
+		assert.equal((await max.ok("POST", `${BASE}/reanalyze-sentiment`)).analyzedConversations, 2);
 	});
 });
