@@ -512,7 +512,7 @@ delete_conversation(struct call *call)
 
 	if (err == HL_OK)
 		err = explain(call, desk_delete(&call->app->store, &access, call->segment));
-	buf_puts(&body, "{\"message\":\"The conversation was deleted\"}");
+	buf_puts(&body, "{\"success\":true,\"message\":\"The conversation was deleted\"}");
 	if (err == HL_OK)
 		err = reply_json(call, 200, &body);
 	buf_free(&body);
