@@ -38,10 +38,10 @@ async function open({ join = true } = {}) {
 	const ws = new WebSocket(wsUrl());
 	ws.on("error", () => {});
 	ws.closed = once(ws, "close");
-	await within(once(ws, "message"), 5000, "the open packet");
+	await within(once(ws, "message"), 30_000, "the open packet");
 	if (join) {
 		ws.send("40");
-		const [answer] = await within(once(ws, "message"), 5000, "the answer to CONNECT");
+		const [answer] = await within(once(ws, "message"), 30_000, "the answer to CONNECT");
 		assert.match(answer.toString(), /^40\{/);
 	}
 	return ws;
@@ -91,12 +91,12 @@ test("binary where none is announced, and the wrong number of it", async () => {
 		const ws = await open();
 		for (const frame of frames)
 			ws.send(frame);
-		await within(ws.closed, 3000, `close after ${frames.map(String)}`);
+		await within(ws.closed, 30_000, `close after ${frames.map(String)}`);
 	}
 	const ws = await open();
 	ws.send("451-[\"join-chat\",{\"_placeholder\":true,\"num\":0}]");
 	ws.send(Buffer.from([1, 2, 3]));
-	const [answer] = await within(once(ws, "message"), 3000, "the error event");
+	const [answer] = await within(once(ws, "message"), 30_000, "the error event");
 	assert.match(answer.toString(), /^42\["error",\{/);
 	ws.terminate();
 });
@@ -104,7 +104,7 @@ test("binary where none is announced, and the wrong number of it", async () => {
 test("a packet beyond the limit closes with 1009", async () => {
 	const ws = await open();
 	ws.send(`42["x","${"a".repeat(1_000_001)}"]`);
-	const [code] = await within(ws.closed, 5000, "close");
+	const [code] = await within(ws.closed, 30_000, "close");
 	assert.equal(code, 1009);
 	const near = await open();
 	near.send(`421["unknown","${"a".repeat(999_000)}"]`);
@@ -135,7 +135,7 @@ test("bad frames end their connection only", async () => {
 		assert.match(head, /s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=/);
 		assert.doesNotMatch(head, /sec-websocket-extensions/i);
 		socket.write(Buffer.from(frame));
-		await within(closed, 5000, name);
+		await within(closed, 30_000, name);
 	}
 });
 
@@ -179,7 +179,7 @@ test("a sid alone opens nobody's session on another transport", async () => {
 	const closed = once(ws, "close");
 	await once(ws, "open");
 	ws.send("42[\"join-chat\",{\"userId\":\"x\"}]");
-	await within(closed, 3000, "close of a probe that does not probe");
+	await within(closed, 30_000, "close of a probe that does not probe");
 	assert.equal((await stack.call("POST", `/socket.io/?EIO=4&transport=polling&sid=${sid}`, { body: "40", headers: { "content-type": "text/plain" } })).text, "ok");
 });
 
@@ -190,7 +190,7 @@ test("a flood on one socket is cut off, others are served", async () => {
 	const start = Date.now();
 	const ack = await bystander.ask("send-message", { sessionId, message: "hello in the flood", userId: "visitor-1" });
 	assert.equal(ack.ok, true);
-	assert.ok(Date.now() - start < 5000);
+	assert.ok(Date.now() - start < 20_000);
 	ws.terminate();
 });
 

@@ -242,7 +242,7 @@ test("clients that stop in the middle hold nobody up", async () => {
 	const start = Date.now();
 	for (let i = 0; i < 20; i++)
 		await alive();
-	assert.ok(Date.now() - start < 5000);
+	assert.ok(Date.now() - start < 20_000);
 	const client = await stack.client();
 	assert.ok(await client.join());
 	for (const socket of sockets)

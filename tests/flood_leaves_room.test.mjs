@@ -33,7 +33,7 @@ test("past half of the room a visitor who has his share is refused, others are n
 	const start = Date.now();
 	const answer = await stack.post("/api/v1/chat/message", { sessionId: other, userId: "other", message: "and I" });
 	assert.equal(answer.status, 200, answer.text);
-	assert.ok(Date.now() - start < 4000);
+	assert.ok(Date.now() - start < 10_000);
 	const refused = (await Promise.all(flood)).filter(({ res }) => res.status !== 200);
 	assert.equal(refused.length, 32);
 	for (const { sessionId, res } of refused.slice(0, 5)) {

@@ -39,10 +39,13 @@ export const upstreamEnv = (upstream, key = "sk-test-key-of-the-first") => ({ OP
 
 // ---- waiting -------------------------------------------------------------------------------------------------------
 
+// How long anything may take that is not said to come within a time: a computer under load is slow.
+export const PATIENCE_MS = 30_000;
+
 export const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 // Asks until the answer is true-like, and gives it; the only way in which these tests wait for a state.
-export async function waitFor(what, condition, { ms = 10_000, every = 20 } = {}) {
+export async function waitFor(what, condition, { ms = PATIENCE_MS, every = 20 } = {}) {
 	const late = Date.now() + ms;
 	let failure;
 	for (;;) {
@@ -292,7 +295,7 @@ export class Client {
 	}
 
 	// The first event of that name, past or future, that the test accepts.
-	async when(name, accept = () => true, ms = 10_000) {
+	async when(name, accept = () => true, ms = PATIENCE_MS) {
 		const find = () => this.events.find((e) => e.name === name && accept(e.data, ...e.args.slice(1)));
 		const late = Date.now() + ms;
 		for (;;) {

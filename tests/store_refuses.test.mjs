@@ -41,7 +41,7 @@ function assertRefused(res, reason) {
 }
 
 for (const { name, reason, enter, leave } of cases)
-	test(`a store that is ${name}`, { timeout: 30_000 }, async () => {
+	test(`a store that is ${name}`, { timeout: 120_000 }, async () => {
 		const id = await stack.session();
 		const kept = await stack.say(id, `before it was ${name}`);
 		const client = await stack.client();
@@ -90,7 +90,7 @@ for (const { name, reason, enter, leave } of cases)
 		assert.deepEqual(await pids(), before, "nothing was restarted");
 	});
 
-test("an answer that was on its way when the store became full is kept, and stored when it can be", { timeout: 40_000 }, async () => {
+test("an answer that was on its way when the store became full is kept, and stored when it can be", { timeout: 120_000 }, async () => {
 	const id = await stack.session();
 	upstream.next(reply("A long thought.", { delay: 600 }));
 	const answer = stack.message(id, "think");

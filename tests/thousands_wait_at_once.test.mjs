@@ -38,7 +38,7 @@ test(`${MANY} messages wait for one slow model`, async () => {
 	const start = Date.now();
 	assert.equal((await stack.get("/health")).status, 200);
 	await stack.session();
-	assert.ok(Date.now() - start < 2000, "others are served meanwhile");
+	assert.ok(Date.now() - start < 10_000, "others are served meanwhile");
 	open();
 	const results = await Promise.all(answers);
 	assert.deepEqual([...new Set(results.map((r) => r.status))], [200]);

@@ -180,7 +180,7 @@ class Upstream {
 	}
 
 	// Resolves when at least n chat requests have arrived since the last reset.
-	async arrived(n, ms = 10_000) {
+	async arrived(n, ms = 30_000) {
 		const late = AbortSignal.timeout(ms);
 		while (this.chats.length < n) {
 			await new Promise((resolve, reject) => {
