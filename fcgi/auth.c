@@ -208,7 +208,7 @@ register_person(struct call *call, const struct person *p, struct account *a, ch
 	snprintf(a->name, sizeof(a->name), "%s", p->name);
 	snprintf(a->email, sizeof(a->email), "%s", p->email);
 	if (err == HL_OK)
-		err = passwords_make(passwords, p->password, hash, &call->retry_ms);
+		err = passwords_make(passwords, call->address, p->password, hash, &call->retry_ms);
 	if (err == HL_OK)
 		err = account_create(&call->app->store, hash, a);
 	explicit_bzero(hash, sizeof(hash));
@@ -263,7 +263,7 @@ compare(struct call *call, const char *email, const char *password, struct accou
 		return call_fail(call, err, "Too many wrong passwords; wait a moment and try again");
 	if (err)
 		return err;
-	err = passwords_check(passwords, in.hash, password, &right, &call->retry_ms);
+	err = passwords_check(passwords, call->address, in.hash, password, &right, &call->retry_ms);
 	if (err || right)
 		sign_in_forgive(&call->app->store, &in, right);
 	explicit_bzero(in.hash, sizeof(in.hash));
@@ -272,8 +272,8 @@ compare(struct call *call, const char *email, const char *password, struct accou
 }
 
 /*
- * Of one account and address only a few are looked at together: an attempt counts until it has proved right, and somebody
- * whose twenty programs sign in at once is not to be in his own way.
+ * Of one account and address only a few are looked at together: an attempt counts until it has proved right, and
+ * somebody whose twenty programs sign in at once is not to be in his own way.
  */
 static enum hl_err
 prove(struct call *call, const char *email, const char *password, struct account *ret)
@@ -345,7 +345,8 @@ post_refresh(struct call *call)
 		return err;
 	err = refresh_exchange(&call->app->store, token, call->request_id, &a, next);
 	if (err == HL_UNAUTHORIZED)
-		return call_fail(call, err, "This refresh token is not valid, was used before, or its time is over: sign in again");
+		return call_fail(call, err, "This refresh token is not valid, was used before, or its time is over: "
+		    "sign in again");
 	return err ? err : reply_signed_in(call, 200, &a, next);
 }
 
@@ -457,7 +458,7 @@ put_profile(struct call *call)
 		if (err == HL_OK)
 			err = passwords_of(call, &passwords);
 		if (err == HL_OK)
-			err = passwords_make(passwords, p.password, hash, &call->retry_ms);
+			err = passwords_make(passwords, call->address, p.password, hash, &call->retry_ms);
 	}
 	if (err == HL_OK)
 		err = store_change(call, &p, *hash ? hash : NULL, &who);

@@ -1,6 +1,6 @@
 /*
- * helpline users - accounts from the command line: how the first administrator is made, and what to do about a forgotten
- * password.
+ * helpline users - accounts from the command line: how the first administrator is made, and what to do about a
+ * forgotten password.
  */
 #include <getopt.h>
 #include <stdio.h>

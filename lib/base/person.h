@@ -1,6 +1,6 @@
 /*
- * person.h - what people type about themselves: a name, an address, a password.  Every check takes time in proportion to
- * the text and no more.
+ * person.h - what people type about themselves: a name, an address, a password.  Every check takes time in proportion
+ * to the text and no more.
  */
 #ifndef HL_PERSON_H
 #define HL_PERSON_H
@@ -26,8 +26,9 @@ bool	 person_email_fold(const char *, size_t, char out[PERSON_EMAIL_MAX + 1]);
 void	 person_trim(const char **text, size_t *len);
 
 /*
- * Can this stand in one line of a page, as itself?  No control characters, none that change the direction of what follows, no
- * code points that are no characters, and no < or >: what is shown somewhere as HTML by mistake must not be a tag.
+ * Can this stand in one line of a page, as itself?  No control characters, none that change the direction of what
+ * follows, no code points that are no characters, and no < or >: what is shown somewhere as HTML by mistake must not
+ * be a tag.
  */
 bool	 person_line_ok(const char *, size_t);
 

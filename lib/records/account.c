@@ -108,7 +108,8 @@ seal_hash(const struct store *s, const char *h, const char *hash, struct buf *ou
 }
 
 enum hl_err
-account_open_hash(const struct store *s, const char *h, const struct redis_reply *sealed, char ret[PASSWORD_HASH_LEN + 1])
+account_open_hash(const struct store *s, const char *h, const struct redis_reply *sealed,
+    char ret[PASSWORD_HASH_LEN + 1])
 {
 	struct buf plain = BUF_INIT(PASSWORD_HASH_LEN);
 	char place[ACCOUNT_KEY_MAX];
@@ -280,7 +281,8 @@ account_create(struct store *s, const char *hash, struct account *a)
 	if ((err = seal_person(s, key, a, &person)) || (err = seal_hash(s, a->h, hash, &sealed)))
 		goto out;
 	struct redis_arg keys[] = { RA(key), RA(email), RA(ACCOUNTS_KEY), RA(FIRST_KEY) };
-	struct redis_arg args[] = { RA(a->h), RA(e), RA(a->admin ? "admin" : "user"), buf_arg(&person), buf_arg(&sealed) };
+	struct redis_arg args[] = { RA(a->h), RA(e), RA(a->admin ? "admin" : "user"), buf_arg(&person),
+		buf_arg(&sealed) };
 
 	err = redis_script(s->redis, &create_script, keys, 4, args, 5, &reply);
 	if (err == HL_OK && said(reply, "taken"))

@@ -1,18 +1,18 @@
 /*
  * account.h - the people who own agents and conversations, and the administrators.
  *
- * Each function is one Redis command or script, atomic, and suspends.  Keys (H is the keyed name of an account's id, E of
- * its address, F of a refresh family; ids, addresses and tokens are in no key):
+ * Each function is one Redis command or script, atomic, and suspends.  Keys (H is the keyed name of an account's id, E
+ * of its address, F of a refresh family; ids, addresses and tokens are in no key):
  *
- *   u:{S}:H           hash   clear: cr, up (ms), role (admin, user), v version, em E, nb tokens issued before it are void (s);
- *                            sealed: d = {"id","name","email","avatar"?}, pw the bcrypt hash
+ *   u:{S}:H           hash   clear: cr, up (ms), role (admin, user), v version, em E, nb tokens issued before it are
+ *                            void (s); sealed: d = {"id","name","email","avatar"?}, pw the bcrypt hash
  *   u:{S}:H:families  zset   F by the time of its last use (ms)
  *   u:{S}:H:good      zset   keyed names of networks that its password came from, by time (ms)
  *   accounts:{S}      zset   H by creation
  *   email:{S}:E       string H
  *   first:{S}         string H of the first administrator
- *   rf:{S}:F          hash   u (H), cur and prev: keyed names of the tokens that are next and were last; expires when nobody
- *                            comes any more
+ *   rf:{S}:F          hash   u (H), cur and prev: keyed names of the tokens that are next and were last; expires when
+ *                            nobody comes any more
  *   lf:{S}:…          string failed sign-ins (GCRA, as rl:), see sign_in.h
  */
 #ifndef HL_ACCOUNT_H
@@ -42,22 +42,23 @@ enum hl_err account_first(struct store *, char ret_h[CRYPTO_NAME_LEN + 1]) HL_MU
 void	 account_name(const struct store *, const char *id, char out[CRYPTO_NAME_LEN + 1]);
 
 /*
- * Stores a with this password hash: its id, name, email (folded) and admin are given, the rest is filled in.  The same id
- * and address twice is once.  HL_CONFLICT: the address has an account.
+ * Stores a with this password hash: its id, name, email (folded) and admin are given, the rest is filled in.  The same
+ * id and address twice is once.  HL_CONFLICT: the address has an account.
  */
 enum hl_err account_create(struct store *, const char *hash, struct account *a) HL_MUST_CHECK;
 
 /*
- * Stores the name, email (folded) and avatar of a, which was loaded; hash, unless NULL, is of a new password: tokens issued
- * before are void, and all refresh families but a->family end.  a gets what is stored then.  HL_CONFLICT: another account
- * has the address.  HL_UNPROCESSABLE: it has changed since it was loaded.  HL_NOT_FOUND.
+ * Stores the name, email (folded) and avatar of a, which was loaded; hash, unless NULL, is of a new password: tokens
+ * issued before are void, and all refresh families but a->family end.  a gets what is stored then.  HL_CONFLICT:
+ * another account has the address.  HL_UNPROCESSABLE: it has changed since it was loaded.  HL_NOT_FOUND.
  */
 enum hl_err account_change(struct store *, const char *hash, struct account *a) HL_MUST_CHECK;
 enum hl_err account_set_role(struct store *, bool admin, struct account *a) HL_MUST_CHECK;
 
 /* Keyed names, oldest first, from an index on, at most ACCOUNTS_PAGE; the caller gives room for them. */
 #define ACCOUNTS_PAGE	200
-enum hl_err account_list(struct store *, size_t from, char (*ret_h)[CRYPTO_NAME_LEN + 1], size_t *ret_count) HL_MUST_CHECK;
+enum hl_err account_list(struct store *, size_t from, char (*ret_h)[CRYPTO_NAME_LEN + 1], size_t *ret_count)
+	    HL_MUST_CHECK;
 
 /* ---- for sign_in.c ---- */
 
@@ -68,8 +69,8 @@ void	 account_email_key(const struct store *, const char *email, char out[ACCOUN
 
 /* The fields of an account as ACCOUNT_FIELDS lists them, from an index of a reply on. */
 #define ACCOUNT_FIELDS	"'cr', 'up', 'role', 'v', 'nb', 'd'"
-enum hl_err account_read(const struct store *, const char *h, const struct redis_reply *, size_t from, struct account *ret)
-	    HL_MUST_CHECK;
+enum hl_err account_read(const struct store *, const char *h, const struct redis_reply *, size_t from,
+	    struct account *ret) HL_MUST_CHECK;
 enum hl_err account_open_hash(const struct store *, const char *h, const struct redis_reply *,
 	    char ret[PASSWORD_HASH_LEN + 1]) HL_MUST_CHECK;
 

@@ -1,4 +1,5 @@
 #include <crypt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +25,8 @@ is_bcrypt(const char *hash)
 	static const char digits[] = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 	int cost;
 
-	if (hash == NULL || strlen(hash) != PASSWORD_HASH_LEN || strncmp(hash, "$2", 2) != 0 || strchr("aby", hash[2]) == NULL ||
-	    hash[3] != '$' || strspn(hash + 4, "0123456789") != 2 || hash[6] != '$' || strspn(hash + 7, digits) != 53)
+	if (hash == NULL || strlen(hash) != PASSWORD_HASH_LEN || strncmp(hash, "$2", 2) != 0 ||
+	    strchr("aby", hash[2]) == NULL || hash[3] != '$' || strspn(hash + 4, "0123456789") != 2 || hash[6] != '$' || strspn(hash + 7, digits) != 53)
 		return false;
 	cost = (hash[4] - '0') * 10 + hash[5] - '0';
 	return cost >= 4 && cost <= PASSWORD_COST_MAX;
@@ -85,7 +86,7 @@ password_matches(const char *hash, const char *password)
 struct passwords {
 	int		 cost;
 	unsigned	 at_once;
-	struct lanes	 lanes;
+	struct lanes	 lanes, sources;	/* the second only counts */
 	double		 each_ms;	/* how long one takes, of late */
 	char		 nobodys[PASSWORD_HASH_LEN + 1];
 };
@@ -103,7 +104,8 @@ passwords_new(int cost, struct passwords **ret)
 	p->at_once = cores < 1 ? 1 : cores > (long)POOL_THREADS ? POOL_THREADS : (unsigned)cores;
 	p->each_ms = COST_12_MS * (double)(1 << cost) / (double)(1 << 12);
 	/* Of no password that anybody has: 184 bits that nothing was hashed to. */
-	snprintf(p->nobodys, sizeof(p->nobodys), "$2b$%02d$%s", cost, "Nobody.has.this.oneeNothing.was.hashed.to.these.bits.");
+	snprintf(p->nobodys, sizeof(p->nobodys), "$2b$%02d$%s", cost,
+	    "Nobody.has.this.oneeNothing.was.hashed.to.these.bits.");
 	return HL_OK;
 }
 
@@ -113,22 +115,40 @@ passwords_free(struct passwords *p)
 	free(p);
 }
 
-static enum hl_err
-enter(struct passwords *p, struct lane_user *mine, int64_t *retry_ms)
-{
-	double wait_ms = (double)lane_length(&p->lanes, LANE) / p->at_once * p->each_ms;
+/* In both. */
+struct place { struct lane_user turn, source; };
 
-	if (wait_ms > PASSWORD_PATIENCE_MS) {
-		*retry_ms = (int64_t)wait_ms / 2;
+static enum hl_err
+enter(struct passwords *p, const char *source, struct place *mine, int64_t *retry_ms)
+{
+	double each = p->each_ms / p->at_once, all_ms = (double)lane_length(&p->lanes, LANE) * each,
+	    own_ms = (double)lane_length(&p->sources, source) * each;
+	enum hl_err err;
+
+	if (all_ms > PASSWORD_PATIENCE_MS || own_ms > PASSWORD_PATIENCE_MS / 2) {
+		*retry_ms = (int64_t)own_ms / 2;
 		return HL_BUSY;
 	}
-	return lane_enter(&p->lanes, LANE, p->at_once, mine);
+	err = lane_enter(&p->sources, source, UINT_MAX, &mine->source);
+	if (err)
+		return err;
+	err = lane_enter(&p->lanes, LANE, p->at_once, &mine->turn);
+	if (err)
+		lane_leave(&p->sources, &mine->source);
+	return err;
+}
+
+static void
+leave(struct passwords *p, struct place *mine)
+{
+	lane_leave(&p->sources, &mine->source);
+	lane_leave(&p->lanes, &mine->turn);
 }
 
 /* ---- in the thread pool ---- */
 
 struct hashing {
-	const char	*password, *hash;	/* hash NULL: make one */
+	const char	*source, *password, *hash;	/* hash NULL: make one */
 	int		 cost;
 	char		 made[PASSWORD_HASH_LEN + 1];
 	bool		 matches;
@@ -152,8 +172,8 @@ on_pool(void *arg)
 static enum hl_err
 run(struct passwords *p, struct hashing *h, int64_t *retry_ms)
 {
-	struct lane_user mine;
-	enum hl_err err = enter(p, &mine, retry_ms);
+	struct place mine;
+	enum hl_err err = enter(p, h->source, &mine, retry_ms);
 	int64_t began;
 
 	if (err)
@@ -161,14 +181,15 @@ run(struct passwords *p, struct hashing *h, int64_t *retry_ms)
 	began = clock_mono_ms();
 	err = task_work(on_pool, h);
 	p->each_ms += ((double)(clock_mono_ms() - began) - p->each_ms) / 8;
-	lane_leave(&p->lanes, &mine);
+	leave(p, &mine);
 	return err ? err : h->err;
 }
 
 enum hl_err
-passwords_make(struct passwords *p, const char *password, char ret[PASSWORD_HASH_LEN + 1], int64_t *retry_ms)
+passwords_make(struct passwords *p, const char *source, const char *password, char ret[PASSWORD_HASH_LEN + 1],
+    int64_t *retry_ms)
 {
-	struct hashing h = { .password = password, .cost = p->cost };
+	struct hashing h = { .source = source, .password = password, .cost = p->cost };
 	enum hl_err err = run(p, &h, retry_ms);
 
 	memcpy(ret, h.made, sizeof(h.made));
@@ -176,9 +197,10 @@ passwords_make(struct passwords *p, const char *password, char ret[PASSWORD_HASH
 }
 
 enum hl_err
-passwords_check(struct passwords *p, const char *hash, const char *password, bool *ret_matches, int64_t *retry_ms)
+passwords_check(struct passwords *p, const char *source, const char *hash, const char *password, bool *ret_matches,
+    int64_t *retry_ms)
 {
-	struct hashing h = { .password = password, .hash = hash && *hash ? hash : p->nobodys };
+	struct hashing h = { .source = source, .password = password, .hash = hash && *hash ? hash : p->nobodys };
 	enum hl_err err = run(p, &h, retry_ms);
 
 	*ret_matches = err == HL_OK && hash && *hash && h.matches;
