@@ -5,7 +5,7 @@ import { test, before, after, beforeEach, describe } from "node:test";
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { startUpstream, said, reply, serverError } from "./upstream.mjs";
-import { startStack, Client, ISO, waitFor } from "./harness.mjs";
+import { startStack, runScript, Client, ISO, waitFor } from "./harness.mjs";
 import { Person, DESK_ENV } from "./desk.mjs";
 
 let upstream, stack, ada;
@@ -35,6 +35,13 @@ const withToken = (person, how = "auth") => socket(how === "auth" ? { auth: { to
 async function begun(client, payload) {
 	client.emit("start_conversation", payload);
 	return client.when("conversation_started");
+}
+
+// Of the installation's staff, without an account.
+async function adminToken() {
+	const out = await runScript(["token", "--user", "dora", "--state-dir", stack.dir]);
+	assert.equal(out.status, 0, out.stderr);
+	return out.stdout.trim();
 }
 
 const simulator = (client, person = ada) => begun(client, { userId: person.user._id, isCallSimulator: true });
@@ -225,7 +232,7 @@ describe("with a token", () => {
 
 	test("staff: an account hears the escalations of its own agents, an admin all, a stranger none", async () => {
 		const eve = await Person.join(stack, "Eve");
-		const [mine, hers, admin] = [await withToken(ada), await withToken(eve), await socket({ auth: { token: stack.token() } })];
+		const [mine, hers, admin] = [await withToken(ada), await withToken(eve), await socket({ auth: { token: await adminToken() } })];
 		const agent = await ada.agent();
 		const customer = await socket();
 		const { conversationId } = await begun(customer, { userId: "x", agentId: agent._id, isCallSimulator: false });
@@ -238,7 +245,7 @@ describe("with a token", () => {
 		await ada.ok("POST", `/api/escalations/${needed._id}/take`);
 		customer.emit("user_message", { conversationId, message: "Hello?" });
 		await mine.when("conversation-updated", (u) => u.conversationId === conversationId && u.message.content === "Hello?");
-		await ada.ok("POST", `/api/escalations/${needed._id}/reply`, { content: "This is Ada." });
+		await ada.ok("POST", `/api/escalations/${needed._id}/reply`, { content: "This is Ada." }, 201);
 		const person = await customer.when("ai_response", (m) => m.message === "This is Ada.");
 		assert.equal(person.by, "human");
 		assert.equal(person.conversationId, conversationId);

@@ -1,7 +1,7 @@
 /*
  * Where a person comes in: escalations are listed, taken, answered, given back (contract: desk API, Escalations).
  *
- * An admin sees all of them.  A user sees those of their own agents: conversations have no agents yet, so none.
+ * An admin sees all of them.  Who has an account sees those of its conversations, and may do there what an admin may.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +107,8 @@ get_list(struct call *call)
 		err = call_fail(call, HL_BAD_REQUEST, "status must be open or taken");
 	if (err == HL_OK && who.admin)
 		err = escalation_list(&call->app->store, &all);
+	else if (err == HL_OK && who.stored)
+		err = escalation_list_of(&call->app->store, who.h, &all);
 	if (err)
 		goto out;
 	if (all.count)
@@ -130,6 +132,19 @@ out:
 
 /* ---- one of them ---- */
 
+static bool
+is_own(const struct account *who, const struct escalation *e)
+{
+	return who->stored && strcmp(e->account, who->h) == 0;
+}
+
+/* May this account see it, and end also what another has taken? */
+static bool
+may_end(const struct account *who, const struct escalation *e)
+{
+	return who->admin || is_own(who, e);
+}
+
 /* Signed in, and the escalation is one that this account may see. */
 static enum hl_err
 find(struct call *call, struct account *who, struct escalation *e)
@@ -139,7 +154,9 @@ find(struct call *call, struct account *who, struct escalation *e)
 	*e = (struct escalation){ 0 };
 	if (err)
 		return err;
-	err = who->admin ? escalation_read(&call->app->store, call->segment, e) : HL_NOT_FOUND;
+	err = escalation_read(&call->app->store, call->segment, e);
+	if (err == HL_OK && !may_end(who, e))
+		err = HL_NOT_FOUND;
 	return err == HL_NOT_FOUND ? call_fail(call, err, "There is no such escalation, or it has expired") : err;
 }
 
@@ -199,7 +216,7 @@ post_take(struct call *call)
 	enum hl_err err = find(call, &who, &e);
 
 	if (err == HL_OK)
-		err = escalation_take(&call->app->store, &e, &(struct staff){ who.id, who.admin });
+		err = escalation_take(&call->app->store, &e, &(struct staff){ who.id, may_end(&who, &e) });
 	err = err ? explain(call, err, &e, &who) : reply_record(call, &e);
 	escalation_clear(&e);
 	return err;
@@ -228,7 +245,7 @@ post_reply(struct call *call)
 		r.client_id = client_id;
 		r.client_named = true;
 	}
-	err = explain(call, escalation_reply(&call->app->store, &e, &(struct staff){ who.id, who.admin }, &r, &stored), &e,
+	err = explain(call, escalation_reply(&call->app->store, &e, &(struct staff){ who.id, may_end(&who, &e) }, &r, &stored), &e,
 	    &who);
 	if (err)
 		goto out;
@@ -255,7 +272,7 @@ end(struct call *call, const char *name, enum hl_err (*change)(struct store *, s
 	if (err == HL_OK)
 		err = request_fields(call, call->body, fields, 1, "");
 	if (err == HL_OK)
-		err = explain(call, change(&call->app->store, &e, &(struct staff){ who.id, who.admin }, words), &e, &who);
+		err = explain(call, change(&call->app->store, &e, &(struct staff){ who.id, may_end(&who, &e) }, words), &e, &who);
 	if (err == HL_OK)
 		err = reply_record(call, &e);
 	escalation_clear(&e);
