@@ -12,7 +12,7 @@ multipart_is(const char *content_type)
 	size_t n = sizeof(wanted) - 1;
 
 	return content_type && strncasecmp(content_type, wanted, n) == 0 &&
-	    (content_type[n] == ';' || content_type[n] == ' ' || content_type[n] == '\t');
+	    strchr("; \t", content_type[n]);
 }
 
 /* The value of name= among the parameters after a first word; quotes are taken off.  NULL: it is not there. */
