@@ -3,7 +3,8 @@
  *
  * A conversation has at most one runner at a time, in one process: whoever accepted the message that found nobody
  * running.  It holds the lease, renews it, asks, tells those who listen, and commits under its fencing number.  When it
- * dies, another process takes the conversation over once the lease has run out.
+ * dies, another process takes the conversation over: one that sees the death (holder.h) with its next look, which is each
+ * second and at its start; any other once the lease has run out.
  */
 #ifndef HL_TURN_H
 #define HL_TURN_H

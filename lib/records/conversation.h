@@ -42,7 +42,7 @@
 #include "services/crypto.h"
 #include "services/redis.h"
 
-#define LEASE_MS		4000	/* a killed program costs the customer this much */
+#define LEASE_MS		4000	/* a computer that fails costs the customer this much; a killed program less (holder.h) */
 #define CONVERSATION_KEY_MAX	64
 
 struct store {
