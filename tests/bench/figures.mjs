@@ -7,13 +7,15 @@ import {
 	Stack, Reference, Load, wrk, cpu, pss, rss, pause, median, difference, sum,
 } from "./stack.mjs";
 
-const OURS = ["chat", "desk", "events", "health", "pushd"];
+const OURS = ["auth", "chat", "desk", "events", "health", "pushd"];
 const ROUNDS = 3;
 const STARTS = 5;
 
 const ms = (seconds) => seconds * 1000;
 const us = (seconds) => seconds * 1e6;
 const round = (numbers, digits = 1) => Object.fromEntries(Object.entries(numbers).map(([k, v]) => [k, Number(v.toFixed(digits))]));
+// wrk prints 870.00us, 4.51ms, 1.20s.
+const inMs = (text) => Number.parseFloat(text) * { us: 0.001, ms: 1, s: 1000 }[/[a-z]+$/.exec(text)[0]];
 const atRate = (n) => `${Math.round(n).toLocaleString("en")}/s`;
 
 async function withStack(bench, use) {
@@ -307,4 +309,62 @@ async function stored(bench) {
 	});
 }
 
-export const groups = { rest, waiting, idle, sockets, streams, cost, many, broadcast, stored };
+// ---- a list of conversations ---------------------------------------------------------------------------------------------------------
+
+const LIST = { conversations: 10_000, said: 50, page: 50, at: 64 };
+
+// An account whose newest conversations have each one question and its answer; the others the welcome alone.
+async function seedConversations(stack) {
+	const headers = { "content-type": "application/json" };
+	const post = async (path, body) => {
+		const res = await fetch(`${stack.url}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+		if (res.status !== 201)
+			throw new Error(`POST ${path} gave ${res.status}: ${await res.text()}`);
+		return res.json();
+	};
+	const { token } = await post("/api/auth/register", { name: "Bench", email: "bench@example.com", password: "Bench-passw0rd" });
+	headers.authorization = `Bearer ${token}`;
+	const agent = await post("/api/agents", { name: "Bench", companyName: "Bench", personality: "brief", companyInfo: "", prompts: [] });
+	let left = LIST.conversations;
+	await Promise.all(Array.from({ length: 16 }, async () => {
+		while (left-- > 0) {
+			const mine = left;
+			const { _id } = await post("/api/conversations", { agentId: agent._id });
+			if (mine < LIST.said)
+				await post(`/api/conversations/${_id}/messages`, { content: "How long does delivery take?" });
+		}
+	}));
+	return token;
+}
+
+const asking = (headers) => Object.entries(headers).map(([k, v]) => `wrk.headers["${k}"] = '${v}'`).join("\n");
+
+async function list(bench) {
+	await bench.upstream.set();
+	const ref = await Reference.start();
+	const rows = await withStack(bench, async (stack) => {
+		const authorization = `Bearer ${await seedConversations(stack)}`;
+		const target = `${stack.url}/api/conversations?limit=${LIST.page}`;
+		const once = await fetch(target, { headers: { authorization } });
+		const bytes = (await once.text()).length;
+		const look = (headers, path = target) => wrkWithCost(path, { script: asking(headers) }, () => stack.each(cpu));
+		const plain = await look({}, `${ref.url}/`);
+		const whole = await look({ authorization });
+		const known = await look({ authorization, "if-none-match": once.headers.get("etag") });
+		const me = await look({ authorization }, `${stack.url}/api/auth/me`);
+		const reference = `return 200: ${atRate(plain.rate)}, p99 ${plain.p99}`;
+		const row = (name, result, most) => ({
+			name, value: inMs(result.p99), unit: "ms", most, ok: most === undefined ? undefined : inMs(result.p99) <= most && result.failed === 0,
+			reference, ratio: result.rate / plain.rate, detail: { rate: atRate(result.rate), failed: result.failed, "µs each": result.cost },
+		});
+		return [
+			row(`list of ${LIST.page} of ${LIST.conversations} (${Math.round(bytes / 1024)} KB), p99 at ${LIST.at}`, whole, 5),
+			row("the same with If-None-Match, p99", known, 5),
+			row("token checked and account loaded, p99", me),
+		];
+	});
+	ref.stop();
+	return rows;
+}
+
+export const groups = { rest, waiting, idle, sockets, streams, cost, many, broadcast, stored, list };
