@@ -5,6 +5,7 @@ unit_tests = \
 	tests/unit/aliases_test \
 	tests/unit/breaker_test \
 	tests/unit/persona_test \
+	tests/unit/upload_test \
 	tests/unit/share_test \
 	tests/unit/queue_test \
 	tests/unit/figures_test \
@@ -43,6 +44,8 @@ tests_unit_escalation_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_escalation_test_LDADD = $(unit_libs)
 tests_unit_aliases_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_aliases_test_LDADD = $(unit_libs)
+tests_unit_upload_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_upload_test_LDADD = $(unit_libs)
 tests_unit_persona_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_persona_test_LDADD = $(unit_libs)
 tests_unit_share_test_CPPFLAGS = $(unit_cppflags)
@@ -151,7 +154,9 @@ tests_conformance_holder_SOURCES = tests/conformance/holder.c tests/conformance/
 EXTRA_DIST += tests/conformance/nginx.conf.in tests/conformance/rig.mjs tests/conformance/hands.mjs tests/conformance.test.mjs
 
 # What ./run bench measures with: built when it is asked for.
-EXTRA_PROGRAMS = tests/bench/load tests/bench/upstream
+EXTRA_PROGRAMS = tests/bench/load tests/bench/upstream tests/bench/fill
+tests_bench_fill_SOURCES = tests/bench/fill.c
+tests_bench_fill_LDADD = $(HELPLINE_LIBS)
 tests_bench_load_SOURCES = tests/bench/load.c tests/bench/load.h tests/bench/ways.c tests/bench/wire.c tests/bench/wire.h
 tests_bench_load_LDADD = $(HELPLINE_LIBS)
 tests_bench_upstream_SOURCES = tests/bench/upstream.c

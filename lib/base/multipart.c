@@ -15,30 +15,53 @@ multipart_is(const char *content_type)
 	    strchr("; \t", content_type[n]);
 }
 
+/* How many bytes before end are none of these. */
+static size_t
+span_before(const char *p, const char *end, const char *stops)
+{
+	const char *at = p;
+
+	while (at < end && strchr(stops, *at) == NULL)
+		at++;
+	return (size_t)(at - p);
+}
+
+/* Behind a value that begins at p: a quoted one ends with its quote, where a backslash takes the next byte as it is. */
+static const char *
+value_end(const char *p, const char *end)
+{
+	if (p == end || *p != '"')
+		return p + span_before(p, end, "; \t");
+	for (p++; p < end && *p != '"'; p++)
+		if (*p == '\\' && p + 1 < end)
+			p++;
+	return p < end ? p + 1 : NULL;
+}
+
 /* The value of name= among the parameters after a first word; quotes are taken off.  NULL: it is not there. */
 static const char *
 parameter(const char *at, const char *end, const char *name, size_t *ret_len)
 {
-	size_t n = strlen(name);
+	size_t n = strlen(name), quoted;
 
-	while (at < end && (at = memchr(at, ';', (size_t)(end - at))) != NULL) {
-		const char *value, *stop;
+	while ((at += span_before(at, end, ";")) < end) {
+		const char *key, *value, *stop;
 
-		for (at++; at < end && (*at == ' ' || *at == '\t'); at++)
+		for (key = at + 1; key < end && (*key == ' ' || *key == '\t'); key++)
 			;
-		if ((size_t)(end - at) <= n || strncasecmp(at, name, n) != 0 || at[n] != '=')
+		at = key + span_before(key, end, "=;");
+		if (at == end || *at == ';')
 			continue;
-		value = at + n + 1;
-		if (value < end && *value == '"') {
-			value++;
-			stop = memchr(value, '"', (size_t)(end - value));
-			if (stop == NULL)
-				return NULL;
-		} else
-			for (stop = value; stop < end && *stop != ';' && *stop != ' ' && *stop != '\t'; stop++)
-				;
-		*ret_len = (size_t)(stop - value);
-		return value;
+		value = at + 1;
+		stop = value_end(value, end);
+		if (stop == NULL)
+			return NULL;
+		if ((size_t)(at - key) == n && strncasecmp(key, name, n) == 0) {
+			quoted = stop > value && *value == '"';
+			*ret_len = (size_t)(stop - value) - 2 * quoted;
+			return value + quoted;
+		}
+		at = stop;
 	}
 	return NULL;
 }

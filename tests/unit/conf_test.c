@@ -66,6 +66,8 @@ wrong_values_are_refused_by_name(void **state)
 	static const char *const wrong[][2] = { { "PORT", "0" }, { "PORT", "70000" }, { "PORT", "3000x" }, { "PORT", "-1" }, { "PORT", "1e3" },
 		{ "PORT", " 80" }, { "ESCALATION_CONFIDENCE", "1.5" }, { "ESCALATION_CONFIDENCE", "nan" }, { "RATE_LIMITS", "maybe" },
 		{ "OPENAI_BASE_URL", "localhost:8080" }, { "LOG_LEVEL", "verbose" },
+		{ "MAX_FILE_SIZE", "big" }, { "MAX_FILE_SIZE", "0" }, { "MAX_FILE_SIZE", "5GB" }, { "MAX_FILE_SIZE", "65MB" },
+		{ "MAX_FILE_SIZE", "MB" }, { "MAX_FILE_SIZE", "-1" }, { "ALLOWED_FILE_TYPES", "png,svg" },
 		{ "FRONTEND_URL", "no origin" }, { "FRONTEND_URL", "https://a.example/path" }, { "FRONTEND_URL", "https://a.example,*" }, { "SYSTEM_PROMPT", "\xff" }, { "JWT_SECRET", "too short to sign with" },
 		{ "JWT_EXPIRES_IN", "7 days" }, { "JWT_EXPIRES_IN", "0" }, { "JWT_EXPIRES_IN", "d" }, { "JWT_EXPIRES_IN", "999999d" }, { "SESSION_TIMEOUT", "999999999999999999999" } };
 
@@ -78,6 +80,23 @@ wrong_values_are_refused_by_name(void **state)
 		assert_non_null(strstr(problem.data, wrong[i][0]));
 		clean(state);
 	}
+}
+
+static void
+sizes_are_bytes_with_or_without_a_unit(void **state)
+{
+	static const struct { const char *text; int64_t bytes; } sizes[] = { { "5MB", 5242880 }, { "5mb", 5242880 }, { "5 M", 5242880 },
+		{ "512KB", 524288 }, { "10k", 10240 }, { "1", 1 }, { "7B", 7 }, { "64MB", CONF_SIZE_MAX } };
+	int64_t bytes;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		assert_true(conf_size(sizes[i].text, &bytes));
+		assert_int_equal(bytes, sizes[i].bytes);
+	}
+	assert_true(conf_lists("png, JPG,gif", "jpg", 3));
+	assert_false(conf_lists("png,jpeg", "jpg", 3));
+	assert_false(conf_lists("", "", 0));
 }
 
 static void
@@ -204,6 +223,7 @@ main(void)
 		cmocka_unit_test(misspelt_names_are_recognised),
 		cmocka_unit_test_setup_teardown(old_names_and_empty_values_are_understood, clean, clean),
 		cmocka_unit_test_setup_teardown(wrong_values_are_refused_by_name, clean, clean),
+		cmocka_unit_test(sizes_are_bytes_with_or_without_a_unit),
 		cmocka_unit_test_setup_teardown(secrets_are_not_repeated, clean, clean),
 		cmocka_unit_test_setup_teardown(env_files_are_read_as_people_write_them, clean, clean),
 		cmocka_unit_test_setup_teardown(every_setting_is_documented, clean, clean),
