@@ -76,6 +76,7 @@ libhelpline_a_SOURCES = \
 	lib/records/recall.c lib/records/recall.h \
 	lib/records/sign_in.c lib/records/sign_in.h \
 	lib/records/spend.c \
+	lib/records/tokens.c lib/records/tokens.h \
 	lib/services/crypto.c lib/services/crypto.h \
 	lib/services/fcgi.c lib/services/fcgi.h \
 	lib/services/file.c lib/services/file.h \

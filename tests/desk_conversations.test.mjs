@@ -3,19 +3,21 @@
 
 import { test, before, after, beforeEach, describe } from "node:test";
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { startUpstream, reply, said } from "./upstream.mjs";
-import { startStack, assertProblem, unique, ISO } from "./harness.mjs";
+import { startStack, assertProblem, waitFor, unique, ISO } from "./harness.mjs";
 import { Person, DESK_ENV, AGENT } from "./desk.mjs";
 
 const BASE = "/api/conversations";
 const SENTIMENTS = ["positive", "negative", "neutral", "urgent"];
 const ORIGIN = "https://app.example";
+const SECRET = "a secret of the tests, longer than 32 bytes";
 
 let upstream, stack, ada, eve, agent;
 
 before(async () => {
 	upstream = await startUpstream();
-	stack = await startStack({ upstream, env: { ...DESK_ENV, FRONTEND_URL: ORIGIN } });
+	stack = await startStack({ upstream, env: { ...DESK_ENV, FRONTEND_URL: ORIGIN, JWT_SECRET: SECRET } });
 	[ada, eve] = [await Person.join(stack), await Person.join(stack, "Eve Dropper")];
 	agent = await ada.agent();
 });
@@ -379,6 +381,19 @@ describe("whose they are", () => {
 			assertProblem(await stack.call(method, target, { body }), 401, undefined, `${method} ${target}`);
 			assertProblem(await stack.call(method, target, { body, headers: { authorization: "Bearer x.y.z" } }), 401);
 		}
+	});
+
+	test("a token that was accepted is looked at again: its time, its signature, its account", async () => {
+		const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+		const now = Math.floor(Date.now() / 1000);
+		const head = `${part({ alg: "HS256", typ: "JWT" })}.${part({ userId: ada.user._id, iat: now, exp: now + 3, iss: "helpline", aud: "helpline", jti: unique() })}`;
+		const token = `${head}.${createHmac("sha256", SECRET).update(head).digest("base64url")}`;
+		const ask = (t) => stack.get(BASE, { authorization: `Bearer ${t}` });
+		assert.equal((await ask(token)).status, 200);
+		assert.equal((await ask(token)).status, 200);
+		assertProblem(await ask(`${token.slice(0, -2)}${token.endsWith("AA") ? "BB" : "AA"}`), 401);
+		assertProblem(await ask(`${part({ alg: "none" })}${token.slice(token.indexOf("."))}`), 401);
+		await waitFor("its time is over", async () => (await ask(token)).status === 401);
 	});
 
 	test("the chat API does not know them, whoever its userId says he is", async () => {

@@ -76,6 +76,7 @@ close_all(struct running *r)
 	uv_run(r->app.loop, UV_RUN_DEFAULT);	/* until every handle is closed */
 	uv_loop_close(r->app.loop);
 	kept_free(r->app.kept);
+	free(r->app.store.tokens);
 	crypto_free(r->app.crypto);
 	conf_free(&r->app.conf);
 }

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "loop/task.h"
 #include "records/account_scripts.h"
+#include "records/tokens.h"
 
 #define DATA_MAX	4096u
 #define AGAIN_MS	50
@@ -213,7 +214,7 @@ account_verify(struct store *s, const char *token, struct account *ret)
 {
 	struct account said;
 	char h[CRYPTO_NAME_LEN + 1];
-	enum hl_err err = account_of_token(s->conf, token, &said);
+	enum hl_err err = tokens_account(s, token, &said);
 
 	*ret = (struct account){ 0 };
 	if (err)

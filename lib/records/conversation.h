@@ -50,6 +50,7 @@ struct store {
 	const struct crypto	*crypto;
 	const struct conf	*conf;
 	struct recall		*recall;	/* recall.h; may be NULL */
+	struct tokens		*tokens;	/* tokens.h; made when first needed */
 	struct sums		*sums;		/* analytics.h; may be NULL where no turns are run */
 	const char		*holder;	/* in whose name leases are taken (holder.h); may be NULL */
 };

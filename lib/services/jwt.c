@@ -187,6 +187,8 @@ account_of_token(const struct conf *conf, const char *token, struct account *ret
 	snprintf(ret->family, sizeof(ret->family), "%s", family ? family : "");
 	if (!json_integer(json_get(claims, "iat"), &ret->issued_s))
 		ret->issued_s = 0;
+	if (!json_integer(json_get(claims, "exp"), &ret->expires_s))
+		ret->expires_s = 0;
 	json_free(claims);
 	return err;
 }

@@ -46,7 +46,7 @@ enum hl_err token_sign(const char *secret, const char *claims, struct buf *out) 
 struct account {
 	char	 id[ACCOUNT_ID_MAX + 1];	/* claim userId */
 	char	 family[CRYPTO_NAME_LEN + 1];	/* claim sid: keyed name of the sign-in that it came from; "" if there is none */
-	int64_t	 issued_s;			/* claim iat; 0 if there is none */
+	int64_t	 issued_s, expires_s;		/* claims iat (0 if there is none) and exp */
 	bool	 admin;				/* the store's role, or, if it has none, claim role, is "admin" */
 	bool	 names_role;			/* claim role is there: made by helpline token */
 	/* ---- loaded ---- */
