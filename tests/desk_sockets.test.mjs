@@ -30,7 +30,7 @@ async function socket(options = {}) {
 }
 
 const withToken = (person, how = "auth") => socket(how === "auth" ? { auth: { token: person.token } } :
-	{ extraHeaders: { authorization: `Bearer ${person.token}` } });
+	{ extraHeaders: { authorization: `Bearer ${person.token}` }, ...(/websocket/.test(how) && { transports: ["websocket"] }) });
 
 async function begun(client, payload) {
 	client.emit("start_conversation", payload);
@@ -196,7 +196,7 @@ describe("without a token", () => {
 });
 
 describe("with a token", () => {
-	for (const how of ["auth", "header"])
+	for (const how of ["auth", "header", "header of a websocket alone"])
 		test(`by ${how}: the account's own conversations, and no other's`, async () => {
 			const client = await withToken(ada, how);
 			upstream.next(reply("By token."));
@@ -289,6 +289,40 @@ describe("typing always returns to false", () => {
 		assert.equal(client.all("ai_response").length, 1, "the dropped answer does not appear");
 		client.close();
 	});
+});
+
+test("of a conversation that is deleted meanwhile nothing more is said, and typing ends", async () => {
+	const client = await withToken(ada);
+	const own = await ada.conversation();
+	upstream.next(reply("one two three four five six seven eight nine ten", { tokenDelay: 200 }));
+	client.emit("user_message", { conversationId: own._id, message: "Tell me a long story" });
+	await client.when("ai_delta");
+	await ada.ok("DELETE", `/api/conversations/${own._id}`);
+	await client.when("typing", (on) => on === false);
+	const told = client.all("ai_delta").length;
+	await waitFor("the model is not listened to any more", () => upstream.open === 0);
+	assert.equal((await client.ask("no-such-event")).ok, false, "the socket has caught up");
+	assert.ok(client.all("ai_delta").length <= told + 1);
+	assert.deepEqual(client.all("ai_response"), []);
+	await refused(client, "user_message", { conversationId: own._id, message: "Go on" }, /not found/i);
+	client.close();
+});
+
+test("starts without a token are limited by address", async () => {
+	const other = await startStack({ upstream, env: { ...DESK_ENV, RATE_LIMITS: "on", RATE_LIMIT_ADDRESS: "8" } });
+	try {
+		const bob = await Person.join(other, "Bob");
+		const client = new Client(other.url);
+		const acks = [];
+		for (let i = 0; i < 6; i++)
+			acks.push(await client.ask("start_conversation", { userId: bob.user._id, isCallSimulator: true }));
+		assert.equal(acks[0].ok, true);
+		assert.equal(acks.at(-1).ok, false);
+		assert.equal(client.all("error").length, acks.filter((a) => !a.ok).length);
+		client.close();
+	} finally {
+		await other.stop();
+	}
 });
 
 describe("coming back", () => {
