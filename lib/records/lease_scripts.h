@@ -21,7 +21,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"if not s[1] or (desk == false) ~= (ARGV[17] == '') then return {'gone'} end "
 	LUA_TALLY
 	"if desk then "
-	"  if not admits(KEYS[1], ARGV[2], ARGV[17]) then return {'gone'} end "
+	"  if s[1] ~= ARGV[2] and not admits(KEYS[1], ARGV[2], ARGV[17]) then return {'gone'} end "
 	"elseif s[1] ~= ARGV[2] then return {'forbidden'} end "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
 	"  local v = field ~= '' and redis.call('HGET', KEYS[3], field) "

@@ -765,12 +765,32 @@ await_changes(void *arg)
 }
 
 static void
+count_clients(void *arg)
+{
+	const char *info = redis_str(own_redis("INFO clients"), NULL);
+
+	*(long *)arg = strtol(strstr(info, "connected_clients:") + strlen("connected_clients:"), NULL, 10);
+}
+
+/* What the killed one had sent is carried out before the server finds that it has gone. */
+static void
+await_clients(void *arg)
+{
+	long clients;
+
+	for (count_clients(&clients); clients > *(long *)arg; count_clients(&clients))
+		assert_int_equal(task_sleep(1), HL_OK);
+}
+
+static void
 numbers_equal_a_recount_when_writers_are_killed(void **state)
 {
 	char account[CRYPTO_NAME_LEN + 1], seed[16];
+	long clients;
 
 	(void)state;
 	id_new(account);
+	own_redis_run(count_clients, &clients);
 	for (int i = 0; i < KILLS; i++) {
 		pid_t pid = fork();
 
@@ -784,6 +804,7 @@ numbers_equal_a_recount_when_writers_are_killed(void **state)
 		own_redis_run(await_changes, account);
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
+		own_redis_run(await_clients, &clients);
 		own_redis_run(assert_in_task, account);
 	}
 }
