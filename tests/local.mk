@@ -12,6 +12,7 @@ unit_tests = \
 	tests/unit/holder_test \
 	tests/unit/escalation_test \
 	tests/unit/insight_test \
+	tests/unit/outcome_test \
 	tests/unit/title_test \
 	tests/unit/knowledge_test \
 	tests/unit/search_test \
@@ -63,6 +64,8 @@ tests_unit_desk_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_desk_test_LDADD = $(unit_libs)
 tests_unit_insight_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_insight_test_LDADD = $(unit_libs)
+tests_unit_outcome_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_outcome_test_LDADD = $(unit_libs)
 tests_unit_title_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_title_test_LDADD = $(unit_libs)
 tests_unit_knowledge_test_SOURCES = tests/unit/knowledge_test.c tests/unit/knowledge_questions.h
