@@ -8,6 +8,7 @@ unit_tests = \
 	tests/unit/upload_test \
 	tests/unit/share_test \
 	tests/unit/queue_test \
+	tests/unit/analytics_test \
 	tests/unit/figures_test \
 	tests/unit/holder_test \
 	tests/unit/escalation_test \
@@ -53,6 +54,9 @@ tests_unit_share_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_share_test_LDADD = $(unit_libs)
 tests_unit_holder_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_holder_test_LDADD = $(unit_libs)
+tests_unit_analytics_test_SOURCES = tests/unit/analytics_test.c tests/unit/own_redis.c tests/unit/own_redis.h
+tests_unit_analytics_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_analytics_test_LDADD = $(unit_libs)
 tests_unit_figures_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_figures_test_LDADD = $(unit_libs)
 tests_unit_queue_test_CPPFLAGS = $(unit_cppflags)

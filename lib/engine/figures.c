@@ -84,8 +84,8 @@ figures_of_turn(const struct conf *conf, const struct lease *l, const struct ver
 	if (l->probe)
 		return;
 	add_time(c, agent, 't', now_ms - asked);
-	if (l->desk.desk ? !l->desk.answered : l->before == 0)
-		add_time(c, agent, 'f', now_ms - (l->desk.desk && l->desk.first_ms ? l->desk.first_ms : asked));
+	if (l->before == 0)
+		add_time(c, agent, 'f', now_ms - asked);
 	counts_add(c, agent, "ti", v->prompt_tokens);
 	counts_add(c, agent, "to", v->completion_tokens);
 	counts_add(c, agent, "m", budget_money(conf, v->prompt_tokens, v->completion_tokens));

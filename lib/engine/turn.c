@@ -358,12 +358,12 @@ commit(struct runner *r, struct outgoing *o, enum committed *how, int64_t *seq)
 
 /* What cannot be stored because of its size would be thought of again and again: then a person is called instead. */
 static enum hl_err
-write_and_commit(struct runner *r, struct verdict *v, struct outgoing *o, enum committed *how, int64_t *seq)
+write_and_commit(struct runner *r, struct verdict *v, int64_t at_ms, struct outgoing *o, enum committed *how, int64_t *seq)
 {
 	enum hl_err err = HL_OK;
 
 	for (int i = 0; i < 2; i++) {
-		err = answer_write(&r->lease, v, clock_wall_ms(), o);
+		err = answer_write(&r->lease, v, at_ms, o);
 		if (err == HL_OK)
 			err = commit(r, o, how, seq);
 		if (err != HL_TOO_LARGE)
@@ -404,7 +404,7 @@ run_turn(struct runner *r, enum committed *how)
 	now = clock_wall_ms();
 	figures_of_turn(r->engine->conf, &r->lease, &v, now, &figures);
 	o.counts = figures.answer;
-	err = write_and_commit(r, &v, &o, how, &seq);
+	err = write_and_commit(r, &v, now, &o, how, &seq);
 	if (err == HL_OK && *how != COMMIT_FENCED) {
 		if (!r->lease.desk.desk)
 			figures_sum(r->engine->store.sums, &figures, now);
