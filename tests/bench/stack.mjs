@@ -184,12 +184,50 @@ http {
 	}
 }
 
+// ---- a Redis that nobody serves from ---------------------------------------------------------------------------------
+
+export class BareRedis {
+	static async start() {
+		const redis = new BareRedis();
+		redis.dir = temporaryFolder();
+		redis.socket = path.join(redis.dir, "redis.sock");
+		// redis-tools has the server too, under another name; it goes by what it is called with.
+		redis.server = service("redis-check-rdb", ["--port", "0", "--unixsocket", redis.socket, "--save", "", "--dir", redis.dir,
+			"--logfile", "/dev/null"],
+			{ argv0: "redis-server" });
+		for (let tries = 0; redis.#ask("ping") !== "PONG"; tries++) {
+			if (tries === 200)
+				throw new Error("Redis does not answer");
+			await pause(50);
+		}
+		return redis;
+	}
+
+	#ask(...words) {
+		return spawnSync("redis-cli", ["-s", this.socket, ...words], { env, encoding: "utf8" }).stdout.trim();
+	}
+
+	memory() {
+		return Number(/^used_memory:(\d+)/m.exec(this.#ask("info", "memory"))[1]);
+	}
+
+	async fill(count) {
+		const child = service(path.join(build, "tests/bench/fill"), [this.dir, String(count)]);
+		if ((await child.lines.next()).value !== '{"event":"filled"}')
+			throw new Error("filling failed");
+	}
+
+	stop() {
+		this.server.kill("SIGTERM");
+	}
+}
+
 // ---- tools ---------------------------------------------------------------------------------------------------------
 
 const tool = (name) => path.join(build, "tests/bench", name);
 
 export function buildTools() {
-	const made = spawnSync("make", ["-C", build, "tests/bench/load", "tests/bench/upstream"], { encoding: "utf8" });
+	const made = spawnSync("make", ["-C", build, "tests/bench/load", "tests/bench/upstream", "tests/bench/fill"], { encoding: "utf8" });
 	if (made.status !== 0 || !existsSync(tool("load")))
 		throw new Error(`the bench's own programs cannot be built\n${made.stdout}${made.stderr}`);
 }
