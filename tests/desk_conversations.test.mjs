@@ -332,7 +332,7 @@ describe("GET /api/conversations", () => {
 		assert.equal(res.headers.etag, first);
 		assert.equal((await bob.get(BASE, { "if-none-match": "*" })).status, 304);
 		assert.notEqual((await eve.get(BASE, { "if-none-match": first })).status, 304);
-		let before = first;
+		let before = first, shown = (await bob.get(BASE)).text;
 		const changes = {
 			"a message": () => bob.say(ids[0], "Hello"),
 			"a new one": async () => ids.unshift((await bob.conversation())._id),
@@ -345,7 +345,8 @@ describe("GET /api/conversations", () => {
 			const res2 = await bob.get(BASE, { "if-none-match": before });
 			assert.equal(res2.status, 200, `${what} changes the list`);
 			assert.notEqual(res2.headers.etag, before, what);
-			before = res2.headers.etag;
+			assert.notEqual(res2.text, shown, what);
+			[before, shown] = [res2.headers.etag, res2.text];
 		}
 	});
 
