@@ -149,7 +149,7 @@ write_page(struct call *call, const struct desk_page *page, struct buf *body)
 	for (size_t i = 0; i < page->count && err == HL_OK; i++) {
 		if (i)
 			buf_putc(body, ',');
-		shown_conversation(body, &page->list[i], &ids);
+		shown_conversation(body, &page->list[i], &ids, SHOWN_IN_LIST);
 		shown_analytics(body, &page->list[i]);
 		buf_putc(body, '}');
 	}

@@ -60,7 +60,7 @@ conversation_write(struct call *call, const struct desk_conversation *c, struct 
 	enum hl_err err = agent_ids_find(&call->app->store, c, 1, &ids);
 
 	if (err == HL_OK) {
-		shown_conversation(body, c, &ids);
+		shown_conversation(body, c, &ids, SHOWN_WHOLE);
 		shown_analytics(body, c);
 	}
 	agent_ids_free(&ids);
@@ -256,7 +256,7 @@ get_messages(struct call *call)
 		err = explain(call, desk_read(&call->app->store, &access, call->segment, after, &c));
 	if (err)
 		goto out;
-	shown_messages(&body, &c.messages);
+	shown_messages(&body, &c.messages, SHOWN_WHOLE);
 	err = reply_json(call, 200, &body);
 out:
 	desk_clear(&c);
@@ -277,7 +277,7 @@ reply_answer(struct call *call, const struct desk_access *access, struct entry *
 
 	if (err)
 		goto out;
-	shown_message(&body, &one, 0);
+	shown_message(&body, &one, 0, SHOWN_WHOLE);
 	buf_puts(&body, ",\"title\":");
 	buf_json_str(&body, c.title.len ? c.title.data : shown_untitled);
 	buf_putc(&body, '}');

@@ -80,9 +80,10 @@ write_metadata(struct buf *out, const struct entries *es, size_t index)
 }
 
 void
-shown_message(struct buf *out, const struct entries *es, size_t index)
+shown_message(struct buf *out, const struct entries *es, size_t index, enum shown_as as)
 {
 	static const char *const names[] = { "by", "clientMessageId", "audioUrl", "escalation", "sources" };
+	size_t count = sizeof(names) / sizeof(names[0]) - (as == SHOWN_IN_LIST);
 	const struct entry *e = &es->list[index];
 	char at[CLOCK_ISO_LEN + 1];
 
@@ -92,18 +93,18 @@ shown_message(struct buf *out, const struct entries *es, size_t index)
 	buf_puts(out, ",\"content\":");
 	json_view_write(out, entry_member(e, "content"));
 	buf_printf(out, ",\"timestamp\":\"%s\"", at);
-	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
+	entry_members(out, e, names, count);
 	write_metadata(out, es, index);
 }
 
 void
-shown_messages(struct buf *out, const struct entries *es)
+shown_messages(struct buf *out, const struct entries *es, enum shown_as as)
 {
 	buf_putc(out, '[');
 	for (size_t i = 0; i < es->count; i++) {
 		if (i)
 			buf_putc(out, ',');
-		shown_message(out, es, i);
+		shown_message(out, es, i, as);
 		buf_putc(out, '}');
 	}
 	buf_putc(out, ']');
@@ -133,7 +134,7 @@ write_intents(struct buf *out, unsigned intents, bool pending)
 }
 
 void
-shown_conversation(struct buf *out, const struct desk_conversation *c, const struct agent_ids *ids)
+shown_conversation(struct buf *out, const struct desk_conversation *c, const struct agent_ids *ids, enum shown_as as)
 {
 	char created[CLOCK_ISO_LEN + 1], updated[CLOCK_ISO_LEN + 1], ended[CLOCK_ISO_LEN + 1];
 	const struct agent_id *agent = *c->agent ? find_id(ids, c->agent) : NULL;
@@ -146,7 +147,7 @@ shown_conversation(struct buf *out, const struct desk_conversation *c, const str
 	write_id(out, "userId", c->user_id);
 	buf_printf(out, ",\"isCallSimulator\":%s,\"status\":\"%s\",\"owner\":\"%s\",\"messages\":", c->simulator ? "true" : "false",
 	    desk_status_name(c->status), c->person ? "human" : "ai");
-	shown_messages(out, &c->messages);
+	shown_messages(out, &c->messages, as);
 	if (c->cut)
 		buf_puts(out, ",\"messagesCut\":true");
 	buf_printf(out, ",\"metadata\":{\"sentiment\":\"%s\",\"duration\":%lld,\"created\":\"%s\",\"updated\":\"%s\"",

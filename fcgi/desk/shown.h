@@ -21,12 +21,16 @@ void	 agent_ids_free(struct agent_ids *);
 /* Suspends.  Of all conversations of a list. */
 enum hl_err agent_ids_find(struct store *, const struct desk_conversation *, size_t count, struct agent_ids *) HL_MUST_CHECK;
 
-/* Without the closing brace. */
-void	 shown_conversation(struct buf *, const struct desk_conversation *, const struct agent_ids *);
+/*
+ * Without the closing brace.  In a list messages have no sources, which are most of what an answer weighs and which nobody
+ * reads there.
+ */
+enum shown_as { SHOWN_WHOLE, SHOWN_IN_LIST };
+void	 shown_conversation(struct buf *, const struct desk_conversation *, const struct agent_ids *, enum shown_as);
 void	 shown_analytics(struct buf *, const struct desk_conversation *);	/* ,"analytics":{…} */
-void	 shown_messages(struct buf *, const struct entries *);			/* [ … ] */
+void	 shown_messages(struct buf *, const struct entries *, enum shown_as);	/* [ … ] */
 
 /* One message of a list, without the closing brace. */
-void	 shown_message(struct buf *, const struct entries *, size_t index);
+void	 shown_message(struct buf *, const struct entries *, size_t index, enum shown_as);
 
 #endif
