@@ -14,6 +14,7 @@
 #include "events/events.h"
 #include "records/account.h"
 #include "records/desk.h"
+#include "records/chat_owner.h"
 #include "records/escalation.h"
 
 static const struct {
@@ -61,22 +62,34 @@ token_of(const struct call *call, const char **ret)
 	return true;
 }
 
-/* An admin hears of every escalation, anybody else who is signed in of those of his own agents. */
+static void
+join_staff(struct buf *body, const char *room, const char *comma)
+{
+	buf_printf(body, "%s{\"room\":\"%s\",\"then\":{\"staff\":true}}", comma, room);
+}
+
+/* An admin hears of every escalation, anybody else who is signed in of those of his own agents, CHAT_OWNER of sessions too. */
 static enum hl_err
 let_in(struct call *call, const struct account *who)
 {
 	struct buf body = BUF_INIT(512);
-	char room[CONVERSATION_KEY_MAX] = STAFF_ROOM;
-	enum hl_err err;
+	char room[CONVERSATION_KEY_MAX];
+	bool chat = false;
+	enum hl_err err = who->admin ? HL_OK : chat_owned_by(&call->app->store, who, &chat);
 
-	if (!who->admin)
-		staff_room(who->h, room);
+	if (err)
+		return err;
 	buf_putc(&body, '{');
 	if (who->stored)
 		buf_printf(&body, "\"state\":{\"account\":\"%s\"},", who->h);
+	buf_puts(&body, "\"join\":[");
+	staff_room(who->h, room);
 	if (who->admin || who->stored)
-		buf_printf(&body, "\"join\":[{\"room\":\"%s\",\"then\":{\"staff\":true}}]", room);
-	buf_putc(&body, '}');
+		join_staff(&body, who->admin ? STAFF_ROOM : room, "");
+	staff_room(STAFF_CHAT, room);
+	if (chat)
+		join_staff(&body, room, ",");
+	buf_puts(&body, "]}");
 	err = reply_json(call, 200, &body);
 	buf_free(&body);
 	return err;

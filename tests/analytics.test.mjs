@@ -364,6 +364,31 @@ describe("sessions of the chat API", () => {
 		assert.deepEqual([found.conversations, found.answers, found.customerMessages],
 			[was.conversations + 1, was.answers + 1, was.customerMessages + 1]);
 	});
+	test("and so do their escalations: CHAT_OWNER, no administrator, sees and takes them, and hears of them", async () => {
+		const staff = await stack.client({ auth: { token: owner.token } });
+		const stranger = await stack.client({ auth: { token: eve.token } });
+		const id = await stack.session();
+		const { escalation } = await stack.say(id, "I want to talk to a person please");
+		const told = await staff.when("escalation-needed", (e) => e._id === escalation.id);
+		assert.equal(told.sessionId, id);
+		const open = await owner.ok("GET", "/api/escalations?status=open");
+		assert.ok(open.some((e) => e._id === escalation.id && e.conversationId === id));
+		assert.deepEqual(await eve.ok("GET", "/api/escalations"), []);
+		for (const [method, path] of [["GET", ""], ["POST", "/take"], ["POST", "/close"]])
+			assertProblem(await eve.call(method, `/api/escalations/${escalation.id}${path}`), 404);
+		await owner.ok("POST", `/api/escalations/${escalation.id}/take`);
+		await owner.ok("POST", `/api/escalations/${escalation.id}/reply`, { content: "Olivia here." }, 201);
+		await staff.when("conversation-updated", (e) => e.conversationId === id && e.message.content === "Olivia here.");
+		await owner.ok("POST", `/api/escalations/${escalation.id}/close`);
+		assert.deepEqual(stranger.all("escalation-needed"), []);
+		// Those of desk conversations are their accounts', not CHAT_OWNER's.
+		const c = await ada.conversation((await ada.agent())._id);
+		await ada.say(c._id, "I want to talk to a person please");
+		const all = await root.ok("GET", "/api/escalations");
+		const hers = all.find((e) => e.conversationId === c._id);
+		assert.ok(!(await owner.ok("GET", "/api/escalations")).some((e) => e._id === hers._id));
+		assertProblem(await owner.get(`/api/escalations/${hers._id}`), 404);
+	});
 });
 
 describe("who may ask for what", () => {

@@ -1,7 +1,8 @@
 /*
  * Where a person comes in: escalations are listed, taken, answered, given back (contract: desk API, Escalations).
  *
- * An admin sees all of them.  Who has an account sees those of its conversations, and may do there what an admin may.
+ * An admin sees all of them.  Who has an account sees those of its conversations, and may do there what an admin may; so does
+ * CHAT_OWNER with those of the chat API's sessions.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "api/request.h"
 #include "base/str.h"
 #include "desk/desk.h"
+#include "records/chat_owner.h"
 #include "records/escalation.h"
 
 #define CLIENT_ID_MAX	256
@@ -92,6 +94,38 @@ compare(const void *a, const void *b)
 	return by_urgency ? by_urgency : (x->opened_ms > y->opened_ms) - (x->opened_ms < y->opened_ms);
 }
 
+/* Puts more behind what is there. */
+static enum hl_err
+append(struct escalations *to, struct escalations *take_more)
+{
+	struct escalation *list = realloc(to->list, (to->count + take_more->count + 1) * sizeof(*list));
+
+	if (list == NULL) {
+		escalations_free(take_more);
+		return HL_NO_MEMORY;
+	}
+	memcpy(list + to->count, take_more->list, take_more->count * sizeof(*list));
+	to->list = list;
+	to->count += take_more->count;
+	free(take_more->list);
+	return HL_OK;
+}
+
+/* Of an account, and of the chat API's sessions if they are its. */
+static enum hl_err
+list_own(struct store *s, const struct account *who, struct escalations *ret)
+{
+	struct escalations more = { 0 };
+	bool chat;
+	enum hl_err err = chat_owned_by(s, who, &chat);
+
+	if (err == HL_OK && who->stored)
+		err = escalation_list_of(s, who->h, ret);
+	if (err == HL_OK && chat)
+		err = escalation_list_chat(s, &more);
+	return err == HL_OK && more.count ? append(ret, &more) : err;
+}
+
 static enum hl_err
 get_list(struct call *call)
 {
@@ -107,8 +141,8 @@ get_list(struct call *call)
 		err = call_fail(call, HL_BAD_REQUEST, "status must be open or taken");
 	if (err == HL_OK && who.admin)
 		err = escalation_list(&call->app->store, &all);
-	else if (err == HL_OK && who.stored)
-		err = escalation_list_of(&call->app->store, who.h, &all);
+	else if (err == HL_OK)
+		err = list_own(&call->app->store, &who, &all);
 	if (err)
 		goto out;
 	if (all.count)
@@ -132,20 +166,16 @@ out:
 
 /* ---- one of them ---- */
 
-static bool
-is_own(const struct account *who, const struct escalation *e)
+static enum hl_err
+check_sees(struct store *s, const struct account *who, const struct escalation *e)
 {
-	return who->stored && strcmp(e->account, who->h) == 0;
+	bool sees = who->admin || (who->stored && strcmp(e->account, who->h) == 0);
+	enum hl_err err = sees || *e->account ? HL_OK : chat_owned_by(s, who, &sees);
+
+	return err == HL_OK && !sees ? HL_NOT_FOUND : err;
 }
 
-/* May this account see it, and end also what another has taken? */
-static bool
-may_end(const struct account *who, const struct escalation *e)
-{
-	return who->admin || is_own(who, e);
-}
-
-/* Signed in, and the escalation is one that this account may see. */
+/* Signed in, and the escalation is one that this account may see: so it may also end what another has taken. */
 static enum hl_err
 find(struct call *call, struct account *who, struct escalation *e)
 {
@@ -155,8 +185,8 @@ find(struct call *call, struct account *who, struct escalation *e)
 	if (err)
 		return err;
 	err = escalation_read(&call->app->store, call->segment, e);
-	if (err == HL_OK && !may_end(who, e))
-		err = HL_NOT_FOUND;
+	if (err == HL_OK)
+		err = check_sees(&call->app->store, who, e);
 	return err == HL_NOT_FOUND ? call_fail(call, err, "There is no such escalation, or it has expired") : err;
 }
 
@@ -216,7 +246,7 @@ post_take(struct call *call)
 	enum hl_err err = find(call, &who, &e);
 
 	if (err == HL_OK)
-		err = escalation_take(&call->app->store, &e, &(struct staff){ who.id, may_end(&who, &e) });
+		err = escalation_take(&call->app->store, &e, &(struct staff){ who.id, true });
 	err = err ? explain(call, err, &e, &who) : reply_record(call, &e);
 	escalation_clear(&e);
 	return err;
@@ -245,7 +275,7 @@ post_reply(struct call *call)
 		r.client_id = client_id;
 		r.client_named = true;
 	}
-	err = explain(call, escalation_reply(&call->app->store, &e, &(struct staff){ who.id, may_end(&who, &e) }, &r, &stored), &e,
+	err = explain(call, escalation_reply(&call->app->store, &e, &(struct staff){ who.id, true }, &r, &stored), &e,
 	    &who);
 	if (err)
 		goto out;
@@ -272,7 +302,7 @@ end(struct call *call, const char *name, enum hl_err (*change)(struct store *, s
 	if (err == HL_OK)
 		err = request_fields(call, call->body, fields, 1, "");
 	if (err == HL_OK)
-		err = explain(call, change(&call->app->store, &e, &(struct staff){ who.id, may_end(&who, &e) }, words), &e, &who);
+		err = explain(call, change(&call->app->store, &e, &(struct staff){ who.id, true }, words), &e, &who);
 	if (err == HL_OK)
 		err = reply_record(call, &e);
 	escalation_clear(&e);

@@ -108,7 +108,7 @@ take_record(const struct store *s, const struct redis_reply *reply, struct escal
 }
 
 static enum hl_err
-list(struct store *s, const char *open_key, struct escalations *ret)
+list(struct store *s, struct redis_script *script, const char *open_key, struct escalations *ret)
 {
 	const struct redis_reply *reply;
 	struct redis_arg key[] = { RA(open_key) }, arg[1];
@@ -118,7 +118,7 @@ list(struct store *s, const char *open_key, struct escalations *ret)
 
 	*ret = (struct escalations){ 0 };
 	arg[0] = number_arg(&most, ESCALATIONS_MAX);
-	err = redis_script(s->redis, &list_script, key, 1, arg, 1, &reply);
+	err = redis_script(s->redis, script, key, 1, arg, 1, &reply);
 	n = err ? 0 : redis_length(reply);
 	if (n && (ret->list = calloc(n, sizeof(*ret->list))) == NULL)
 		err = HL_NO_MEMORY;
@@ -134,7 +134,13 @@ list(struct store *s, const char *open_key, struct escalations *ret)
 enum hl_err
 escalation_list(struct store *s, struct escalations *ret)
 {
-	return list(s, OPEN_KEY, ret);
+	return list(s, &list_script, OPEN_KEY, ret);
+}
+
+enum hl_err
+escalation_list_chat(struct store *s, struct escalations *ret)
+{
+	return list(s, &list_chat_script, OPEN_KEY, ret);
 }
 
 enum hl_err
@@ -143,7 +149,7 @@ escalation_list_of(struct store *s, const char *account, struct escalations *ret
 	char key[CONVERSATION_KEY_MAX];
 
 	snprintf(key, sizeof(key), "u:" SHARD ":%s:open", account);
-	return list(s, key, ret);
+	return list(s, &list_script, key, ret);
 }
 
 enum hl_err
@@ -383,9 +389,7 @@ tell_staff(struct store *s, const char *account, const struct buf *payload)
 	if (buf_err(payload))
 		return;
 	redis_send(s->redis, args, 3);
-	if (*account == '\0')
-		return;
-	staff_room(account, room);
+	staff_room(*account ? account : STAFF_CHAT, room);
 	args[1] = RA(room);
 	redis_send(s->redis, args, 3);
 }

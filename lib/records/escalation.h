@@ -42,6 +42,7 @@ void	 escalations_free(struct escalations *);
  */
 enum hl_err escalation_list(struct store *, struct escalations *ret) HL_MUST_CHECK;
 enum hl_err escalation_list_of(struct store *, const char *account, struct escalations *ret) HL_MUST_CHECK;	/* an account's */
+enum hl_err escalation_list_chat(struct store *, struct escalations *ret) HL_MUST_CHECK;	/* of sessions of the chat API */
 
 /* HL_NOT_FOUND: no such id, or it has expired. */
 enum hl_err escalation_read(struct store *, const char *id, struct escalation *ret) HL_MUST_CHECK;
@@ -81,6 +82,7 @@ enum hl_err escalation_close(struct store *, struct escalation *e, const struct 
  */
 #define STAFF_ROOM "room:staff"
 void	 staff_room(const char *account, char out[CONVERSATION_KEY_MAX]);	/* of an account's own staff */
+#define STAFF_CHAT "chat"	/* as the account: of those who own the sessions of the chat API (chat_owner.h) */
 
 /* account: keyed name of the owner of a desk conversation, whose staff hears of it too; "": a chat session's. */
 void	 staff_needed(struct store *, const char *account, const struct buf *record);	/* escalation-needed */

@@ -47,6 +47,21 @@ static struct redis_script list_script = { .text =
 	"return out "
 };
 
+/* The same, of chat sessions alone.  KEYS open  ARGV most; looks at ten thousand at most */
+static struct redis_script list_chat_script = { .text =
+	LUA_RECORD
+	"local out, from = {}, 0 "
+	"repeat "
+	"  local ids = redis.call('ZRANGE', KEYS[1], from, from + 499) "
+	"  for _, id in ipairs(ids) do "
+	"    local r = #out < tonumber(ARGV[1]) and record(id) "
+	"    if r and not r[11] then out[#out + 1] = r end "
+	"  end "
+	"  from = from + 500 "
+	"until #ids < 500 or #out >= tonumber(ARGV[1]) or from >= 10000 "
+	"return out "
+};
+
 /* KEYS e  ARGV id */
 static struct redis_script record_script = { .text =
 	LUA_RECORD
