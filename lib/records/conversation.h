@@ -111,7 +111,7 @@ enum hl_err conversation_create(struct store *, const char *user_id, const struc
 	    const struct limits *, struct conversation *ret, int64_t *retry_ms) HL_MUST_CHECK;
 
 /*
- * Reads it with the messages after a seq.  HL_NOT_FOUND: unknown or expired, or a desk conversation.  HL_FORBIDDEN: user_id is given and is not
+ * Reads it with the messages after a seq.  HL_NOT_FOUND: unknown, expired, or of the desk.  HL_FORBIDDEN: user_id is given and is not
  * the session's.  touch: counts as activity.
  */
 enum hl_err conversation_read(struct store *, const char *id, const char *user_id, int64_t after, bool touch,

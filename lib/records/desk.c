@@ -67,7 +67,8 @@ make_welcome(const struct store *s, const struct keys *k, const char *text, stru
 }
 
 static enum hl_err
-seal_new(const struct store *s, const struct keys *k, const struct desk_new *n, struct desk_conversation *c, struct sealed *x)
+seal_new(const struct store *s, const struct keys *k, const struct desk_new *n, struct desk_conversation *c,
+    struct sealed *x)
 {
 	struct entry welcome;
 	enum hl_err err;
@@ -95,7 +96,8 @@ seal_new(const struct store *s, const struct keys *k, const struct desk_new *n, 
 static int64_t
 kind_of(const struct desk_new *n)
 {
-	return DK_DESK | (n->anonymous ? DK_ANONYMOUS : 0) | (n->simulator ? DK_SIMULATOR : 0) | (n->title ? DK_TITLED : 0);
+	return DK_DESK | (n->anonymous ? DK_ANONYMOUS : 0) | (n->simulator ? DK_SIMULATOR : 0) |
+	    (n->title ? DK_TITLED : 0);
 }
 
 static void
@@ -199,7 +201,8 @@ desk_read(struct store *s, const struct desk_access *access, const char *id, int
 	if (err)
 		return err;
 	struct redis_arg key[] = { RA(k.c), RA(k.log) };
-	struct redis_arg arg[] = { RA(p.h), RA(account_of(access)), RA(door_of(access, true)), number_arg(&from, after > 0 ? after : 0) };
+	struct redis_arg arg[] = { RA(p.h), RA(account_of(access)), RA(door_of(access, true)),
+		number_arg(&from, after > 0 ? after : 0) };
 
 	err = redis_script(s->redis, &desk_read_script, key, 2, arg, 4, &reply);
 	if (err == HL_OK)

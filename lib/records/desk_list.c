@@ -221,8 +221,8 @@ list_some(struct store *s, struct search *x, struct desk_page *page)
 		page->version = redis_int(redis_at(reply, 0));
 	x->more = redis_int(redis_at(reply, 1)) == 1;
 	err = take_heads(s, redis_at(reply, 4), x, page);
-	if (err == HL_OK && x->opened - before == redis_length(redis_at(reply, 4)) && redis_str(redis_at(reply, 3), NULL) &&
-	    *redis_str(redis_at(reply, 3), NULL))
+	if (err == HL_OK && x->opened - before == redis_length(redis_at(reply, 4)) &&
+	    redis_str(redis_at(reply, 3), NULL) && *redis_str(redis_at(reply, 3), NULL))
 		cursor_set(page, redis_str(redis_at(reply, 2), NULL), redis_str(redis_at(reply, 3), NULL));
 	return err;
 }

@@ -83,7 +83,10 @@ data_take(const struct store *s, const struct keys *k, const struct redis_reply 
 	return buf_err(ret);
 }
 
-/* {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs, nt, profile}.  The context begins with what was there before, if any. */
+/*
+ * {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs, nt, profile}.  The context begins with what was there
+ * before, if any.
+ */
 static enum hl_err
 lease_take(const struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
     struct entries *take_before, struct lease *l)
@@ -265,7 +268,8 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	struct redis_arg arg[17 + 3] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
 		RA(in->except ? in->except : "-"), buf_arg(&head), buf_arg(&tail), number_arg(&lease, LEASE_MS),
 		number_arg(&history, s->conf->history), number_arg(&keep, s->conf->escalation_keep_ms),
-		number_arg(&oldest, before.count ? before.list[0].seq : 0), number_arg(&newest, last), holder_arg(s), RA(door_of(in)) };
+		number_arg(&oldest, before.count ? before.list[0].seq : 0), number_arg(&newest, last),
+		holder_arg(s), RA(door_of(in)) };
 
 	key[0] = RA(k.c);
 	key[1] = RA(k.log);
@@ -394,7 +398,8 @@ conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum c
 	if (err)
 		goto out;
 	struct redis_arg key[] = { RA(k.c), RA(k.log), RA(k.seen), RA(ACTIVE_KEY), RA(DUE_KEY), RA(OPEN_KEY), RA(record) };
-	struct redis_arg arg[14 + 6 + 2 * COUNTS_MAX] = { RA(l->place.h), number_arg(&fence, l->fence), number_arg(&epoch, l->epoch),
+	struct redis_arg arg[14 + 6 + 2 * COUNTS_MAX] = { RA(l->place.h), number_arg(&fence, l->fence),
+		number_arg(&epoch, l->epoch),
 		number_arg(&covered, l->covered), buf_arg(&sealed), RA(room), buf_arg(&o->event_head),
 		buf_arg(&o->event_tail), number_arg(&lease, LEASE_MS), RA(o->id), RA(o->reason ? o->escalation_id : ""),
 		RA(o->reason ? o->reason : ""), buf_arg(&escalation), number_arg(&keep, s->conf->escalation_keep_ms) };
