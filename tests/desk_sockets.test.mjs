@@ -83,6 +83,22 @@ describe("without a token", () => {
 		client.close();
 	});
 
+	test("a simulator's call of no account works, is no account's, and is forgotten after a day", async () => {
+		const client = await socket();
+		client.emit("start_conversation", { userId: "nobody-at-all", isCallSimulator: true });
+		const { conversationId } = await client.when("conversation_started");
+		upstream.next(reply("Good to hear you."));
+		client.emit("user_message", { conversationId, message: "Good morning" });
+		assert.equal((await client.when("ai_response")).message, "Good to hear you.");
+		await client.when("typing", (on) => on === false);
+		const redis = await stack.redis();
+		const keys = (await redis.call("KEYS", "c:*")).map(String);
+		const lives = await Promise.all(keys.map(async (key) => [key, Number(await redis.call("PTTL", key))]));
+		const ending = lives.filter(([key, ms]) => !key.endsWith(":seen") && ms > 86_000_000 && ms <= 86_400_000);
+		assert.equal(ending.length, 2, `the record and its log: ${JSON.stringify(lives)}`);
+		client.close();
+	});
+
 	for (const transports of [["polling"], ["websocket"]])
 		test(`a whole call over ${transports[0]} alone`, async () => {
 			const client = await socket({ transports });
@@ -165,7 +181,6 @@ describe("without a token", () => {
 	for (const [what, payload] of Object.entries({
 		"no payload": undefined, "a string": "x", "an array": [1], null: null, "nothing in it": {},
 		"userId a number": { userId: 5, isCallSimulator: true }, "userId too long": { userId: "x".repeat(300), isCallSimulator: true },
-		"userId of nobody": { userId: "nobody-at-all", isCallSimulator: true },
 		"isCallSimulator a string": { userId: "x", isCallSimulator: "yes" }, "agentId an object": { userId: "x", agentId: { $ne: 1 } },
 	}))
 		test(`start_conversation refuses: ${what}`, async () => {

@@ -16,6 +16,7 @@
 #include "events/events.h"
 #include "records/account.h"
 #include "records/agent.h"
+#include "records/chat_owner.h"
 #include "records/desk.h"
 
 /* ---- events ---- */
@@ -45,6 +46,7 @@ struct beginning {
 	bool		 simulator;
 	const char	*own;				/* the account whose token came, or NULL */
 	char		 account[CRYPTO_NAME_LEN + 1];	/* whose it will be */
+	int64_t		 keep_ms;			/* 0: until it is deleted */
 	struct agent	 agent;
 	struct buf	 welcome;
 };
@@ -89,21 +91,38 @@ begin_with_agent(struct call *call, struct beginning *b)
 	return HL_OK;
 }
 
-/* A simulator's belongs to who has the token, or to the account that is named. */
+#define NOBODYS_KEEP_MS	86400000
+
+/*
+ * Whose a call without a token is: the account's that is named, if there is one, else whose the chat's sessions are.  Where
+ * nobody has an account yet it is nobody's, and forgotten after a day.
+ */
+static enum hl_err
+find_owner(struct call *call, struct beginning *b)
+{
+	struct account named;
+	enum hl_err err;
+
+	account_name(&call->app->store, b->user_id, b->account);
+	err = account_load(&call->app->store, b->account, &named);
+	if (err == HL_NOT_FOUND)
+		err = chat_owner(&call->app->store, b->account);
+	if (err != HL_NOT_FOUND)
+		return err;
+	account_name(&call->app->store, "nobody", b->account);
+	b->keep_ms = NOBODYS_KEEP_MS;
+	return HL_OK;
+}
+
 static enum hl_err
 begin_simulator(struct call *call, struct beginning *b)
 {
-	struct account named;
 	enum hl_err err = HL_OK;
 
 	if (b->own)
 		strcpy(b->account, b->own);
-	else {
-		account_name(&call->app->store, b->user_id, b->account);
-		err = account_load(&call->app->store, b->account, &named);
-	}
-	if (err == HL_NOT_FOUND)
-		return call_fail(call, err, "Account not found");
+	else
+		err = find_owner(call, b);
 	if (err)
 		return err;
 	persona_demo(&call->app->conf, &b->agent);
@@ -124,6 +143,7 @@ begin(struct call *call, struct beginning *b, struct desk_conversation *ret)
 	if (new.anonymous && !budget_allows_public(&call->app->store, b->account))
 		return call_fail(call, HL_TOO_MANY, "This company takes no more calls today");
 	new.account = b->account;
+	new.keep_ms = b->keep_ms;
 	new.welcome = b->welcome.data;
 	if (!b->simulator) {
 		new.agent = b->agent.h;

@@ -7,6 +7,9 @@
 
 #include "records/account.h"
 
+/* Its keyed name; HL_NOT_FOUND: there is none.  Suspends. */
+enum hl_err chat_owner(struct store *, char ret_h[CRYPTO_NAME_LEN + 1]) HL_MUST_CHECK;
+
 /* Is it this account?  Suspends. */
 enum hl_err chat_owned_by(struct store *, const struct account *, bool *ret) HL_MUST_CHECK;
 

@@ -119,8 +119,8 @@ store_new(struct store *s, const struct keys *k, const struct desk_new *n, const
     struct desk_conversation *c, int64_t *retry_ms)
 {
 	const struct redis_reply *reply;
-	struct redis_arg key[2 + 3], arg[11 + 3];
-	struct number ttl, kind;
+	struct redis_arg key[2 + 3], arg[12 + 3];
+	struct number ttl, kind, keep;
 	struct limit_args la;
 	enum hl_err err;
 
@@ -138,8 +138,9 @@ store_new(struct store *s, const struct keys *k, const struct desk_new *n, const
 	arg[7] = buf_arg(&x->company);
 	(void)title_args(&x->title, arg + 8);
 	arg[10] = buf_arg(&x->welcome);
-	memcpy(arg + 11, la.interval, la.count * sizeof(arg[0]));
-	err = redis_script(s->redis, &desk_create_script, key, 2 + la.count, arg, 11 + la.count, &reply);
+	arg[11] = number_arg(&keep, n->keep_ms);
+	memcpy(arg + 12, la.interval, la.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &desk_create_script, key, 2 + la.count, arg, 12 + la.count, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
 	if (err == HL_TOO_MANY)

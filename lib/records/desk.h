@@ -2,7 +2,7 @@
  * desk.h - conversations of the desk API: an account's, with its agents, kept until they are deleted.
  *
  * They are the records of conversation.h, with its log, leases, commits and hand-over, and without expiry (only what has
- * been seen is forgotten after SESSION_TIMEOUT).  What they have beside (A, G: keyed names of the account and the agent):
+ * been seen is forgotten after SESSION_TIMEOUT, and what is nobody's, struct desk_new).  What they have beside (A, G: keyed names of the account and the agent):
  *
  *   c:{S}:H       hash   clear: dk bit set (1 always, 2 begun without a token, 4 simulator, 8 the title is a person's, 16 has
  *                        been handed to a person once; absent: a chat session), uh = A, ag = G (absent: none), ds status
@@ -77,6 +77,7 @@ struct desk_new {
 	bool		 simulator, anonymous;
 	const char	*title;		/* a person's; NULL: none */
 	const char	*welcome;	/* becomes the first message, the assistant's; NULL: none */
+	int64_t		 keep_ms;	/* forgotten then; 0: kept until it is deleted */
 	struct limits	 limits;
 };
 

@@ -20,11 +20,11 @@
 
 /*
  * KEYS c log rl…
- * ARGV H account ttl d ui dk agent company tt tx entry intervals…
+ * ARGV H account ttl d ui dk agent company tt tx entry keep intervals…
  */
 static struct redis_script desk_create_script = { .durable = true, .text =
 	LUA_DESK
-	LUA_LIMITS(3, 12)
+	LUA_LIMITS(3, 13)
 	"redis.call('HSET', KEYS[1], 'dk', ARGV[6], 'uh', ARGV[2], 'cr', now, 'up', now, 'lm', now, 'ttl', ARGV[3], 'd', ARGV[4]) "
 	"for field, at in pairs({ui = 5, ag = 7, tt = 9, tx = 10}) do "
 	"  if ARGV[at] ~= '' then redis.call('HSET', KEYS[1], field, ARGV[at]) end "
@@ -40,6 +40,12 @@ static struct redis_script desk_create_script = { .durable = true, .text =
 	"end "
 	"redis.call('ZADD', '" ACCOUNT_KEY "' .. ARGV[2] .. ':conversations', now, ARGV[1]) "
 	"tally(ARGV[1], nil, facts(KEYS[1])) "
+	"if ARGV[12] ~= '0' then "	/* nothing else is done with it that would change its expiry */
+	"  for i = 1, 2 do redis.call('PEXPIRE', KEYS[i], ARGV[12]) end "
+	"  for _, list in ipairs({':conversations', ':recent', ':open'}) do "
+	"    redis.call('ZREMRANGEBYSCORE', '" ACCOUNT_KEY "' .. ARGV[2] .. list, '-inf', now - ARGV[12]) "
+	"  end "
+	"end "
 	"return {'ok', now, n(redis.call('HGET', '" STATS_KEY "' .. ARGV[2], 'v'))} "
 };
 
