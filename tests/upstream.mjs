@@ -315,6 +315,7 @@ class Upstream {
 			prompt_tokens: Math.ceil(request.raw.length / 4), completion_tokens: pieces.length,
 			total_tokens: Math.ceil(request.raw.length / 4) + pieces.length,
 		};
+		request.usage = usage;
 		const base = { id: `chatcmpl-${request.n}`, created: Math.floor(Date.now() / 1000), model: step.model ?? body.model };
 
 		if (!(step.streaming ?? body.stream === true)) {
