@@ -2,8 +2,9 @@
  * analytics.h - figures of a company by day and agent: how they are counted and what a range of days comes to.
  *
  *   an:{S}:A:DAY    hash    "G:metric" -> sum.  A is the keyed name of an account; "chat": the sessions of the chat API (they
- *                           belong to whoever is CHAT_OWNER when somebody asks: chat_owner.h); "all": the whole installation, with G "-".
- *                           G is the keyed name of an agent, "-" for none.  DAY is whole days since 1970, UTC
+ *                           belong to whoever is CHAT_OWNER when somebody asks: chat_owner.h); "all": the whole
+ *                           installation, with G "-".  G is the keyed name of an agent, "-" for none.  DAY is whole days
+ *                           since 1970, UTC
  *   an:{S}:flushed:P string number of the last flush of process P, for an hour: one that is sent twice is counted once
  *
  * Days expire ANALYTICS_KEEP_DAYS after they began.  The metrics, and which script counts them:
