@@ -1,3 +1,4 @@
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,31 +143,42 @@ figures_add(struct figures *f, const struct figures *more)
 	}
 }
 
-/* Where a metric is kept; NULL: none of ours. */
-static int64_t *
-place_of(struct figures *f, const char *metric)
+/* Where in struct figures a metric is kept; false: it is none of ours. */
+static bool
+place_of(const char *metric, size_t *ret)
 {
 	static const char *const names[METRICS] = {
 		"volume", "completed", "escalated", "resolved", "r1", "r2", "r3", "r4", "r5", "s0", "s1", "s2", "s3",
 		"asked", "replies", "fms", "tms", "ti", "to", "m",
 	};
-	struct histogram *h = *metric == 'f' ? &f->first : &f->answer;
+	size_t histogram = *metric == 'f' ? offsetof(struct figures, first) : offsetof(struct figures, answer);
 	unsigned long bucket;
 	char *end;
 
 	for (size_t i = 0; i < METRICS; i++)
-		if (strcmp(metric, names[i]) == 0)
-			return &f->sums[i];
-	if (*metric != 'f' && *metric != 't')
-		return NULL;
+		if (strcmp(metric, names[i]) == 0) {
+			*ret = offsetof(struct figures, sums) + i * sizeof(int64_t);
+			return true;
+		}
+	if ((*metric != 'f' && *metric != 't') || metric[1] == '\0')
+		return false;
 	bucket = strtoul(metric + 1, &end, 10);
-	return metric[1] && *end == '\0' && bucket < HISTOGRAM_BUCKETS ? &h->counts[bucket] : NULL;
+	*ret = histogram + bucket * sizeof(int64_t);
+	return *end == '\0' && bucket < HISTOGRAM_BUCKETS;
+}
+
+static void
+add_at(struct figures *f, size_t place, int64_t by)
+{
+	int64_t *sum = (int64_t *)(void *)((char *)f + place);
+
+	*sum += by;
 }
 
 /* ---- a report ---- */
 
 #define SLOTS		4096u	/* a power of two, more than twice ANALYTICS_AGENTS_MAX */
-#define DAYS_AT_ONCE	8
+#define DAYS_AT_ONCE	2	/* of a big company they are tens of thousands of sums, and the store does nothing else */
 
 struct reading {
 	const struct analytics_query *query;
@@ -232,21 +244,18 @@ take_field(struct reading *r, size_t day, const char *field, int64_t by)
 	const char *colon = field ? strchr(field, ':') : NULL;
 	size_t len = colon ? (size_t)(colon - field) : 0;
 	struct figures *agent;
-	int64_t *place;
+	size_t place;
 
-	if (colon == NULL || len > CRYPTO_NAME_LEN || by == 0)
+	if (colon == NULL || len > CRYPTO_NAME_LEN || by == 0 || !place_of(colon + 1, &place))
 		return HL_OK;
-	place = place_of(&r->report->days[day], colon + 1);
-	if (place == NULL)
-		return HL_OK;
-	*place += by;
-	*place_of(&r->report->total, colon + 1) += by;
 	memcpy(h, field, len);
 	h[len] = '\0';
 	agent = agent_of(r, strcmp(h, "-") == 0 ? "" : h);
 	if (agent == NULL)
 		return HL_NO_MEMORY;
-	*place_of(agent, colon + 1) += by;
+	add_at(&r->report->days[day], place, by);
+	add_at(&r->report->total, place, by);
+	add_at(agent, place, by);
 	return HL_OK;
 }
 
