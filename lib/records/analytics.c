@@ -281,7 +281,7 @@ static enum hl_err
 read_days(struct store *s, struct reading *r, const char *account, int64_t from, int64_t to)
 {
 	char names[DAYS_AT_ONCE][CONVERSATION_KEY_MAX], prefix[CRYPTO_NAME_LEN + 2] = "";
-	struct redis_arg keys[DAYS_AT_ONCE], args[1];
+	struct redis_arg keys[DAYS_AT_ONCE] = { RA("") }, args[1];
 	const struct redis_reply *reply;
 	size_t n = 0;
 	enum hl_err err;
