@@ -1,0 +1,78 @@
+/*
+ * speech.h - answers said aloud: POST {OPENAI_BASE_URL}/audio/speech, sentence after sentence, while the model still writes.
+ *
+ * A speech is a task of its own: text never waits for it, whatever the server does.  What has been said in the same voice
+ * before is taken from the cache (shelf.h), and what is being made at this moment is not asked for twice.  A speech that
+ * fails leaves no file.  A server that has no speech (404, 405, 501) is left alone for ten minutes.
+ */
+#ifndef HL_SPEECH_H
+#define HL_SPEECH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/error.h"
+#include "base/id.h"
+#include "base/joint.h"
+#include "services/crypto.h"
+#include "services/http.h"
+
+#define SPEECH_VOICE_MAX	64
+#define SPEECH_URL_MAX		48	/* "/audio/NAME.mp3" with its NUL */
+#define SPEECH_TYPE		"audio/mpeg"
+#define SPEECH_BYTES_MAX	(32u << 20)	/* of one message's sound */
+#define SPEECH_INLINE_MAX	(3u << 20)	/* of one that goes within an event */
+
+struct speaker;		/* of a program */
+struct speech;		/* one message's sound, while it is made */
+
+/* All are borrowed.  idle(arg) is called when the last speech has ended. */
+enum hl_err speaker_new(uv_loop_t *, const struct conf *, const struct crypto *, struct http *, void (*idle)(void *), void *arg,
+	    struct speaker **ret) HL_MUST_CHECK;
+void	 speaker_free(struct speaker *);		/* with no speech under way, or NULL */
+bool	 speaker_configured(const struct conf *);	/* is there a server, and a model for speech? */
+bool	 speaker_ready(const struct speaker *);		/* that, and neither is the quota used up nor has the server refused */
+size_t	 speaker_busy(const struct speaker *);		/* speeches under way */
+struct shelf *speaker_shelf(const struct speaker *);	/* NULL: AUDIO_PATH cannot be used */
+void	 speaker_tend(struct speaker *);		/* suspends: shelf_tend(), if it is time */
+
+/* The file of a message's sound: a keyed name, to be guessed by nobody who knows the id. */
+void	 speech_file(const struct crypto *, const char *message_id, char out[SPEECH_URL_MAX]);
+void	 speech_url(const struct crypto *, const char *message_id, char out[SPEECH_URL_MAX]);
+
+/*
+ * How the sound is wanted.  message_id NULL: in no file, told to `sound` alone.  sound, or NULL, is called for each run of
+ * bytes as they are there, in order, from index 0 on; with last and none when that was all.  attempt is one more, and index
+ * 0 again, when what was said before is void.  It must not suspend.
+ */
+struct speech_wish {
+	const char		*message_id;
+	enum sound_format	 format;
+	void			(*sound)(void *arg, unsigned attempt, unsigned index, const void *, size_t, bool last);
+	void			*arg;
+};
+
+/* NULL: there will be no sound.  Begins a task; whoever has it ends with speech_leave() or speech_drop(). */
+struct speech *speech_begin(struct speaker *, const struct speech_wish *);
+
+/* More of the text, Markdown, in that voice (NULL or "": OPENAI_TTS_VOICE); the first one counts. */
+void	 speech_feed(struct speech *, const char *voice, const char *text, size_t len);
+/* The whole text: if it does not begin with what was fed, everything begins anew. */
+void	 speech_end(struct speech *, const char *voice, const char *text, size_t len);
+void	 speech_restart(struct speech *);	/* what was fed is void */
+
+/* Suspends until the file is there, empty or not.  False: there will be none. */
+bool	 speech_has_file(struct speech *);
+
+/* After speech_end(): suspends until the sound is whole, ms at most, and appends it.  HL_TIMEOUT; HL_UPSTREAM; HL_TOO_LARGE. */
+enum hl_err speech_whole(struct speech *, int64_t ms, struct buf *out) HL_MUST_CHECK;
+
+void	 speech_leave(struct speech *);		/* it goes on, the sound callback too; or NULL */
+void	 speech_drop(struct speech *);		/* it ends at once, and leaves nothing; or NULL */
+
+#endif
