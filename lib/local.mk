@@ -4,6 +4,7 @@ libhelpline_a_SOURCES = \
 	lib/api/background.c lib/api/background.h \
 	lib/api/call.h \
 	lib/api/kept.c lib/api/kept.h \
+	lib/api/openai.c lib/api/openai.h \
 	lib/api/program.c lib/api/program.h \
 	lib/api/reply.c lib/api/reply.h \
 	lib/api/request.c lib/api/request.h \
@@ -26,11 +27,13 @@ libhelpline_a_SOURCES = \
 	lib/base/origin.c lib/base/origin.h \
 	lib/base/sentiment.h \
 	lib/base/random.c lib/base/random.h \
+	lib/base/pcm.c lib/base/pcm.h \
 	lib/base/person.c lib/base/person.h \
 	lib/base/sha1.c lib/base/sha1.h \
 	lib/base/socketio.c lib/base/socketio.h \
 	lib/base/sse.c lib/base/sse.h \
 	lib/base/str.c lib/base/str.h \
+	lib/base/wire.c lib/base/wire.h \
 	lib/engine/knowledge.c lib/engine/knowledge.h \
 	lib/engine/aliases.c lib/engine/aliases.h \
 	lib/engine/answer.c lib/engine/answer.h \
@@ -52,6 +55,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/retry.c lib/engine/retry.h \
 	lib/engine/queue.c lib/engine/queue.h \
 	lib/engine/trial.c lib/engine/trial.h \
+	lib/engine/vad.c lib/engine/vad.h \
 	lib/engine/words.c lib/engine/words.h \
 	lib/engine/share.c lib/engine/share.h \
 	lib/engine/title.c lib/engine/title.h \
@@ -59,6 +63,7 @@ libhelpline_a_SOURCES = \
 	lib/loop/lane.c lib/loop/lane.h \
 	lib/loop/task.c lib/loop/task.h \
 	lib/records/agent.c lib/records/agent.h \
+	lib/records/api_key.c lib/records/api_key.h \
 	lib/records/analytics.c lib/records/analytics.h lib/records/analytics_scripts.h \
 	lib/records/chat_owner.c lib/records/chat_owner.h \
 	lib/records/account.c lib/records/account.h lib/records/account_scripts.h \

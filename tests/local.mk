@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/breaker_test \
 	tests/unit/persona_test \
 	tests/unit/upload_test \
+	tests/unit/vad_test \
 	tests/unit/share_test \
 	tests/unit/queue_test \
 	tests/unit/analytics_test \
@@ -46,6 +47,8 @@ tests_unit_escalation_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_escalation_test_LDADD = $(unit_libs)
 tests_unit_aliases_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_aliases_test_LDADD = $(unit_libs)
+tests_unit_vad_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_vad_test_LDADD = $(unit_libs)
 tests_unit_upload_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_upload_test_LDADD = $(unit_libs)
 tests_unit_persona_test_CPPFLAGS = $(unit_cppflags)
