@@ -7,12 +7,17 @@
 // As a program: node upstream.mjs --port 8090 --text "Hello there" --delay 2000 --token-delay 20
 // and, while it runs: POST /control/next [steps], POST /control/otherwise step, GET or DELETE /control/requests.
 //
+//	upstream.speech.next(serverError()), upstream.hearing.next({ text: "what was said", delay: 50 })	of /audio/speech and
+//		/audio/transcriptions; .otherwise, .requests and .arrived(n) likewise. See SOUND_STEP. Without a step they give
+//		real speech, and the words that were really heard, if startUpstream({ sound: true }); else a silence, and a sentence.
+//
 // A step is plain data (see STEP below), so that all of them can be sent over the control address too.
 
 import http from "node:http";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import { Refused, formOf, speechOf, transcriptOf, wordsOf } from "./sound.mjs";
 
 // What a step may say; all of it optional.
 const STEP = {
@@ -139,12 +144,62 @@ export function fill(schema, text, members, name = "", root = schema) {
 	}
 }
 
+// What a step of the two sound routes may say. Failures (html(), serverError(), ...) serve them as well.
+const SOUND_STEP = {
+	delay: 0,			// ms before the status line
+	text: null,			// transcription: instead of what is heard
+	sound: null,			// speech: a Buffer, instead of what is said
+	bytes: 4096,			// speech goes out in pieces of so many bytes ...
+	firstDelay: 0,			// ... ms before the first ...
+	pieceDelay: 0,			// ... and between them
+	cut: null,			// "accept", or the number of pieces after which the connection is cut
+	stall: null,			// likewise: nothing more comes, the connection stays
+	contentType: null, status: 200, headers: {},
+};
+
+// One of the routes as a test sees it.
+class SoundRoute {
+	otherwise = {};
+	#queue = [];
+
+	constructor(upstream, path) {
+		this.upstream = upstream;
+		this.path = path;
+	}
+
+	next(...steps) {
+		this.#queue.push(...steps);
+		return this;
+	}
+
+	get requests() {
+		return this.upstream.requests.filter((r) => r.path.endsWith(this.path));
+	}
+
+	arrived(n, ms) {
+		return this.upstream.arrived(n, ms, () => this.requests);
+	}
+
+	async take(request) {
+		const step = this.#queue.length > 0 ? this.#queue.shift() : this.otherwise;
+		return { ...SOUND_STEP, ...(typeof step === "function" ? await step(request) : step) };
+	}
+
+	reset() {
+		this.#queue = [];
+		this.otherwise = {};
+	}
+}
+
 class Upstream {
 	requests = [];		// {n, at, endedAt, method, path, headers, raw, body, aborted}
 	otherwise = {};		// the step of a request for which nothing is queued
 	record = true;
 	open = 0;		// chat requests that are not answered yet
 	mostOpen = 0;
+	sound = false;		// real speech and hearing, by the programs of sound.mjs
+	speech = new SoundRoute(this, "/audio/speech");
+	hearing = new SoundRoute(this, "/audio/transcriptions");
 	#queue = [];
 	#sockets = new Set();
 	#waiters = new Set();
@@ -176,20 +231,22 @@ class Upstream {
 		this.#queue = [];
 		this.requests = [];
 		this.otherwise = {};
+		this.speech.reset();
+		this.hearing.reset();
 		this.mostOpen = this.open;
 	}
 
 	// Resolves when at least n chat requests have arrived since the last reset.
-	async arrived(n, ms = 30_000) {
+	async arrived(n, ms = 30_000, seen = () => this.chats) {
 		const late = AbortSignal.timeout(ms);
-		while (this.chats.length < n) {
+		while (seen().length < n) {
 			await new Promise((resolve, reject) => {
 				this.#waiters.add(resolve);
 				late.addEventListener("abort", () => reject(new Error(
-					`the upstream has seen ${this.chats.length} of ${n} requests after ${ms} ms`)), { once: true });
+					`the upstream has seen ${seen().length} of ${n} requests after ${ms} ms`)), { once: true });
 			});
 		}
-		return this.chats[n - 1];
+		return seen()[n - 1];
 	}
 
 	async listen(port = this.port ?? 0) {
@@ -234,11 +291,16 @@ class Upstream {
 		const raw = Buffer.concat(chunks);
 		const request = {
 			n: ++this.#n, at: Date.now(), method: req.method, path: new URL(req.url, "http://x").pathname,
-			headers: req.headers, raw: raw.toString(), body: undefined, aborted: false, socket: req.socket.remotePort,
+			headers: req.headers, raw: "", body: undefined, aborted: false, socket: req.socket.remotePort,
 		};
-		try {
-			request.body = JSON.parse(request.raw);
-		} catch { /* recorded as it is */ }
+		if (/^multipart\//.test(req.headers["content-type"] ?? "")) {
+			request.form = await formOf(raw, req.headers["content-type"]).catch((refused) => ({ refused }));
+		} else {
+			request.raw = raw.toString();
+			try {
+				request.body = JSON.parse(request.raw);
+			} catch { /* recorded as it is */ }
+		}
 		if (request.path.startsWith("/control/"))
 			return this.#control(request, res);
 		if (this.record)
@@ -252,6 +314,9 @@ class Upstream {
 		this.#waiters.clear();
 		if (req.method === "GET" && request.path.endsWith("/models"))
 			return json(res, 200, { object: "list", data: [{ id: "test-model", object: "model", created: 1, owned_by: "test" }] });
+		const route = [this.speech, this.hearing].find((r) => req.method === "POST" && request.path.endsWith(r.path));
+		if (route)
+			return this.#sound(route, request, res);
 		if (!request.path.endsWith("/chat/completions"))
 			return json(res, 404, { error: { message: `Invalid URL (${req.method} ${request.path})`, type: "invalid_request_error", param: null, code: null } });
 		this.mostOpen = Math.max(this.mostOpen, ++this.open);
@@ -265,6 +330,72 @@ class Upstream {
 			if (error.name !== "AbortError" && error.message !== "cut")
 				throw error;
 		});
+	}
+
+	// {form: {name, type, bytes, fields}} of a transcription, body of speech, are in the recorded request.
+	async #sound(route, request, res) {
+		const gone = new AbortController();
+		res.on("close", () => gone.abort());
+		try {
+			const step = await route.take(request);
+			await (route === this.speech ? this.#speak(request, step, res, gone.signal) : this.#hear(request, step, res, gone.signal));
+		} catch (error) {
+			if (error instanceof Refused)
+				json(res, error.status, error.body);
+			else if (error.name !== "AbortError" && error.message !== "cut")
+				throw error;
+		}
+	}
+
+	async #place(step, where, res, signal) {
+		if (step.cut === where) {
+			res.destroy();
+			throw new Error("cut");
+		}
+		if (step.stall === where)
+			await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new DOMException("gone", "AbortError"))));
+	}
+
+	// True: the step was a failure, and is said.
+	async #soundBegins(step, res, signal) {
+		await this.#place(step, "accept", res, signal);
+		if (step.delay > 0)
+			await sleep(step.delay, undefined, { signal });
+		for (const [k, v] of Object.entries(step.headers))
+			res.setHeader(k, v);
+		if (step.error === undefined && step.body === undefined)
+			return false;
+		json(res, step.status, step.body ?? { error: step.error }, step.contentType);
+		return true;
+	}
+
+	async #hear(request, step, res, signal) {
+		if (await this.#soundBegins(step, res, signal))
+			return;
+		if (request.form?.refused || !request.form)
+			throw request.form?.refused ?? new Refused(400, "This is not a form");
+		const text = step.text ?? await wordsOf(request.form, { real: this.sound });
+		const [body, type] = transcriptOf(text, request.form);
+		json(res, step.status, body, step.contentType ?? type);
+	}
+
+	async #speak(request, step, res, signal) {
+		if (await this.#soundBegins(step, res, signal))
+			return;
+		const { sound, type } = step.sound ? { sound: step.sound, type: "audio/mpeg" } : await speechOf(request.body, { real: this.sound });
+		request.sound = sound;
+		res.writeHead(step.status, { "content-type": step.contentType ?? type });
+		res.flushHeaders();
+		if (step.firstDelay > 0)
+			await sleep(step.firstDelay, undefined, { signal });
+		for (let at = 0, piece = 0; at < sound.length; at += step.bytes, piece++) {
+			await this.#place(step, piece, res, signal);
+			if (piece > 0 && step.pieceDelay > 0)
+				await sleep(step.pieceDelay, undefined, { signal });
+			if (!res.write(sound.subarray(at, at + step.bytes)))
+				await once(res, "drain", { signal });
+		}
+		res.end();
 	}
 
 	#control(request, res) {
@@ -402,8 +533,9 @@ function json(res, status, body, type = null) {
 	res.end(text);
 }
 
-export function startUpstream({ port = 0, host = "127.0.0.1", otherwise } = {}) {
+export function startUpstream({ port = 0, host = "127.0.0.1", otherwise, sound = false } = {}) {
 	const upstream = new Upstream(host);
+	upstream.sound = sound;
 	if (otherwise)
 		upstream.otherwise = otherwise;
 	return upstream.listen(port);
@@ -414,10 +546,10 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
 		port: { type: "string", default: "8090" }, host: { type: "string", default: "127.0.0.1" },
 		text: { type: "string", default: STEP.text }, delay: { type: "string", default: "0" },
 		"first-delay": { type: "string", default: "0" }, "token-delay": { type: "string", default: "0" },
-		record: { type: "boolean", default: false },
+		record: { type: "boolean", default: false }, sound: { type: "boolean", default: false },
 	} });
 	const upstream = await startUpstream({
-		port: Number(values.port), host: values.host, otherwise: {
+		sound: values.sound, port: Number(values.port), host: values.host, otherwise: {
 			text: values.text, delay: Number(values.delay), firstDelay: Number(values["first-delay"]),
 			tokenDelay: Number(values["token-delay"]),
 		},

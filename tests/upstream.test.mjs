@@ -4,6 +4,7 @@ import { test, before, after, beforeEach } from "node:test";
 import assert from "node:assert/strict";
 import http from "node:http";
 import OpenAI from "openai";
+import { hear, plainWords, speak } from "./sound.mjs";
 import * as up from "./upstream.mjs";
 
 let upstream, client;
@@ -144,6 +145,48 @@ test("is scripted from outside too", async () => {
 	assert.equal((await ask()).choices[0].message.content, "from outside");
 	const seen = await (await fetch(`http://127.0.0.1:${upstream.port}/control/requests`)).json();
 	assert.equal(seen.requests.length, 1);
+});
+
+test("speaks, and hears what was really said, in every form", { timeout: 300_000 }, async () => {
+	upstream.sound = true;
+	const said = "How long does delivery take?";
+	for (const [format, file] of [["mp3", "a.mp3"], ["wav", "a.wav"], ["opus", "a.ogg"]]) {
+		const sound = Buffer.from(await (await client.audio.speech.create({ model: "tts-1", voice: "alloy", input: said, response_format: format })).arrayBuffer());
+		const heard = await client.audio.transcriptions.create({ model: "whisper-1", file: await OpenAI.toFile(sound, file) });
+		assert.deepEqual(plainWords(heard.text), plainWords(said), format);
+	}
+	for (const format of ["webm", "m4a"]) {
+		const heard = await client.audio.transcriptions.create({ model: "whisper-1", file: await OpenAI.toFile(await speak(said, { format }), `a.${format}`) });
+		assert.deepEqual(plainWords(heard.text), plainWords(said), format);
+	}
+	assert.equal(upstream.speech.requests.length, 3);
+	assert.equal(upstream.hearing.requests[0].form.fields.model, "whisper-1");
+	const twice = Buffer.concat([await speak(said, { format: "mp3" }), await speak("Can I speak to a person please?", { format: "mp3" })]);
+	assert.match(await hear(twice), /how long does delivery take.*can i speak to a person please/, "mp3 may be joined");
+	upstream.sound = false;
+});
+
+test("the sound routes fail, wait, stall and are cut as they are told", async () => {
+	const speech = { model: "tts-1", voice: "alloy", input: "Hello" };
+	const file = () => OpenAI.toFile(Buffer.from("no sound at all"), "a.webm");
+	const hearing = async () => (await client.audio.transcriptions.create({ model: "whisper-1", file: await file() })).text;
+	upstream.speech.next(up.serverError(), up.rateLimited({ seconds: 1 }), { cut: 1, bytes: 100 });
+	for (const status of [500, 429])
+		await assert.rejects(client.audio.speech.create(speech), (e) => e.status === status);
+	await assert.rejects(async () => (await client.audio.speech.create(speech)).arrayBuffer());
+	upstream.speech.next(up.html(200));
+	assert.match(await (await client.audio.speech.create(speech)).text(), /<html>/);
+	await assert.rejects(client.audio.speech.create({ ...speech, input: "x".repeat(4097) }), (e) => e.status === 400);
+	upstream.hearing.next({ text: "as the test says", delay: 10 }, up.serverError(503), up.html(502));
+	assert.equal(await hearing(), "as the test says");
+	for (const status of [503, 502])
+		await assert.rejects(hearing(), (e) => e.status === status);
+	upstream.hearing.otherwise = { stall: "accept" };
+	await assert.rejects(client.audio.transcriptions.create({ model: "whisper-1", file: await file() }, { signal: AbortSignal.timeout(100) }));
+	upstream.sound = true;
+	upstream.hearing.otherwise = {};
+	await assert.rejects(hearing(), (e) => e.status === 400);
+	upstream.sound = false;
 });
 
 test("holds 4,000 requests at once", async () => {
