@@ -56,6 +56,11 @@ struct call {
 	struct buf	 fields;	/* "name":"sentence",… of the members that are wrong; mostly empty */
 	const char	*allow;		/* methods, with HL_METHOD */
 	int64_t		 retry_ms;	/* with HL_TOO_MANY and 503 */
+	struct {	/* of addresses that speak as OpenAI's (openai.h): what an error says besides */
+		char	 param[64];
+		const char *code, *type;	/* instead of the usual ones; NULL */
+		bool	 again_never;		/* asking again will not help */
+	} openai;
 	bool		 answered;	/* headers are out */
 };
 

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/openai.h"
 #include "api/reply.h"
 #include "base/log.h"
 
@@ -127,25 +128,38 @@ reply_empty(struct call *call, int status)
 	return send_head(call, status, NULL, "");
 }
 
+static void
+write_problem(const struct call *call, enum hl_err err, struct buf *out)
+{
+	const char *sentence = call->problem.len ? call->problem.data : err_text(err);
+	int status = err_status(err);
+
+	buf_printf(out, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":",
+	    reason_phrase(status), status, err_code(err));
+	buf_json_str(out, sentence);
+	buf_puts(out, ",\"error\":");
+	buf_json_str(out, sentence);
+	buf_puts(out, ",\"message\":");
+	buf_json_str(out, sentence);
+	if (call->fields.len && buf_err(&call->fields) == HL_OK)
+		buf_printf(out, ",\"fields\":{%s}", call->fields.data);
+	buf_putc(out, '}');
+}
+
 void
 reply_problem(struct call *call, enum hl_err err)
 {
-	const char *sentence = call->problem.len ? call->problem.data : err_text(err);
 	struct buf body = BUF_INIT(8192), more = BUF_INIT(512);
+	bool openai = openai_path(call->path);
 	int status = err_status(err);
 
 	if (call->answered)
 		goto out;		/* a stream is under way: it ends, and the client asks again */
-	buf_printf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":",
-	    reason_phrase(status), status, err_code(err));
-	buf_json_str(&body, sentence);
-	buf_puts(&body, ",\"error\":");
-	buf_json_str(&body, sentence);
-	buf_puts(&body, ",\"message\":");
-	buf_json_str(&body, sentence);
-	if (call->fields.len && buf_err(&call->fields) == HL_OK)
-		buf_printf(&body, ",\"fields\":{%s}", call->fields.data);
-	buf_putc(&body, '}');
+	if (openai) {
+		openai_write_error(call, err, &body);
+		openai_write_headers(call, err, &more);
+	} else
+		write_problem(call, err, &body);
 	if (status == 429 || status == 503)
 		buf_printf(&more, "Retry-After: %lld\r\n", call->retry_ms > 0 ? (long long)(call->retry_ms + 999) / 1000 : 1LL);
 	if (status == 401)
@@ -153,7 +167,7 @@ reply_problem(struct call *call, enum hl_err err)
 	if (err == HL_METHOD && call->allow)
 		buf_printf(&more, "Allow: %s\r\n", call->allow);
 	if (buf_err(&body) || buf_err(&more) ||
-	    send_head(call, status, "application/problem+json", more.data ? more.data : "") != HL_OK ||
+	    send_head(call, status, openai ? "application/json" : "application/problem+json", more.data ? more.data : "") != HL_OK ||
 	    fcgi_write(call->fcgi, body.data, body.len) != HL_OK)
 		log_line(LOG_LEVEL_DEBUG, "unanswered", "code", err_code(err), NULL);
 out:
@@ -183,5 +197,17 @@ reply_event(struct call *call, const char *id, const char *name, const struct bu
 	if (err == HL_OK)
 		err = fcgi_write(call->fcgi, event.data, event.len);
 	buf_free(&event);
+	return err ? err : fcgi_flush(call->fcgi);
+}
+
+enum hl_err
+reply_data(struct call *call, const char *line, size_t len)
+{
+	enum hl_err err = fcgi_write(call->fcgi, "data: ", 6);
+
+	if (err == HL_OK)
+		err = fcgi_write(call->fcgi, line, len);
+	if (err == HL_OK)
+		err = fcgi_write(call->fcgi, "\n\n", 2);
 	return err ? err : fcgi_flush(call->fcgi);
 }

@@ -20,12 +20,14 @@ enum hl_err reply_tagged(struct call *, const char *etag, const char *link, cons
 
 /*
  * The one place where an error becomes an answer: application/problem+json with type, title, status, detail and code, and
- * the same sentence as "error" and "message" for the two old dialects; "fields" says it of each member that is wrong.
+ * the same sentence as "error" and "message" for the two old dialects; "fields" says it of each member that is wrong.  Where
+ * OpenAI's clients ask, it has their shape (openai.h).
  */
 void	 reply_problem(struct call *, enum hl_err);
 
 /* A stream of events; each is flushed.  HL_CANCELLED: the client has gone. */
 enum hl_err reply_stream(struct call *) HL_MUST_CHECK;
 enum hl_err reply_event(struct call *, const char *id, const char *name, const struct buf *data) HL_MUST_CHECK;
+enum hl_err reply_data(struct call *, const char *line, size_t len) HL_MUST_CHECK;	/* one without a name; no line ends in it */
 
 #endif

@@ -98,6 +98,8 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Messages a minute from one userId")								\
 	X(rate_session,		"RATE_LIMIT_SESSION",	CONF_INT,	"200",	1, 1000000,			\
 	    "Messages a minute in one session")									\
+	X(rate_key,		"RATE_LIMIT_KEY",	CONF_INT,	"1200",	1, 1000000,			\
+	    "Chat completions a minute with one API key")							\
 	X(max_message,		"MAX_MESSAGE_BYTES",	CONF_INT,	"16384", 16, 131072,			\
 	    "Longest message a customer may send, in bytes of UTF-8")						\
 	X(max_waiting,		"MAX_WAITING_TURNS",	CONF_INT,	"12000", 1, 1000000,			\

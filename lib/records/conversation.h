@@ -94,7 +94,7 @@ bool	 entry_is_human(const struct entry *);		/* a person of the company wrote it
 
 /* ---- sessions ---- */
 
-struct limits { const char *address, *visitor, *session; };	/* what to count under; NULL: not counted */
+struct limits { const char *address, *visitor, *session, *api_key; };	/* what to count under; NULL: not counted */
 
 struct conversation {
 	char		 id[ID_LEN + 1];
@@ -175,6 +175,8 @@ struct lease {
 	struct buf	 data_text;	/* JSON: id, userId (null of a desk conversation without one), metadata */
 	struct json_view data;		/* it */
 	struct buf	 note;		/* what a person who had the conversation noted; may be empty */
+	bool		 relayed;	/* asked by a program in a customer's name (trial_talk()): nobody is told of an escalation */
+	struct buf	 instructions;	/* what that program tells besides; mostly empty */
 	struct entries	 context;		/* the last messages, oldest first */
 };
 void	 lease_clear(struct lease *);

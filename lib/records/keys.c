@@ -154,6 +154,7 @@ limit_args(const struct store *s, const struct limits *l, struct limit_args *a)
 	snprintf(visitor, sizeof(visitor), "%s %s", network, l->visitor ? l->visitor : "");
 	add_limit(s, a, "limit-visitor", l->visitor ? visitor : NULL, s->conf->rate_visitor);
 	add_limit(s, a, "limit-session", l->session, s->conf->rate_session);
+	add_limit(s, a, "limit-key", l->api_key, s->conf->rate_key);
 }
 
 enum hl_err

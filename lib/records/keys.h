@@ -43,9 +43,9 @@ enum hl_err note_open(const struct store *, const struct keys *, const struct re
 
 /* Keys and intervals of the limits that apply. */
 struct limit_args {
-	char		 keys[3][CONVERSATION_KEY_MAX];
-	struct number	 intervals[3];
-	struct redis_arg key[3], interval[3];
+	char		 keys[4][CONVERSATION_KEY_MAX];
+	struct number	 intervals[4];
+	struct redis_arg key[4], interval[4];
 	size_t		 count;
 };
 

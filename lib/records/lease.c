@@ -27,6 +27,7 @@ lease_clear(struct lease *l)
 	buf_free(&l->data_text);
 	l->data = (struct json_view){ 0 };
 	buf_free(&l->note);
+	buf_free(&l->instructions);
 	entries_free(&l->context);
 }
 
