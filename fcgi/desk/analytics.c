@@ -414,7 +414,7 @@ static void
 cells_of_times(struct buf *out, const struct times *t)
 {
 	csv_int(out, t->count);
-	csv_real(out, t->average, 0);
+	csv_real(out, round(t->average), 0);	/* as in the JSON: printf rounds a half to even */
 	for (size_t i = 0; i < 4; i++)
 		csv_real(out, t->count ? (double)t->percentiles[i] : NAN, 0);
 }
