@@ -189,7 +189,7 @@ post_message(struct call *call)
 		in.client_id = client_id;
 		in.client_named = true;
 	}
-	in.limits = (struct limits){ call->address, in.user_id, in.id };
+	in.limits = (struct limits){ .address = call->address, .visitor = in.user_id, .session = in.id };
 	fcgi_on_gone(call->fcgi, NULL, NULL);
 	err = turn_accept(call->app->engine, &in, &turn, &call->retry_ms);
 	if (err)

@@ -326,7 +326,7 @@ post_message(struct call *call)
 	if (err)
 		return err;
 	in.account = who.h;
-	in.limits = (struct limits){ call->address, who.id, in.id };
+	in.limits = (struct limits){ .address = call->address, .visitor = who.id, .session = in.id };
 	fcgi_on_gone(call->fcgi, NULL, NULL);	/* stored is answered, whoever waits */
 	err = explain(call, turn_accept(call->app->engine, &in, &turn, &call->retry_ms));
 	if (err)

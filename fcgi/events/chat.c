@@ -140,7 +140,7 @@ accept_message(struct call *call, const struct json *payload, struct incoming *i
 	in->client_id = *client_id ? *client_id : call->request_id;
 	in->client_named = *client_id != NULL;
 	in->except = json_get_string(call->body, "socket");
-	in->limits = (struct limits){ call->address, in->user_id, in->id };
+	in->limits = (struct limits){ .address = call->address, .visitor = in->user_id, .session = in->id };
 	fcgi_on_gone(call->fcgi, NULL, NULL);
 	err = turn_accept(call->app->engine, in, turn, &call->retry_ms);
 	return call_session_error(call, err);
