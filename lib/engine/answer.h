@@ -37,6 +37,7 @@ struct verdict {
 	enum sentiment	 sentiment;
 	unsigned	 intents;
 	unsigned	 requests;	/* sent upstream */
+	bool		 over_budget;	/* with ai_unavailable: the day's money is spent */
 	int64_t		 prompt_tokens, completion_tokens;
 	/* Of a desk conversation: */
 	char		 title[TITLE_MAX + 1];		/* the model's, "" if it gave none; by rules then, where one is needed */

@@ -3,9 +3,11 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "engine/persona.h"
 #include "engine/trial.h"
 
 #define MESSAGE_MAX	(1024u * 1024)	/* as JSON */
+#define VISITOR_MAX	8192u
 
 void
 trial_free(struct trial *t)
@@ -23,35 +25,70 @@ model_of(const struct conf *conf, const char *provider)
 	return str_equal(provider, "fallback") ? conf->fallback_model : provider;
 }
 
-/* A turn that nobody has accepted: one message, of nobody, to this agent. */
 static enum hl_err
-make_lease(const struct agent *a, const char *message, size_t len, struct lease *ret)
+add_entry(const struct talk_message *m, struct entries *list)
 {
-	static const char nobody[] = "{\"id\":\"\",\"userId\":null}";
 	struct buf entry = BUF_INIT(MESSAGE_MAX);
 	char id[ID_LEN + 1];
 	enum hl_err err;
 
-	*ret = (struct lease){ .covered = 1, .attempt = 1, .owner_ai = true, .data_text = BUF_INIT(sizeof(nobody)),
-		.desk = { .desk = true, .title_by_person = true, .sentiment = SENTIMENT_PENDING } };
-	strcpy(ret->desk.account, a->owner);
-	strcpy(ret->desk.agent, a->h);
-	buf_puts(&ret->data_text, nobody);
-	err = json_view_open(ret->data_text.data, ret->data_text.len, JSON_STRICT, &ret->data);
-	ret->context.list = calloc(1, sizeof(*ret->context.list));
-	if (err == HL_OK && ret->context.list == NULL)
-		err = HL_NO_MEMORY;
-	if (err)
-		return err;
 	id_new(id);
-	buf_puts(&entry, "{\"role\":\"user\",\"content\":");
-	buf_json(&entry, message, len);
+	buf_printf(&entry, "{\"role\":\"%s\",\"content\":", m->user ? "user" : "assistant");
+	buf_json(&entry, m->text, m->len);
 	buf_printf(&entry, ",\"ts\":%lld}", (long long)clock_wall_ms());
 	err = buf_err(&entry);
 	if (err == HL_OK)
-		err = entry_make(1, id, &entry, &ret->context.list[0]);
-	ret->context.count = err == HL_OK;
+		err = entry_make((int64_t)list->count + 1, id, &entry, &list->list[list->count]);
+	list->count += err == HL_OK;
 	buf_free(&entry);
+	return err;
+}
+
+/* Whose conversation it is, as a lease says it: nobody's, or of a visitor whom a program names. */
+static enum hl_err
+name_visitor(const char *visitor, struct lease *l)
+{
+	buf_puts(&l->data_text, "{\"id\":\"\",\"userId\":");
+	buf_json_str(&l->data_text, visitor);
+	buf_putc(&l->data_text, '}');
+	if (buf_err(&l->data_text))
+		return buf_err(&l->data_text);
+	return json_view_open(l->data_text.data, l->data_text.len, JSON_STRICT, &l->data);
+}
+
+/* The customer's mood before the messages that are to be answered, as far as rules can tell. */
+static enum sentiment
+mood_before(const struct talk *talk, size_t answered)
+{
+	for (size_t i = answered; i-- > 0; )
+		if (talk->messages[i].user)
+			return sentiment_of(talk->messages[i].text, talk->messages[i].len);
+	return SENTIMENT_PENDING;
+}
+
+/* A turn that nobody has accepted: what follows the agent's last message is to be answered. */
+static enum hl_err
+make_lease(const struct agent *a, const struct talk *talk, struct lease *ret)
+{
+	size_t answered = talk->count;
+	enum hl_err err;
+
+	while (answered > 0 && talk->messages[answered - 1].user)
+		answered--;
+	*ret = (struct lease){ .before = (int64_t)answered, .covered = (int64_t)talk->count, .attempt = 1, .owner_ai = true,
+		.data_text = BUF_INIT(VISITOR_MAX), .instructions = BUF_INIT(MESSAGE_MAX),
+		.desk = { .desk = true, .title_by_person = true, .sentiment = mood_before(talk, answered) } };
+	strcpy(ret->desk.account, a->owner);
+	strcpy(ret->desk.agent, a->h);
+	buf_add(&ret->instructions, talk->instructions, talk->instructions_len);
+	err = buf_err(&ret->instructions);
+	if (err == HL_OK)
+		err = name_visitor(talk->visitor, ret);
+	ret->context.list = calloc(talk->count + 1, sizeof(*ret->context.list));
+	if (err == HL_OK && ret->context.list == NULL)
+		err = HL_NO_MEMORY;
+	for (size_t i = 0; i < talk->count && err == HL_OK; i++)
+		err = add_entry(&talk->messages[i], &ret->context);
 	return err;
 }
 
@@ -59,10 +96,12 @@ enum hl_err
 trial_ask(const struct thinker *t, const struct agent *a, const char *message, size_t len, struct trial *ret,
     struct buf *problem)
 {
+	const struct talk_message one = { true, message, len };
+	const struct talk talk = { .messages = &one, .count = 1, .instructions = "" };
 	int64_t start = clock_mono_ms();
 	struct verdict v;
 	struct lease l;
-	enum hl_err err = make_lease(a, message, len, &l);
+	enum hl_err err = make_lease(a, &talk, &l);
 
 	*ret = (struct trial){ .text = BUF_INIT(ANSWER_MAX) };
 	verdict_init(&v);
@@ -81,6 +120,25 @@ trial_ask(const struct thinker *t, const struct agent *a, const char *message, s
 		err = buf_err(&ret->text);
 	}
 	verdict_free(&v);
+	lease_clear(&l);
+	return err;
+}
+
+enum hl_err
+trial_talk(const struct thinker *t, const struct agent *a, const struct talk *talk,
+    enum hl_err (*delta)(void *, const char *, size_t), void *arg, struct verdict *ret)
+{
+	struct lease l;
+	enum hl_err err = make_lease(a, talk, &l);
+
+	l.relayed = true;
+	l.desk.anonymous = true;	/* whoever speaks has no token */
+	if (err == HL_OK && l.before == l.covered && !providers_configured(t->providers)) {
+		persona_welcome(a, &ret->text);
+		ret->confidence = 1;
+		err = buf_err(&ret->text);
+	} else if (err == HL_OK)
+		err = answer_think(t, &l, delta, arg, ret);
 	lease_clear(&l);
 	return err;
 }

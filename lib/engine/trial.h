@@ -1,5 +1,6 @@
 /*
- * trial.h - an agent is asked once, as a customer would ask it in a new conversation, and nothing of it is stored.
+ * trial.h - an agent is asked without a conversation that is stored: by its owner, to try it, or by a program that keeps the
+ * conversation itself.
  */
 #ifndef HL_TRIAL_H
 #define HL_TRIAL_H
@@ -15,10 +16,28 @@ struct trial {
 void	 trial_free(struct trial *);
 
 /*
- * Suspends until the answer is there.  What it costs counts for DAILY_SPEND_LIMIT.  HL_UPSTREAM: the model could not answer,
+ * As a customer would ask it in a new conversation.  Suspends until the answer is there.  What it costs counts for DAILY_SPEND_LIMIT.  HL_UPSTREAM: the model could not answer,
  * or may not today; problem says why, for the log.
  */
 enum hl_err trial_ask(const struct thinker *, const struct agent *, const char *message, size_t len, struct trial *ret,
 	    struct buf *problem) HL_MUST_CHECK;
+
+/* What a program knows of its conversation. */
+struct talk_message { bool user; const char *text; size_t len; };
+struct talk {
+	const struct talk_message	*messages;	/* oldest first; none is empty */
+	size_t				 count;
+	const char			*instructions;	/* what it tells the agent besides, below the agent's own; "" is nothing */
+	size_t				 instructions_len;
+	const char			*visitor;	/* who speaks, as it calls him, for UPSTREAM_CONCURRENCY; NULL: it does not say */
+};
+
+/*
+ * Suspends.  The messages after the agent's last one are answered; there may be none, when it is to speak first.  delta as in
+ * answer_think().  Nobody is told of an escalation: that is up to the program, which learns of it by the verdict's reason,
+ * "ai_unavailable" too.  What it costs counts for DAILY_SPEND_LIMIT, and for PUBLIC_SPEND_LIMIT of the agent's owner.
+ */
+enum hl_err trial_talk(const struct thinker *, const struct agent *, const struct talk *,
+	    enum hl_err (*delta)(void *, const char *, size_t), void *arg, struct verdict *ret) HL_MUST_CHECK;
 
 #endif
