@@ -30,10 +30,12 @@ libhelpline_a_SOURCES = \
 	lib/base/pcm.c lib/base/pcm.h \
 	lib/base/person.c lib/base/person.h \
 	lib/base/sha1.c lib/base/sha1.h \
+	lib/base/sound.c lib/base/sound.h \
 	lib/base/socketio.c lib/base/socketio.h \
 	lib/base/sse.c lib/base/sse.h \
 	lib/base/str.c lib/base/str.h \
 	lib/base/wire.c lib/base/wire.h \
+	lib/engine/hearing.c lib/engine/hearing.h \
 	lib/engine/knowledge.c lib/engine/knowledge.h \
 	lib/engine/aliases.c lib/engine/aliases.h \
 	lib/engine/answer.c lib/engine/answer.h \
@@ -68,6 +70,7 @@ libhelpline_a_SOURCES = \
 	lib/records/chat_owner.c lib/records/chat_owner.h \
 	lib/records/account.c lib/records/account.h lib/records/account_scripts.h \
 	lib/records/conversation.c lib/records/conversation.h \
+	lib/records/cut.c \
 	lib/records/desk.c lib/records/desk.h \
 	lib/records/desk_fields.c lib/records/desk_fields.h \
 	lib/records/desk_head.c lib/records/desk_head.h \
@@ -107,6 +110,7 @@ libhelpline_a_SOURCES = \
 	lib/push/workers.c lib/push/workers.h \
 	lib/push/deadline.c lib/push/deadline.h \
 	lib/push/handshake.c lib/push/handshake.h \
+	lib/push/line.c lib/push/line.h \
 	lib/push/polling.c \
 	lib/push/message.c lib/push/message.h \
 	lib/push/request.c lib/push/request.h \

@@ -492,6 +492,10 @@ on_handover(void *arg, const char *payload, size_t len)
 
 	if (!handover_parse(payload, len, &h.place, &h.epoch))
 		return;
+	if (h.epoch == 0) {
+		conversation_forget(&e->store, &h.place);
+		return;
+	}
 	e->handed[e->handed_next++ % HANDED_KEPT] = h;
 	while ((r = runner_below(e, &h.place, h.epoch)) != NULL)
 		runner_drop(r);

@@ -106,6 +106,7 @@ answer_parse(const char *text, size_t len, struct answer *ret)
 	if (json_check(text, len, JSON_JS) != HL_OK || *start != '{')
 		return HL_UPSTREAM;
 	ret->refuse = span_member(all, "refuse");
+	ret->line = span_member(all, "line");
 	ret->state = span_member(all, "state");
 	ret->ack = span_member(all, "ack");
 	ret->join = span_member(all, "join");
@@ -114,7 +115,7 @@ answer_parse(const char *text, size_t len, struct answer *ret)
 	ret->messages = span_member(all, "messages");
 	ret->seq = span_integer(span_member(all, "seq"), -1);
 	ret->epoch = span_integer(span_member(all, "epoch"), 0);
-	return begins_with(ret->refuse, '{') && begins_with(ret->join, '[') && begins_with(ret->leave, '[') &&
+	return begins_with(ret->refuse, '{') && begins_with(ret->line, '{') && begins_with(ret->join, '[') && begins_with(ret->leave, '[') &&
 	    begins_with(ret->emit, '[') && begins_with(ret->messages, '[') ? HL_OK : HL_UPSTREAM;
 }
 

@@ -17,6 +17,7 @@
 /* Members that are absent or null have len 0; seq is -1. */
 struct answer {
 	struct span	 refuse;	/* an object */
+	struct span	 line;		/* an object (line.h) */
 	struct span	 state;		/* any value */
 	struct span	 ack;		/* arguments */
 	struct span	 join, leave, emit, messages;	/* arrays */

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "push/answer.h"
 #include "push/client.h"
+#include "push/line.h"
 #include "push/socket.h"
 
 #define MAX_CLIENT_ID	256u		/* bytes of JSON of a clientMessageId */
@@ -49,6 +50,7 @@ socket_leave(struct socket *s)
 	while (*at != s)
 		at = &(*at)->next;
 	*at = s->next;
+	line_close(s);
 	s->left = true;
 	workers_add(&s->client->hub->questions, &s->job);
 }
@@ -409,6 +411,8 @@ apply(struct socket *s, struct question *q, const struct answer *a, const char *
 	}
 	while (err == HL_OK && round < MAX_ROUNDS && !s->left && span_next(a->join, &at, &item))
 		join_one(s, q, item, round);
+	if (err == HL_OK && a->line.len)
+		err = line_open(s, a->line);
 	return err;
 }
 
@@ -716,7 +720,7 @@ on_packet(struct client *c, const struct sio_packet *k)
 		return HL_BAD_REQUEST;
 	if (k->type == SIO_DISCONNECT)
 		socket_leave(s);
-	else if ((k->type == SIO_EVENT || k->type == SIO_BINARY_EVENT) && k->data.len)
+	else if ((k->type == SIO_EVENT || k->type == SIO_BINARY_EVENT) && k->data.len && !line_takes(s, k))
 		on_event(c, s, k);
 	/* we ask for no acknowledgements, so those that come are unknown and ignored */
 	return HL_OK;

@@ -20,7 +20,8 @@
  *   spend:{S}:DAY hash   tokens (t) and money (m, millionths) spent on a day, UTC; spend:{S}:DAY:H of one account
  *   room:H        channel what sockets of the conversation get (lib/push/room.h tells the form)
  *   room:staff    channel what signed-in staff sockets get (lib/records/escalation.h)
- *   handover:{S}  channel "H epoch": the conversation has another owner, turns of a lower epoch are over
+ *   handover:{S}  channel "H epoch": the conversation has another owner, turns of a lower epoch are over; "H 0": a stored
+ *                        answer was cut
  *
  * An owed answer or an open escalation suspends expiry (the latter for ESCALATION_KEEP at most).
  */
@@ -257,9 +258,19 @@ enum hl_err conversation_claim(struct store *, const struct place *, struct leas
 /* The stored answer to the message with that seq.  HL_NOT_FOUND: none yet. */
 enum hl_err conversation_answer(struct store *, const struct place *, int64_t seq, struct entry *ret) HL_MUST_CHECK;
 
+/*
+ * Replaces the words of a stored answer of the assistant by those that were heard of it before somebody spoke; sockets get
+ * ai_cut {id, seq, message}.  HL_NOT_FOUND: there is no such answer; HL_CONFLICT: it was changed at the same moment.
+ */
+enum hl_err conversation_cut(struct store *, const struct place *, const char *id, int64_t seq, const char *text, size_t len)
+	    HL_MUST_CHECK;
+/* What this process remembers of it is void (recall.h). */
+void	 conversation_forget(struct store *, const struct place *);
+
 /* ---- hand-over (escalation.h has the scripts) ---- */
 
 #define HANDOVER_CHANNEL	"handover:{0}"
+/* Epoch 0: it was not handed over, but something in its log is another now, see conversation_cut(). */
 bool	 handover_parse(const char *payload, size_t len, struct place *ret_place, int64_t *ret_epoch);
 
 /* Who has it now. */

@@ -608,7 +608,7 @@ handover_parse(const char *payload, size_t len, struct place *ret_place, int64_t
 	memcpy(ret_place->h, payload, CRYPTO_NAME_LEN);
 	ret_place->h[CRYPTO_NAME_LEN] = '\0';
 	*ret_epoch = strtoll(payload + CRYPTO_NAME_LEN + 1, NULL, 10);
-	return *ret_epoch > 0;
+	return *ret_epoch >= 0;
 }
 
 enum hl_err

@@ -1,8 +1,9 @@
 /*
  * recall.h - the last messages of the conversations that this process has just answered, opened already.
  *
- * A turn needs the ten messages before it: reading and opening them is a seventh of what it costs.  The log is only ever
- * appended to, so what is remembered is never wrong, at most too old, and the store adds what came after it.  Bounded:
+ * A turn needs the ten messages before it: reading and opening them is a seventh of what it costs.  The log is appended
+ * to, so what is remembered is at most too old, and the store adds what came after it; when an answer in it is cut
+ * (conversation_cut()), every process is told and forgets.  Bounded:
  * SLOTS conversations, none of more than BYTES, none for longer than a minute, none from before the store's connection
  * was last made (a store that comes back may have lost its end).
  */
