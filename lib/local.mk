@@ -35,7 +35,6 @@ libhelpline_a_SOURCES = \
 	lib/base/sse.c lib/base/sse.h \
 	lib/base/str.c lib/base/str.h \
 	lib/base/wire.c lib/base/wire.h \
-	lib/engine/hearing.c lib/engine/hearing.h \
 	lib/engine/knowledge.c lib/engine/knowledge.h \
 	lib/engine/aliases.c lib/engine/aliases.h \
 	lib/engine/answer.c lib/engine/answer.h \

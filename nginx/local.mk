@@ -12,6 +12,7 @@ dist_nginx_DATA = \
 	nginx/helpline-problems.conf \
 	nginx/helpline-pushd.conf \
 	nginx/helpline-security.conf \
+	nginx/helpline-sound.conf \
 	nginx/helpline-upload.conf \
 	nginx/helpline-upstreams.conf \
 	nginx/run.conf.in

@@ -19,10 +19,10 @@
 struct word { const char *word, *text; };
 
 struct words {
-	struct word	list[12];
+	struct word	list[16];
 	char		listen[256];
 	char		connections[16];
-	char		payload[32], upload[32], avatars[4200];
+	char		payload[32], upload[32], avatars[4200], uploads[4200];
 };
 
 static enum hl_err
@@ -35,7 +35,7 @@ failed(struct buf *problem, const char *name)
 static void
 fill_words(struct words *w, const struct front *front, unsigned connections, const struct conf *conf)
 {
-	const char *avatars = getenv("AVATAR_PATH");
+	const char *avatars = getenv("AVATAR_PATH"), *uploads = getenv("UPLOAD_PATH");
 	int64_t file_size = 0;
 	int n = snprintf(w->listen, sizeof(w->listen), "listen 127.0.0.1:%d backlog=4096;", front->port);
 
@@ -46,6 +46,7 @@ fill_words(struct words *w, const struct front *front, unsigned connections, con
 	(void)conf_size(conf->max_file_size, &file_size);
 	snprintf(w->upload, sizeof(w->upload), "%" PRId64, file_size + FORM_SLACK);
 	snprintf(w->avatars, sizeof(w->avatars), "%s/", avatars);
+	snprintf(w->uploads, sizeof(w->uploads), "%s/", uploads);
 	const struct word list[] = {
 		{ "@LISTEN@", w->listen },
 		{ "@CONNECTIONS@", w->connections },
@@ -53,6 +54,7 @@ fill_words(struct words *w, const struct front *front, unsigned connections, con
 		{ "1100000", w->payload },
 		{ "5308416", w->upload },
 		{ "/var/lib/helpline/avatars/", w->avatars },
+		{ "/var/lib/helpline/uploads/", w->uploads },
 		{ "/etc/nginx/helpline/", "nginx/" },		/* below the configuration's own folder */
 		{ "/run/helpline/", "run/" },
 		{ "/usr/share/helpline/", "app/share/helpline/" },

@@ -170,30 +170,43 @@ find_knowledge(const struct launch *l, char **ret, struct buf *problem)
 	return HL_BAD_REQUEST;
 }
 
-/* Likewise; it is made if it is not there.  NULL: the one in the state directory. */
-static enum hl_err
-find_avatars(char **ret, struct buf *problem)
-{
-	const char *path = getenv("AVATAR_PATH");
+/* What is kept in files: the setting that names the folder, and the one in the state directory otherwise. */
+static const struct { const char *setting, *own; } folders[] = {
+	{ "AVATAR_PATH", "avatars" },
+	{ "UPLOAD_PATH", "uploads" },
+};
+#define FOLDERS (sizeof(folders) / sizeof(folders[0]))
 
-	*ret = NULL;
-	if (path == NULL || *path == '\0')
-		return HL_OK;
-	if ((mkdir(path, 0755) == 0 || errno == EEXIST) && (*ret = realpath(path, NULL)) != NULL)
-		return HL_OK;
-	buf_printf(problem, "AVATAR_PATH is %s, which cannot be used: %s", path, strerror(errno));
-	return HL_BAD_REQUEST;
+/* Likewise; those that are not there are made.  NULL: the one in the state directory. */
+static enum hl_err
+find_folders(char *ret[FOLDERS], struct buf *problem)
+{
+	for (size_t i = 0; i < FOLDERS; i++) {
+		const char *path = getenv(folders[i].setting);
+
+		if (path == NULL || *path == '\0')
+			continue;
+		if ((mkdir(path, 0755) == 0 || errno == EEXIST) && (ret[i] = realpath(path, NULL)) != NULL)
+			continue;
+		buf_printf(problem, "%s is %s, which cannot be used: %s", folders[i].setting, path, strerror(errno));
+		return HL_BAD_REQUEST;
+	}
+	return HL_OK;
 }
 
 /* As the user that we are by now. */
 static enum hl_err
-set_avatars(const char *folder, struct buf *problem)
+set_folders(char *const found[FOLDERS], struct buf *problem)
 {
-	setenv("AVATAR_PATH", folder ? folder : "avatars", 1);
-	if (folder == NULL || access(folder, R_OK | W_OK | X_OK) == 0)
-		return HL_OK;
-	buf_printf(problem, "AVATAR_PATH is %s, where the programs may not write (chown %u)", folder, (unsigned)geteuid());
-	return HL_BAD_REQUEST;
+	for (size_t i = 0; i < FOLDERS; i++) {
+		setenv(folders[i].setting, found[i] ? found[i] : folders[i].own, 1);
+		if (found[i] == NULL || access(found[i], R_OK | W_OK | X_OK) == 0)
+			continue;
+		buf_printf(problem, "%s is %s, where the programs may not write (chown %u)", folders[i].setting, found[i],
+		    (unsigned)geteuid());
+		return HL_BAD_REQUEST;
+	}
+	return HL_OK;
 }
 
 static enum hl_err
@@ -295,11 +308,11 @@ set_places(const struct launch *l)
 static enum hl_err
 prepare(struct launch *l, unsigned *ret_connections, struct buf *problem)
 {
-	char *knowledge = NULL, *avatars = NULL;
+	char *knowledge = NULL, *found[FOLDERS] = { NULL };
 	enum hl_err err;
 
 	if ((err = load_settings(l, problem)) != HL_OK || (err = find_knowledge(l, &knowledge, problem)) != HL_OK ||
-	    (err = find_avatars(&avatars, problem)) != HL_OK)
+	    (err = find_folders(found, problem)) != HL_OK)
 		goto out;
 	umask(077);
 	err = state_open(&l->state, l->state_dir, problem);
@@ -310,14 +323,15 @@ prepare(struct launch *l, unsigned *ret_connections, struct buf *problem)
 		goto out;
 	*ret_connections = raise_limits();
 	if ((err = state_drop_root(&l->state, problem)) != HL_OK || (err = keys_init("secrets", problem)) != HL_OK ||
-	    (err = keys_use_jwt("secrets", problem)) != HL_OK || (err = set_avatars(avatars, problem)) != HL_OK)
+	    (err = keys_use_jwt("secrets", problem)) != HL_OK || (err = set_folders(found, problem)) != HL_OK)
 		goto out;
 	set_redis(l);
 	set_model(l);
 	set_places(l);
 out:
 	free(knowledge);
-	free(avatars);
+	for (size_t i = 0; i < FOLDERS; i++)
+		free(found[i]);
 	return err;
 }
 

@@ -30,7 +30,12 @@ conf_entries(size_t *count)
 static const char *
 old_name(const char *name)
 {
-	return strcmp(name, "APP_ENV") == 0 ? "NODE_ENV" : NULL;
+	static const char *const names[][2] = { { "APP_ENV", "NODE_ENV" }, { "LIVEKIT_URL", "LIVEKIT_WS_URL" } };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i][0]) == 0)
+			return names[i][1];
+	return NULL;
 }
 
 static const char *
@@ -153,6 +158,24 @@ check_replicas(const char *number, struct buf *problem)
 	if (number[strspn(number, "0123456789")] == '\0')
 		return HL_OK;
 	buf_printf(problem, "REDIS_REPLICAS is \"%s\" (from the environment or .env): it must be a whole number.", number);
+	return HL_BAD_REQUEST;
+}
+
+static enum hl_err
+check_livekit(const char *address, struct buf *problem)
+{
+	static const char *const schemes[] = { "wss://", "ws://", "https://", "http://" };
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		n = strlen(schemes[i]);
+		if (strncmp(address, schemes[i], n) == 0 && address[n] && strpbrk(address + n, "@?# \t") == NULL)
+			return HL_OK;
+	}
+	if (*address == '\0')
+		return HL_OK;
+	buf_printf(problem, "LIVEKIT_URL is \"%s\": it must be the address of a LiveKit server, like wss://livekit.example.com.",
+	    address);
 	return HL_BAD_REQUEST;
 }
 
@@ -299,6 +322,8 @@ conf_load(struct conf *conf, struct buf *problem)
 	if (err == HL_OK)
 		err = check_sentiment(conf->escalation_sentiment, problem);
 	if (err == HL_OK)
+		err = check_livekit(conf->livekit_url, problem);
+	if (err == HL_OK)
 		err = check_files(conf, problem);
 	if (err == HL_OK)
 		err = check_tokens(conf, problem);
@@ -319,6 +344,22 @@ bool
 conf_has_model(const struct conf *c)
 {
 	return *c->openai_key || *c->openai_url || *c->fallback_key || *c->fallback_url || *c->gemini_key;
+}
+
+const char *
+conf_speech_url(const struct conf *c)
+{
+	if (*c->speech_url)
+		return c->speech_url;
+	if (*c->openai_url)
+		return c->openai_url;
+	return *c->openai_key ? "https://api.openai.com/v1" : "";
+}
+
+const char *
+conf_speech_key(const struct conf *c)
+{
+	return *c->speech_url ? c->speech_key : c->openai_key;
 }
 
 /* ---- misspelt names ---- */

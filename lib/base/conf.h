@@ -30,6 +30,12 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Any OpenAI-compatible server, with its version path; https://api.openai.com/v1 when only a key is set; none: stay offline even if ./run finds one on this computer") \
 	X(openai_model,		"OPENAI_MODEL",		CONF_TEXT,	"gpt-4o-mini", 1, 256,			\
 	    "Chat model")											\
+	X(speech_url,		"SPEECH_BASE_URL",	CONF_URL,	"",	0, 2048,			\
+	    "OpenAI-compatible server that speaks and hears, if that is another than OPENAI_BASE_URL")		\
+	X(speech_key,		"SPEECH_API_KEY",	CONF_SECRET,	"",	0, 4096,			\
+	    "Its key; OPENAI_API_KEY is never sent there")							\
+	X(stt_model,		"OPENAI_STT_MODEL",	CONF_TEXT,	"whisper-1", 1, 256,			\
+	    "Model that writes down what is said; none: recordings need a transcript of their own")		\
 	X(fallback_key,		"FALLBACK_API_KEY",	CONF_SECRET,	"",	0, 4096,			\
 	    "Key of the second model server, tried when the first fails")					\
 	X(fallback_url,		"FALLBACK_BASE_URL",	CONF_URL,	"",	0, 2048,			\
@@ -128,6 +134,20 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Comma-separated types of images that avatars may have: png, jpg, jpeg, gif, webp")				\
 	X(avatar_path,		"AVATAR_PATH",	CONF_TEXT,	"/var/lib/helpline/avatars", 1, 4096,			\
 	    "Folder of the images of agents and people; ./run keeps them in its state directory unless it is set")				\
+	X(upload_path,		"UPLOAD_PATH",		CONF_TEXT,	"/var/lib/helpline/uploads", 1, 4096,	\
+	    "Folder of the recordings that customers send; ./run keeps them in its state directory unless it is set")	\
+	X(max_uploads,		"MAX_UPLOAD_BYTES",	CONF_INT,	"2000000000", 0, 1000000000000000,	\
+	    "Bytes that all recordings together may take; past it none is taken, text goes on")		\
+	X(max_recording_s,	"MAX_RECORDING_SECONDS", CONF_INT,	"300",	1, 14400,			\
+	    "Longest recording that may be sent, where its file says how long it is")			\
+	X(livekit_url,		"LIVEKIT_URL",		CONF_TEXT,	"",	0, 2048,			\
+	    "Address of the LiveKit server (wss://, ws://, https:// or http://); LIVEKIT_WS_URL is another name")	\
+	X(livekit_key,		"LIVEKIT_API_KEY",	CONF_TEXT,	"",	0, 256,				\
+	    "Its API key; without these three the routes of /api/livekit answer 503, and all else works")	\
+	X(livekit_secret,	"LIVEKIT_API_SECRET",	CONF_SECRET,	"",	0, 1024,			\
+	    "The key's secret: signs tokens, and webhooks are checked with it")					\
+	X(livekit_worker,	"LIVEKIT_WORKER",	CONF_TEXT,	"helpline", 1, 128,			\
+	    "Name under which the voice workers that are sent into rooms have registered at LiveKit")		\
 	X(secrets_dir,		"HELPLINE_SECRETS",	CONF_TEXT,	"/etc/helpline/secrets", 1, 4096,	\
 	    "Folder of the sealing keys, mode 0700")								\
 	X(front_socket,		"HELPLINE_FRONT",	CONF_TEXT,	"/run/helpline/front.sock", 1, 107,	\
@@ -180,6 +200,13 @@ bool	 conf_lists(const char *list, const char *word, size_t len);
 
 /* Is any model server set?  If not, the offline responder answers. */
 bool	 conf_has_model(const struct conf *);
+
+/*
+ * The server that speaks and hears, "" if there is none, and its key: SPEECH_BASE_URL and SPEECH_API_KEY, or else those of the
+ * model server.
+ */
+const char *conf_speech_url(const struct conf *);
+const char *conf_speech_key(const struct conf *);
 
 /* What the table says, for people and for tests. */
 struct conf_entry {
