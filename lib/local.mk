@@ -18,6 +18,7 @@ libhelpline_a_SOURCES = \
 	lib/base/histogram.c lib/base/histogram.h \
 	lib/base/id.c lib/base/id.h \
 	lib/base/image.c lib/base/image.h \
+	lib/base/joint.c lib/base/joint.h \
 	lib/base/json.c lib/base/json.h \
 	lib/base/json_view.c lib/base/json_view.h \
 	lib/base/log.c lib/base/log.h \
@@ -35,7 +36,9 @@ libhelpline_a_SOURCES = \
 	lib/base/sse.c lib/base/sse.h \
 	lib/base/str.c lib/base/str.h \
 	lib/base/wire.c lib/base/wire.h \
+	lib/engine/hearing.c lib/engine/hearing.h \
 	lib/engine/knowledge.c lib/engine/knowledge.h \
+	lib/engine/aloud.c lib/engine/aloud.h \
 	lib/engine/aliases.c lib/engine/aliases.h \
 	lib/engine/answer.c lib/engine/answer.h \
 	lib/engine/breaker.c lib/engine/breaker.h \
@@ -48,6 +51,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/insight.c lib/engine/insight.h \
 	lib/engine/keywords.c \
 	lib/engine/lexicon.c lib/engine/lexicon.h \
+	lib/engine/livekit.c lib/engine/livekit.h \
 	lib/engine/outcome.c lib/engine/outcome.h \
 	lib/engine/outgoing.c \
 	lib/engine/peel.c lib/engine/peel.h \
@@ -57,6 +61,8 @@ libhelpline_a_SOURCES = \
 	lib/engine/queue.c lib/engine/queue.h \
 	lib/engine/trial.c lib/engine/trial.h \
 	lib/engine/vad.c lib/engine/vad.h \
+	lib/engine/speech.c lib/engine/speech.h \
+	lib/engine/spoken.c lib/engine/spoken.h \
 	lib/engine/words.c lib/engine/words.h \
 	lib/engine/share.c lib/engine/share.h \
 	lib/engine/title.c lib/engine/title.h \
@@ -68,6 +74,7 @@ libhelpline_a_SOURCES = \
 	lib/records/analytics.c lib/records/analytics.h lib/records/analytics_scripts.h \
 	lib/records/chat_owner.c lib/records/chat_owner.h \
 	lib/records/account.c lib/records/account.h lib/records/account_scripts.h \
+	lib/records/calls.c lib/records/calls.h \
 	lib/records/conversation.c lib/records/conversation.h \
 	lib/records/cut.c \
 	lib/records/desk.c lib/records/desk.h \
@@ -93,6 +100,7 @@ libhelpline_a_SOURCES = \
 	lib/services/password.c lib/services/password.h \
 	lib/services/redis.c lib/services/redis.h lib/services/redis_link.h \
 	lib/services/redis_link.c lib/services/redis_sub.c \
+	lib/services/shelf.c lib/services/shelf.h \
 	lib/services/search.c lib/services/search.h \
 	lib/services/search_cut.c lib/services/search_cut.h \
 	lib/services/search_folder.c lib/services/search_folder.h \

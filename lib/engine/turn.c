@@ -5,9 +5,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "engine/aloud.h"
 #include "engine/answer.h"
 #include "engine/figures.h"
 #include "engine/company.h"
+#include "engine/hearing.h"
 #include "engine/share.h"
 #include "engine/turn.h"
 #include "loop/task.h"
@@ -47,6 +49,8 @@ struct runner {
 	bool		 shared;	/* it holds a place in the engine's shares */
 	unsigned	 share;
 	bool		 dropped;	/* the conversation has another owner */
+	struct speech	*speech;	/* of this turn's answer; NULL: it is not said aloud */
+	const struct verdict *verdict;	/* while it thinks */
 };
 
 static const char person_text[] = "A person from our team has taken over this conversation and answers here.";
@@ -58,6 +62,8 @@ struct engine {
 	struct store	 store;
 	char		 holder[HOLDER_MAX];
 	struct http	*http;
+	struct ear	*ear;
+	struct speaker	*speaker;
 	struct thinker	 thinker;
 	struct runner	*table[BUCKETS];
 	size_t		 running;
@@ -143,8 +149,14 @@ runner_new(struct engine *e, struct lease *take_lease)
 static void
 maybe_drained(struct engine *e)
 {
-	if (e->draining && e->running == 0 && e->maintenance)
+	if (e->draining && e->running == 0 && e->maintenance && speaker_busy(e->speaker) == 0)
 		task_cancel(e->maintenance);
+}
+
+static void
+on_silence(void *arg)
+{
+	maybe_drained(arg);
 }
 
 static void
@@ -254,11 +266,16 @@ on_delta(void *arg, const char *text, size_t len)
 
 	if (r->dropped)
 		return HL_CANCELLED;
-	if (!anybody_listens(r))
+	if (!anybody_listens(r)) {
+		if (r->speech)
+			speech_feed(r->speech, r->verdict->voice, text, len);
 		return HL_OK;
+	}
 	if (!r->shown && !r->settled && (err = check_before_showing(r)) != HL_OK)
 		return err;
 	r->shown = true;
+	if (r->speech)
+		speech_feed(r->speech, r->verdict->voice, text, len);
 	buf_add(&r->text, text, len);
 	if (r->lease.listeners > 0)
 		tell_delta(r, text, len);
@@ -283,6 +300,9 @@ think(struct runner *r, struct verdict *v)
 		r->settled = i == RESTARTS_MAX;
 		verdict_free(v);
 		verdict_init(v);
+		r->verdict = v;
+		if (r->speech)
+			speech_restart(r->speech);
 		r->again = false;
 		r->thinking = true;
 		err = answer_think(&r->engine->thinker, &r->lease, on_delta, r, v);
@@ -374,6 +394,57 @@ write_and_commit(struct runner *r, struct verdict *v, int64_t at_ms, struct outg
 	return err;
 }
 
+/* ---- aloud ---- */
+
+static enum aloud
+way_of(const struct runner *r)
+{
+	const struct entry *asked = NULL;
+
+	for (size_t i = 0; i < r->lease.context.count; i++)
+		if (answer_covers(&r->lease, &r->lease.context.list[i]))
+			asked = &r->lease.context.list[i];
+	return aloud_of(r->engine->conf, asked);
+}
+
+/* From its first sentence on, while the rest is still being written. */
+static void
+begin_aloud(struct runner *r)
+{
+	struct engine *e = r->engine;
+
+	r->speech = NULL;
+	if (r->lease.desk.desk && !r->lease.probe)
+		r->speech = aloud_begin(e->speaker, &e->store, &r->lease.place, r->lease.epoch, r->answer_id, way_of(r));
+}
+
+/* What of the sound goes with the text: its address, or, for who wants to wait, itself. */
+static void
+write_aloud(struct runner *r, struct verdict *v)
+{
+	if (r->speech == NULL || !speech_has_file(r->speech))
+		return;
+	speech_url(r->engine->speaker, r->answer_id, v->audio_url);
+	if (r->lease.listeners == 0 || way_of(r) != ALOUD_DATA)
+		return;
+	v->sound = BUF_INIT(SPEECH_INLINE_MAX);
+	speech_end(r->speech, v->voice, v->text.data, v->text.len);
+	if (speech_whole(r->speech, SPEECH_WAIT_MS, &v->sound) != HL_OK)
+		buf_free(&v->sound);
+}
+
+/* The rest is said only when it is sure that this is the answer. */
+static void
+end_aloud(struct runner *r, const struct verdict *v, bool stored)
+{
+	if (r->speech && stored) {
+		speech_end(r->speech, v->voice, v->text.data, v->text.len);
+		speech_leave(r->speech);
+	} else
+		speech_drop(r->speech);
+	r->speech = NULL;
+}
+
 static enum hl_err
 run_turn(struct runner *r, enum committed *how)
 {
@@ -389,6 +460,8 @@ run_turn(struct runner *r, enum committed *how)
 	buf_reset(&r->text);
 	r->index = 0;
 	r->shown = false;
+	*how = COMMIT_FENCED;
+	begin_aloud(r);
 	err = think(r, &v);
 	if (err == HL_TOO_LARGE) {
 		answer_give_up(&v, err);
@@ -401,6 +474,7 @@ run_turn(struct runner *r, enum committed *how)
 	else
 		id_new(o.escalation_id);
 	covered = r->lease.covered;
+	write_aloud(r, &v);
 	now = clock_wall_ms();
 	figures_of_turn(r->engine->conf, &r->lease, &v, now, &figures);
 	o.counts = figures.answer;
@@ -416,6 +490,7 @@ run_turn(struct runner *r, enum committed *how)
 	}
 out:
 	log_turn(&v, r->dropped ? "handed_over" : err ? err_code(err) : *how == COMMIT_FENCED ? "fenced" : v.reason ? "escalated" : "answered", started);
+	end_aloud(r, &v, err == HL_OK && *how != COMMIT_FENCED);
 	outgoing_free(&o);
 	verdict_free(&v);
 	return err;
@@ -643,15 +718,14 @@ on_room_message(void *arg, const char *payload, size_t len)
 	task_wake(m->task);
 }
 
-/* Then there is nothing to wait for. */
+/* Then there is nothing to wait for: a person has it, or it is deleted. */
 static bool
-person_has_it(const struct turn *t, struct waiter *w)
+nobody_answers(const struct turn *t, const struct waiter *w)
 {
 	struct ownership owner;
+	enum hl_err err = w->handed_over ? HL_NOT_FOUND : conversation_owner(&t->engine->store, &t->place, &owner);
 
-	w->handed_over = w->handed_over ||
-	    (conversation_owner(&t->engine->store, &t->place, &owner) == HL_OK && owner.person);
-	return w->handed_over;
+	return err == HL_NOT_FOUND || (err == HL_OK && owner.person);
 }
 
 /* Another process runs it, or will when its lease has run out: its answer is heard of, and looked for now and then. */
@@ -678,7 +752,7 @@ wait_for_others(struct turn *t, struct waiter *w, struct entry *ret)
 		}
 		m.heard = false;
 		err = conversation_answer(&t->engine->store, &t->place, t->accepted.seq, ret);
-		if (err != HL_NOT_FOUND || person_has_it(t, w))
+		if (err != HL_NOT_FOUND || nobody_answers(t, w))
 			break;
 		err = clock_mono_ms() >= until ? HL_TIMEOUT : task_wait_flag(&m.heard, RECHECK_MS);
 		if (err == HL_TIMEOUT && clock_mono_ms() < until)
@@ -842,6 +916,7 @@ maintain(void *arg)
 			renew_all(e);		/* three times before a lease ends */
 		recall_age(e->store.recall);
 		flush_sums(e);
+		speaker_tend(e->speaker);
 		if (!e->draining)
 			take_over(e);
 	} while (task_sleep(TICK_MS) == HL_OK);
@@ -879,6 +954,10 @@ engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const
 	if (err == HL_OK)
 		err = providers_new(conf, e->http, &e->thinker.providers);
 	if (err == HL_OK)
+		err = ear_new(conf, e->http, &e->ear);
+	if (err == HL_OK)
+		err = speaker_new(loop, conf, crypto, e->http, on_silence, e, &e->speaker);
+	if (err == HL_OK)
 		err = keywords_new(conf->escalation_keywords, &e->thinker.keywords);
 	if (err == HL_OK)
 		err = companies_new(&e->thinker.companies);
@@ -904,6 +983,24 @@ engine_thinker(const struct engine *e)
 	return &e->thinker;
 }
 
+struct http *
+engine_http(const struct engine *e)
+{
+	return e->http;
+}
+
+struct speaker *
+engine_speaker(const struct engine *e)
+{
+	return e->speaker;
+}
+
+struct ear *
+engine_ear(const struct engine *e)
+{
+	return e->ear;
+}
+
 void
 engine_free(struct engine *e)
 {
@@ -914,6 +1011,8 @@ engine_free(struct engine *e)
 	keywords_free(e->thinker.keywords);
 	companies_free(e->thinker.companies);
 	providers_free(e->thinker.providers);
+	ear_free(e->ear);
+	speaker_free(e->speaker);
 	http_free(e->http);
 	sums_free(e->store.sums);
 	recall_free(e->store.recall);

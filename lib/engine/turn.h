@@ -21,7 +21,9 @@
 #include "services/crypto.h"
 #include "services/redis.h"
 
+struct ear;
 struct engine;
+struct speaker;
 struct thinker;
 struct turn;		/* one accepted message, as its caller sees it */
 
@@ -33,6 +35,11 @@ enum hl_err engine_open(uv_loop_t *, const struct conf *, struct redis *, const 
 void	 engine_drain(struct engine *, void (*done)(void *), void *arg);
 /* What it answers with, for whoever asks outside a conversation. */
 const struct thinker *engine_thinker(const struct engine *);
+struct speaker *engine_speaker(const struct engine *);	/* speech.h */
+struct ear *engine_ear(const struct engine *);		/* hearing.h */
+
+/* Its client of other servers: connections are kept and shared. */
+struct http *engine_http(const struct engine *);
 
 void	 engine_free(struct engine *);		/* one that is drained, or NULL */
 

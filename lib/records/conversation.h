@@ -9,7 +9,8 @@
  *                        bytes of the log, cr created, up updated (ms), ttl (ms), uh keyed name of the user, pr probe,
  *                        esc open escalation, es it has had one (of a chat session; counted once), by who holds the lease (holder.h); sealed: d = {"id","userId","metadata"}, nt what a person noted for the assistant
  *   c:{S}:H:log   list   one entry a message: its id (22 bytes), then sealed JSON; the index is seq - 1
- *   c:{S}:H:seen  hash   keyed name of a client's message id or idempotency key -> "seq bodyhash"
+ *   c:{S}:H:seen  hash   keyed name of a client's message id or idempotency key -> "seq bodyhash"; of a desk conversation
+ *                        "w" and the keyed name of words -> messages and recordings that say them (lease_scripts.h, LUA_TWIN)
  *   e:{S}:ID      hash   an escalation: c (H), at, reason, st status, bh keyed name of who has it; sealed: d =
  *                        {"sessionId","userId","message","sentiment",…}, by his name, n his note, r the resolution
  *   due:{S}       zset   conversations that owe an answer, by the end of their lease
@@ -136,6 +137,9 @@ struct incoming {
 	bool		 client_named;		/* the first of the two */
 	const char	*idempotency_key;	/* or NULL */
 	const char	*except;		/* the socket it came by, or NULL */
+	const char	*audio;			/* how the answer's sound is wanted, a plain word (engine/aloud.h); or NULL */
+	bool		 recorded;		/* the words of a recording: the same words as a message within a minute, before … */
+	const char	*audio_url;		/* … or after, are the same message; where the recording is, or NULL */
 	struct limits	 limits;
 };
 
@@ -273,7 +277,7 @@ void	 conversation_forget(struct store *, const struct place *);
 /* Epoch 0: it was not handed over, but something in its log is another now, see conversation_cut(). */
 bool	 handover_parse(const char *payload, size_t len, struct place *ret_place, int64_t *ret_epoch);
 
-/* Who has it now. */
+/* Who has it now.  HL_NOT_FOUND: it is gone. */
 struct ownership {
 	bool	 person;
 	char	 escalation_id[ID_LEN + 1];	/* of the one that is open or taken; "" if none is */

@@ -134,6 +134,14 @@ write_message(const struct incoming *in, int64_t at_ms, const char *id, struct b
 	buf_puts(tail, ",\"role\":\"user\",\"message\":");
 	buf_json(tail, in->text, in->text_len);
 	buf_printf(tail, ",\"timestamp\":\"%s\"", at);
+	if (in->audio_url) {
+		buf_puts(entry, ",\"audioUrl\":");
+		buf_json_str(entry, in->audio_url);
+		buf_puts(tail, ",\"audioUrl\":");
+		buf_json_str(tail, in->audio_url);
+	}
+	if (in->audio)
+		buf_printf(entry, ",\"audio\":\"%s\"", in->audio);
 	if (in->client_named) {
 		buf_puts(entry, ",\"clientMessageId\":");
 		buf_json_str(entry, in->client_id);
@@ -180,6 +188,50 @@ seen_fields(const struct store *s, const struct incoming *in, char first[CRYPTO_
 	if (in->idempotency_key)
 		crypto_name(s->crypto, "idempotency", in->idempotency_key, strlen(in->idempotency_key), second);
 	crypto_name(s->crypto, "body", in->text, in->text_len, body);
+}
+
+/* Letters and digits, folded, with single spaces between; text without any is taken as it is. */
+static void
+fold_words(struct buf *out, const char *text, size_t len)
+{
+	const char *p = text, *end = text + len;
+	bool gap = false;
+
+	while (p < end) {
+		const char *at = p;
+
+		if (!uni_is_letter_or_digit(utf8_next(&p, end))) {
+			gap = out->len > 0;
+			continue;
+		}
+		if (gap)
+			buf_putc(out, ' ');
+		gap = false;
+		str_fold(out, at, (size_t)(p - at));
+	}
+	if (out->len == 0)
+		buf_add(out, text, len);
+}
+
+#define WORDS_LEN	(CRYPTO_NAME_LEN + 2)
+
+/* The kind of a message and the name of its words, for LUA_TWIN; "" of a chat session. */
+static enum hl_err
+words_name(const struct store *s, const struct incoming *in, char out[WORDS_LEN])
+{
+	struct buf words = BUF_INIT(ENTRY_MAX);
+	enum hl_err err;
+
+	*out = '\0';
+	if (in->user_id)
+		return HL_OK;
+	fold_words(&words, in->text, in->text_len);
+	err = buf_err(&words);
+	*out = in->recorded ? 'u' : 'm';
+	if (err == HL_OK)
+		crypto_name(s->crypto, "words", words.len ? words.data : "", words.len, out + 1);
+	buf_free(&words);
+	return err;
 }
 
 /* A message of a conversation whose escalation is open; what people are shown of it may be lost, the list is the truth. */
@@ -233,14 +285,14 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 {
 	struct buf entry = BUF_INIT(ENTRY_MAX), sealed = BUF_INIT(ENTRY_MAX), head = BUF_INIT(256), tail = BUF_INIT(ENTRY_MAX);
 	char uh[CRYPTO_NAME_LEN + 1], first[CRYPTO_NAME_LEN + 1], second[CRYPTO_NAME_LEN + 1], body[CRYPTO_NAME_LEN + 1];
-	char room[CONVERSATION_KEY_MAX];
+	char room[CONVERSATION_KEY_MAX], words[WORDS_LEN];
 	const struct redis_reply *reply;
 	struct number lease, history, keep, oldest, newest;
 	struct entries before = { 0 };
 	char account[CRYPTO_NAME_LEN + 1] = "";
 	bool escalated = false;
 	int64_t last = 0;
-	struct redis_arg key[8];
+	struct redis_arg key[5 + 4];
 	struct limit_args la;
 	struct place p;
 	struct keys k;
@@ -262,15 +314,15 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	ret->at_ms = clock_wall_ms();
 	write_message(in, ret->at_ms, ret->message_id, &entry, &head, &tail);
 	if ((err = buf_err(&entry)) || (err = buf_err(&head)) || (err = buf_err(&tail)) ||
-	    (err = entry_seal(s, &k, ret->message_id, &entry, &sealed)))
+	    (err = words_name(s, in, words)) || (err = entry_seal(s, &k, ret->message_id, &entry, &sealed)))
 		goto out;
 	if (s->recall)
 		last = recall_take(s->recall, &p, redis_life(s->redis), &before);
-	struct redis_arg arg[17 + 3] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
+	struct redis_arg arg[18 + 4] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
 		RA(in->except ? in->except : "-"), buf_arg(&head), buf_arg(&tail), number_arg(&lease, LEASE_MS),
 		number_arg(&history, s->conf->history), number_arg(&keep, s->conf->escalation_keep_ms),
 		number_arg(&oldest, before.count ? before.list[0].seq : 0), number_arg(&newest, last),
-		holder_arg(s), RA(door_of(in)) };
+		holder_arg(s), RA(door_of(in)), RA(words) };
 
 	key[0] = RA(k.c);
 	key[1] = RA(k.log);
@@ -278,8 +330,8 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	key[3] = RA(ACTIVE_KEY);
 	key[4] = RA(DUE_KEY);
 	memcpy(key + 5, la.key, la.count * sizeof(key[0]));
-	memcpy(arg + 17, la.interval, la.count * sizeof(arg[0]));
-	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 17 + la.count, &reply);
+	memcpy(arg + 18, la.interval, la.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 18 + la.count, &reply);
 	if (err == HL_STORE && said(reply, "run"))
 		leave_lease(s, &p);
 	if (err == HL_OK)
@@ -622,13 +674,15 @@ conversation_owner(struct store *s, const struct place *p, struct ownership *ret
 
 	*ret = (struct ownership){ 0 };
 	keys_of(p, &k);
-	struct redis_arg owner[] = { RA("HMGET"), RA(k.c), RA("ow"), RA("esc") };
+	struct redis_arg owner[] = { RA("HMGET"), RA(k.c), RA("uh"), RA("ow"), RA("esc") };
 
-	err = redis_call(s->redis, owner, 4, &reply);
+	err = redis_call(s->redis, owner, 5, &reply);
+	if (err == HL_OK && redis_str(redis_at(reply, 0), NULL) == NULL)
+		err = HL_NOT_FOUND;
 	if (err)
 		return err;
-	ret->person = str_equal(redis_str(redis_at(reply, 0), NULL), "human");
-	text = redis_str(redis_at(reply, 1), NULL);
+	ret->person = str_equal(redis_str(redis_at(reply, 1), NULL), "human");
+	text = redis_str(redis_at(reply, 2), NULL);
 	if (text == NULL)
 		return HL_OK;
 	snprintf(ret->escalation_id, sizeof(ret->escalation_id), "%s", text);

@@ -9,9 +9,42 @@
 #define LOG_BYTES "4194304"	/* LOG_BYTES_MAX as text */
 
 /*
- * KEYS c log seen active due rl…
- * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep first last holder door intervals…
+ * What a customer said into a microphone comes twice: as a recording, and as a message with the same words.  Within
+ * TWIN_MS, in either order, the second is the first; each has one twin at most.  seen has, under "w" and the words' keyed
+ * name, those that have none yet: kind (u recording, m message), seq, space, time, space.
  *
+ * note(seq): the message is known as this one from now on.
+ */
+#define TWIN_MS "60000"
+#define LUA_TWIN											\
+	"local words, alone = desk and 'w' .. string.sub(ARGV[18], 2), '' "				\
+	"local function note(seq) "									\
+	"  local known = seq .. ' ' .. ARGV[4] "							\
+	"  local list = {ARGV[3], known} "								\
+	"  if ARGV[5] ~= '' then list[3] = ARGV[5] list[4] = known end "				\
+	"  if desk then list[#list + 1] = words list[#list + 1] = alone end "				\
+	"  redis.call('HSET', KEYS[3], unpack(list)) "							\
+	"end "												\
+	"if desk then "											\
+	"  local kind, twin = string.sub(ARGV[18], 1, 1) "						\
+	"  for k, seq, at in string.gmatch(redis.call('HGET', KEYS[3], words) or '', '(%a)(%d+) (%d+) ') do "	\
+	"    if now - at <= " TWIN_MS " then "								\
+	"      if k ~= kind and not twin then twin = tonumber(seq) "					\
+	"      else alone = alone .. k .. seq .. ' ' .. at .. ' ' end "				\
+	"    end "											\
+	"  end "											\
+	"  if twin then "										\
+	"    note(twin) "										\
+	"    return again(twin) "									\
+	"  end "											\
+	"  alone = alone .. kind .. (n(redis.call('LLEN', KEYS[2])) + 1) .. ' ' .. now .. ' ' "	\
+	"end "
+
+/*
+ * KEYS c log seen active due rl…
+ * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep first last holder door words intervals…
+ *
+ * words: empty for a chat session, else the kind and the words' name, see LUA_TWIN.
  * door: empty for a chat session, else as admits() of tally.h has it; uh is the account's then.
  */
 static struct redis_script accept_script = { .durable = true, .text =
@@ -23,24 +56,25 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"if desk then "
 	"  if s[1] ~= ARGV[2] and not admits(KEYS[1], ARGV[2], ARGV[17]) then return {'gone'} end "
 	"elseif s[1] ~= ARGV[2] then return {'forbidden'} end "
+	"local function again(seq) "
+	"  redis.call('HSET', KEYS[1], 'up', now) "	/* replicas that have this have the message */
+	"  return {'again', seq, seq <= dn and 1 or 0, owner, redis.call('LINDEX', KEYS[2], seq - 1)} "
+	"end "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
 	"  local v = field ~= '' and redis.call('HGET', KEYS[3], field) "
 	"  if v then "
 	"    local seq, hash = string.match(v, '^(%d+) (.*)$') "
 	"    if hash ~= ARGV[4] then return {'conflict'} end "
-	"    seq = tonumber(seq) "
-	"    redis.call('HSET', KEYS[1], 'up', now) "	/* replicas that have this have the message */
-	"    return {'again', seq, seq <= dn and 1 or 0, owner, redis.call('LINDEX', KEYS[2], seq - 1)} "
+	"    return again(tonumber(seq)) "
 	"  end "
 	"end "
+	LUA_TWIN
 	"local bytes = n(s[10]) + #ARGV[6] "
 	"if bytes > " LOG_BYTES " then return {'full'} end "
-	LUA_LIMITS(6, 18)
+	LUA_LIMITS(6, 19)
 	"local was = desk and facts(KEYS[1]) "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
-	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
-	"  if field ~= '' then redis.call('HSET', KEYS[3], field, seq .. ' ' .. ARGV[4]) end "
-	"end "
+	"note(seq) "
 	"local lease = owner == 'ai' and redis.call('ZSCORE', KEYS[5], ARGV[1]) "
 	"local run, fence = owner == 'ai' and not (lease and tonumber(lease) > now), n(s[12]) "
 	"if run then fence = fence + 1 end "
