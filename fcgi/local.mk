@@ -9,20 +9,30 @@ chat_LDADD = $(HELPLINE_LIBS)
 desk_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
 desk_SOURCES = fcgi/desk.c fcgi/desk/desk.h \
 	fcgi/desk/agents.c fcgi/desk/agents.h \
+	fcgi/desk/audio.c \
 	fcgi/desk/avatars.c \
 	fcgi/desk/analytics.c \
+	fcgi/desk/completion.c fcgi/desk/completion.h \
+	fcgi/desk/completions.c \
 	fcgi/desk/conversation_list.c \
 	fcgi/desk/conversations.c fcgi/desk/conversations.h \
 	fcgi/desk/escalations.c \
+	fcgi/desk/livekit.c fcgi/desk/livekit.h \
+	fcgi/desk/livekit_calls.c \
+	fcgi/desk/livekit_events.c \
+	fcgi/desk/livekit_people.c \
 	fcgi/desk/reanalysis.c \
 	fcgi/desk/shown.c fcgi/desk/shown.h \
+	fcgi/desk/sounds.c \
 	fcgi/desk/statistics.c
 desk_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
 events_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
 events_SOURCES = fcgi/events.c fcgi/events/events.h \
 	fcgi/events/chat.c \
 	fcgi/events/desk.c \
-	fcgi/events/told.c
+	fcgi/events/phone.c \
+	fcgi/events/told.c \
+	fcgi/events/voice.c
 events_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
 health_SOURCES = fcgi/health.c
 health_LDADD = $(HELPLINE_LIBS)
@@ -39,6 +49,9 @@ helpline_SOURCES = fcgi/helpline.c \
 	fcgi/helpline/command.h \
 	fcgi/helpline/detect.c \
 	fcgi/helpline/detect.h \
+	fcgi/helpline/api_keys.c \
+	fcgi/helpline/books.c \
+	fcgi/helpline/books.h \
 	fcgi/helpline/keys.c \
 	fcgi/helpline/keys.h \
 	fcgi/helpline/logs.c \

@@ -57,9 +57,12 @@ libhelpline_a_SOURCES = \
 	lib/engine/peel.c lib/engine/peel.h \
 	lib/engine/persona.c lib/engine/persona.h \
 	lib/engine/provider.c lib/engine/provider.h \
+	lib/engine/recorded.c lib/engine/recorded.h \
 	lib/engine/retry.c lib/engine/retry.h \
 	lib/engine/queue.c lib/engine/queue.h \
 	lib/engine/trial.c lib/engine/trial.h \
+	lib/engine/mouth.c lib/engine/mouth.h \
+	lib/engine/talk.c lib/engine/talk.h \
 	lib/engine/vad.c lib/engine/vad.h \
 	lib/engine/speech.c lib/engine/speech.h \
 	lib/engine/spoken.c lib/engine/spoken.h \
@@ -107,6 +110,7 @@ libhelpline_a_SOURCES = \
 	lib/services/search_index.c lib/services/search_index.h \
 	lib/services/search_vocab.c lib/services/search_vocab.h \
 	lib/services/search_words.c lib/services/search_words.h \
+	lib/services/uploads.c lib/services/uploads.h \
 	lib/push/answer.c lib/push/answer.h \
 	lib/push/push.c lib/push/push.h \
 	lib/push/recovery.c lib/push/recovery.h \

@@ -8,6 +8,7 @@
 
 struct desk_part { const struct route *routes; size_t count; };
 
-extern const struct desk_part desk_agents, desk_analytics, desk_avatars, desk_conversations, desk_escalations;
+extern const struct desk_part desk_agents, desk_analytics, desk_audio, desk_avatars, desk_completions, desk_conversations, desk_escalations, desk_sounds, desk_livekit,
+	desk_livekit_calls, desk_livekit_events, desk_livekit_people;
 
 #endif

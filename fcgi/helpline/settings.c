@@ -11,7 +11,7 @@
 extern char **environ;
 
 static const char *const library_names[] = {
-	"PATH", "LANG", "TZ", "NODE_ENV", "http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY",
+	"PATH", "LANG", "TZ", "NODE_ENV", "LIVEKIT_WS_URL", "http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY",
 	"SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", NULL
 };
 static const char *const library_prefixes[] = { "HELPLINE_", "LC_", "ASAN_", "UBSAN_", "LSAN_", "MALLOC_", NULL };

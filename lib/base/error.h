@@ -27,6 +27,7 @@
 	X(HL_INTERNAL,		500, "internal",		"Something went wrong here; it has been logged") \
 	X(HL_UPSTREAM,		502, "upstream",		"The service behind this one failed") \
 	X(HL_STORE,		503, "store_unavailable",	"The store cannot be reached; try again in a moment") \
+	X(HL_NOT_SET_UP,	503, "not_set_up",		"This part is not set up here")	\
 	X(HL_BUSY,		503, "busy",			"Too much is waiting; try again in a moment") \
 	X(HL_NO_MEMORY,		503, "out_of_memory",		"Out of memory; try again in a moment") \
 	X(HL_TIMEOUT,		504, "timeout",			"It took too long")

@@ -8,7 +8,7 @@
  *                        been handed to a person once; absent: a chat session), uh = A, ag = G (absent: none), ds status
  *                        (absent 0, 1 completed, 2 archived), en when it was ended, sa satisfaction 1-5, se sentiment
  *                        (absent: pending), in intents, fu time of the first customer message, lm of the last message (ms),
- *                        eo its escalations that are over; sealed: d = the id alone, ui = the account's id, tt and tx =
+ *                        eo its escalations that are over, ks and ke when its calls began and ended (calls.h); sealed: d = the id alone, ui = the account's id, tt and tx =
  *                        title.  Values longer than 64 bytes would double what the hash takes: hence d and ui apart, and
  *                        the title's end in tx
  *   u:{S}:A:conversations  zset  by time of creation
@@ -77,6 +77,8 @@ struct desk_new {
 	bool		 simulator, anonymous;
 	const char	*title;		/* a person's; NULL: none */
 	const char	*welcome;	/* becomes the first message, the assistant's; NULL: none */
+	const char	*welcome_id;	/* its id; NULL: a fresh one */
+	const char	*welcome_audio;	/* where it can be heard; NULL: nowhere */
 	int64_t		 keep_ms;	/* forgotten then; 0: kept until it is deleted */
 	struct limits	 limits;
 };

@@ -8,9 +8,13 @@
 
 /* head(h): what the record says.  The caller adds its log as [HEAD_LOG], and 1 as the next if that is not all of it. */
 #define LUA_HEAD										\
+	LUA_SPAN										\
 	"local function head(h) "								\
-	"  return redis.call('HMGET', 'c:" SHARD ":' .. h, 'dk', 'uh', 'ag', 'd', 'ui', 'tt', 'tx', 'ds', 'sa', 'se', " \
-	"    'in', 'cr', 'up', 'fu', 'lm', 'en', 'seq', 'ep', 'ow') "				\
+	"  local r = redis.call('HMGET', 'c:" SHARD ":' .. h, 'dk', 'uh', 'ag', 'd', 'ui', 'tt', 'tx', 'ds', 'sa', 'se', " \
+	"    'in', 'cr', 'up', 'fu', 'lm', 'en', 'seq', 'ep', 'ow', 'ks', 'ke') "		\
+	"  r[14], r[15] = span(r[14], r[15], r[20], r[21]) "					\
+	"  r[14], r[20], r[21] = r[14] or false, false, false "					\
+	"  return r "										\
 	"end "
 #define HEAD_LOG	"20"
 #define HEAD_CUT	"21"

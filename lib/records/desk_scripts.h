@@ -91,7 +91,7 @@ static struct redis_script desk_delete_script = { .durable = true, .text =
 	"local epoch = n(redis.call('HGET', KEYS[1], 'ep')) + 1 "	/* a turn under way ends, and those who wait for it are told */
 	"redis.call('PUBLISH', 'room:' .. ARGV[1], '0 ' .. epoch .. ' -\\n[\"typing\",false]') "
 	"redis.call('PUBLISH', '" HANDOVER_CHANNEL "', ARGV[1] .. ' ' .. epoch) "
-	"redis.call('DEL', KEYS[1], KEYS[2], KEYS[3]) "
+	"redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[1] .. ':calls') "
 	"redis.call('ZREM', KEYS[4], ARGV[1]) "
 	"redis.call('ZREM', '" ACCOUNT_KEY "' .. was[1] .. ':conversations', ARGV[1]) "
 	"tally(ARGV[1], was, nil) "

@@ -38,17 +38,20 @@
 	"if desk then "										\
 	"  add_up = " LUA_ADD_UP								\
 	"  facts = function(key) "								\
-	"    return redis.call('HMGET', key, 'uh', 'cr', 'seq', 'fu', 'lm', 'se', 'ag', 'sa', 'ds', 'dk') " \
+	"    return redis.call('HMGET', key, 'uh', 'cr', 'seq', 'fu', 'lm', 'se', 'ag', 'sa', 'ds', 'dk', " \
+	"      'ks', 'ke') "									\
 	"  end "										\
+	LUA_SPAN										\
 	"  local function add(f, sign, sums, day) "						\
 	"    local g = (f[7] or '-') .. ':' "							\
 	"    local function sum(to, name, by) to[name] = (to[name] or 0) + sign * by end "	\
 	"    sum(sums, 'calls', 1) "								\
 	"    sum(sums, 'msgs', n(f[3])) "							\
 	"    sum(day, g .. 'volume', 1) "							\
-	"    if f[4] then "									\
+	"    local first, last = span(f[4], f[5], f[11], f[12]) "				\
+	"    if first then "									\
 	"      sum(sums, 'ndur', 1) "								\
-	"      sum(sums, 'dur', math.floor((f[5] - f[4]) / 1000)) "				\
+	"      sum(sums, 'dur', math.floor((last - first) / 1000)) "				\
 	"    end "										\
 	"    if f[6] then "									\
 	"      sum(sums, 's' .. f[6], 1) "							\
@@ -78,7 +81,11 @@
 	"    end "										\
 	"    redis.call('HINCRBY', stats, 'v', 1) "						\
 	"    if not is then redis.call('ZREM', recent, h) "					\
-	"    elseif not was or was[5] ~= is[5] then redis.call('ZADD', recent, is[5], h) end "	\
+	"    else "										\
+	"      local _, before = span(was and was[4], was and was[5], was and was[11], was and was[12]) " \
+	"      local _, last = span(is[4], is[5], is[11], is[12]) "				\
+	"      if before ~= last then redis.call('ZADD', recent, last, h) end "			\
+	"    end "										\
 	"  end "										\
 	"  count = function(account, agent, metric, by) "					\
 	"    add_up(account, math.floor(now / 86400000), (agent or '-') .. ':' .. metric, by) "	\

@@ -214,6 +214,12 @@ crypto_name(const struct crypto *c, const char *purpose, const char *id, size_t 
 	sodium_bin2base64(out, CRYPTO_NAME_LEN + 1, name, sizeof(name), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
+void
+crypto_sha256(const void *bytes, size_t len, unsigned char out[CRYPTO_SHA256_LEN])
+{
+	crypto_hash_sha256(out, bytes, len);
+}
+
 int
 crypto_equal(const void *a, const void *b, size_t len)
 {

@@ -35,6 +35,9 @@ enum hl_err crypto_unseal(const struct crypto *, const char *place, const void *
 /* The keyed name of id for a purpose ("conversation", "address", …): different purposes give unrelated names. */
 void	 crypto_name(const struct crypto *, const char *purpose, const char *id, size_t len, char out[CRYPTO_NAME_LEN + 1]);
 
+#define CRYPTO_SHA256_LEN	32
+void	 crypto_sha256(const void *, size_t, unsigned char out[CRYPTO_SHA256_LEN]);
+
 int	 crypto_equal(const void *, const void *, size_t);	/* in constant time; 1 if equal */
 
 #endif

@@ -129,7 +129,7 @@ token_check(const struct token_rules *r, const char *token, struct json **ret)
 
 	if (err == HL_OK && !(is_hs256(header) && (is_signed(r->secrets[0], token) || is_signed(r->secrets[1], token)) &&
 	    in_time(r, claims) && str_equal(json_get_string(claims, "iss"), r->issuer) &&
-	    names(json_get(claims, "aud"), r->audience)))
+	    (r->audience == NULL || names(json_get(claims, "aud"), r->audience))))
 		err = HL_UNAUTHORIZED;
 	json_free(header);
 	if (err) {

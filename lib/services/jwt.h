@@ -21,7 +21,7 @@
 
 struct token_rules {
 	const char	*secrets[2];		/* any of them; NULL or "": none */
-	const char	*issuer, *audience;	/* that the claims must name; the audience may be one of several */
+	const char	*issuer, *audience;	/* that the claims must name; the audience may be one of several, or NULL: any, none */
 	int64_t		 now_s, leeway_s;
 };
 

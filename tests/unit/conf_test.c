@@ -27,6 +27,7 @@ clean(void **state)
 	for (size_t i = 0; i < n; i++)
 		unsetenv(e[i].name);
 	unsetenv("NODE_ENV");
+	unsetenv("LIVEKIT_WS_URL");
 	buf_free(&problem);
 	return 0;
 }
@@ -53,9 +54,11 @@ old_names_and_empty_values_are_understood(void **state)
 
 	(void)state;
 	setenv("NODE_ENV", "production", 1);
+	setenv("LIVEKIT_WS_URL", "wss://calls.example.com", 1);
 	setenv("MAX_CONVERSATION_HISTORY", "", 1);
 	assert_int_equal(conf_load(&c, &problem), HL_OK);
 	assert_string_equal(c.environment, "production");
+	assert_string_equal(c.livekit_url, "wss://calls.example.com");
 	assert_int_equal(c.history, 10);
 	conf_free(&c);
 }
@@ -66,6 +69,7 @@ wrong_values_are_refused_by_name(void **state)
 	static const char *const wrong[][2] = { { "PORT", "0" }, { "PORT", "70000" }, { "PORT", "3000x" }, { "PORT", "-1" }, { "PORT", "1e3" },
 		{ "PORT", " 80" }, { "ESCALATION_CONFIDENCE", "1.5" }, { "ESCALATION_CONFIDENCE", "nan" }, { "RATE_LIMITS", "maybe" },
 		{ "OPENAI_BASE_URL", "localhost:8080" }, { "LOG_LEVEL", "verbose" },
+		{ "LIVEKIT_URL", "calls.example.com" }, { "LIVEKIT_URL", "wss://" }, { "LIVEKIT_URL", "wss://key:secret@calls.example.com" },
 		{ "MAX_FILE_SIZE", "big" }, { "MAX_FILE_SIZE", "0" }, { "MAX_FILE_SIZE", "5GB" }, { "MAX_FILE_SIZE", "65MB" },
 		{ "MAX_FILE_SIZE", "MB" }, { "MAX_FILE_SIZE", "-1" }, { "ALLOWED_FILE_TYPES", "png,svg" },
 		{ "FRONTEND_URL", "no origin" }, { "FRONTEND_URL", "https://a.example/path" }, { "FRONTEND_URL", "https://a.example,*" }, { "SYSTEM_PROMPT", "\xff" }, { "JWT_SECRET", "too short to sign with" },
