@@ -138,7 +138,7 @@ const problem = (record) => checkBody(record, pointer("components", "responses",
 
 // What is wrong with an answer { method, target, sent, status, headers, text }, or null; and whose it was.
 export function check(record) {
-	const address = record.target.split("?")[0];
+	const address = record.target.split("?")[0].replace(/\/{2,}/g, "/");	// as nginx merges them
 	const alike = operations.filter((o) => o.matches.test(address));
 	const method = record.method === "HEAD" ? "GET" : record.method;
 	const found = alike.find((o) => o.method === method && o.path === alike[0].path) ?? alike.find((o) => o.method === method);

@@ -266,6 +266,7 @@ class Upstream {
 		});
 		this.server.listen({ port, host: this.host, backlog: 16_384 });
 		await once(this.server, "listening");
+		this.server.unref();		// a file whose hooks failed must end all the same
 		this.port = this.server.address().port;
 		return this;
 	}
@@ -555,5 +556,6 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
 		},
 	});
 	upstream.record = values.record;
+	upstream.server.ref();
 	console.log(`listening on ${upstream.url}`);
 }
