@@ -23,7 +23,8 @@ static const struct command {
 	    "look for what is wrong; --provider asks the model one small question" },
 	{ "config", cmd_config, "dump|explain|env [--env-file FILE] [-0]",
 	    "the settings: as they are, as they are documented, for another program" },
-	{ "keys", cmd_keys, "init --dir DIR", "make the secrets that are missing" },
+	{ "keys", cmd_keys, "init --dir DIR | add --name NAME [--owner EMAIL] | list | remove --name NAME [--owner EMAIL] "
+	    "[--state-dir DIR] [--env-file FILE]", "make the secrets that are missing; keys by which programs use agents as a model" },
 	{ "token", cmd_token, "--user NAME [--role admin|user] [--expires 24h] [--state-dir DIR] [--env-file FILE]",
 	    "print an access token for the people's side of the API" },
 	{ "users", cmd_users, "add|list|set-role|password [--email ADDRESS] [--name NAME] [--admin] [--role admin|user] "

@@ -74,8 +74,8 @@ keys_use_jwt(const char *dir, struct buf *problem)
 	return ok ? HL_OK : HL_INTERNAL;
 }
 
-int
-cmd_keys(int argc, char **argv)
+static int
+init_command(int argc, char **argv)
 {
 	static const struct option options[] = { { "dir", required_argument, NULL, 'd' }, { NULL, 0, NULL, 0 } };
 	struct buf problem = BUF_INIT(1024);
@@ -93,4 +93,13 @@ cmd_keys(int argc, char **argv)
 		ret = complain(1, argv[0], "%s", problem.data ? problem.data : "it did not work");
 	buf_free(&problem);
 	return ret;
+}
+
+/* Two kinds of keys: those that seal what is stored (init), and those that programs call with. */
+int
+cmd_keys(int argc, char **argv)
+{
+	if (argc > 1 && (strcmp(argv[1], "init") == 0 || strncmp(argv[1], "--dir", 5) == 0))
+		return init_command(argc, argv);
+	return api_keys_command(argc, argv);
 }

@@ -13,6 +13,9 @@
 /* Makes what is missing in dir (0700, made if missing): sealing keys, the probe's word and a JWT_SECRET, 0600 each. */
 enum hl_err keys_init(const char *dir, struct buf *problem) HL_MUST_CHECK;
 
+/* helpline keys add, list and remove, which are about API keys (records/api_key.h). */
+int	 api_keys_command(int argc, char **argv);
+
 /* Sets JWT_SECRET in the environment to what is in dir's file, unless something else is set. */
 enum hl_err keys_use_jwt(const char *dir, struct buf *problem) HL_MUST_CHECK;
 

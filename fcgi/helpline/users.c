@@ -12,12 +12,9 @@
 #include "base/id.h"
 #include "base/person.h"
 #include "base/str.h"
-#include "client.h"
+#include "books.h"
 #include "command.h"
-#include "loop/task.h"
 #include "records/account.h"
-#include "settings.h"
-#include "state.h"
 
 #define USAGE "usage: helpline users add --email ADDRESS --name NAME [--admin]\n" \
 	"       helpline users list\n" \
@@ -26,19 +23,18 @@
 	"       each with [--state-dir DIR] [--env-file FILE]; a password is read from the terminal or from standard input,\n" \
 	"       and made and printed if that has none"
 
-#define CONNECT_MS	2000
 #define PASSWORD_LINE	256
 
 struct users {
-	const char	*action, *email_text, *name, *role, *state_dir, *env_file;
+	const char	*action, *email_text, *name, *role;
+	struct books_place place;
 	bool		 admin;
 	char		 email[ACCOUNT_EMAIL_MAX + 1];
 	char		 password[PASSWORD_LINE], hash[PASSWORD_HASH_LEN + 1];
 	bool		 made;			/* the password is ours: it is printed */
 	struct conf	 conf;
-	struct store	 store;
+	struct store	*store;
 	struct buf	 problem;
-	enum hl_err	 err;
 };
 
 /* ---- the password ---- */
@@ -94,7 +90,7 @@ fail(struct users *u, enum hl_err err, const char *sentence)
 static enum hl_err
 find(struct users *u, struct account *a)
 {
-	enum hl_err err = account_find(&u->store, u->email, a);
+	enum hl_err err = account_find(u->store, u->email, a);
 
 	return err == HL_NOT_FOUND ? fail(u, err, "there is no account with this address") : err;
 }
@@ -116,7 +112,7 @@ add(struct users *u)
 	id_new(a.id);
 	snprintf(a.name, sizeof(a.name), "%s", u->name);
 	snprintf(a.email, sizeof(a.email), "%s", u->email);
-	err = account_create(&u->store, u->hash, &a);
+	err = account_create(u->store, u->hash, &a);
 	if (err == HL_OK)
 		tell(u, &a, "added");
 	return err == HL_CONFLICT ? fail(u, err, "there is an account with this address already") : err;
@@ -132,9 +128,9 @@ list(struct users *u)
 	enum hl_err err;
 
 	do {
-		err = account_list(&u->store, from, h, &count);
+		err = account_list(u->store, from, h, &count);
 		for (size_t i = 0; err == HL_OK && i < count; i++) {
-			err = account_load(&u->store, h[i], &a);
+			err = account_load(u->store, h[i], &a);
 			if (err)
 				break;
 			clock_iso(a.created_ms, created);
@@ -152,7 +148,7 @@ set_role(struct users *u)
 	enum hl_err err = find(u, &a);
 
 	if (err == HL_OK)
-		err = account_set_role(&u->store, strcmp(u->role, "admin") == 0, &a);
+		err = account_set_role(u->store, strcmp(u->role, "admin") == 0, &a);
 	if (err == HL_OK)
 		tell(u, &a, "changed");
 	return err;
@@ -165,7 +161,7 @@ set_password(struct users *u)
 	enum hl_err err = find(u, &a);
 
 	if (err == HL_OK)
-		err = account_change(&u->store, u->hash, &a);
+		err = account_change(u->store, u->hash, &a);
 	if (err == HL_OK)
 		tell(u, &a, "changed; who was signed in must sign in again");
 	return err;
@@ -192,26 +188,13 @@ find_action(const char *name)
 	return NULL;
 }
 
-static void
-run_action(struct client *client, void *arg)
+static enum hl_err
+run_action(struct store *store, void *arg)
 {
 	struct users *u = arg;
-	struct crypto *crypto = NULL;
 
-	u->err = crypto_open(u->conf.secrets_dir, &crypto, &u->problem);
-	if (u->err)
-		return;
-	u->err = redis_open(client->loop, &u->conf, &u->store.redis);
-	for (int ms = 0; u->err == HL_OK && ms < CONNECT_MS && !redis_connected(u->store.redis); ms += 10)
-		u->err = task_sleep(10);
-	u->store.crypto = crypto;
-	u->store.conf = &u->conf;
-	if (u->err == HL_OK)
-		u->err = find_action(u->action)->run(u);
-	if (u->err == HL_STORE)
-		u->err = fail(u, HL_STORE, "Redis cannot be reached; is Helpline running?");
-	redis_close(u->store.redis);
-	crypto_free(crypto);
+	u->store = store;
+	return find_action(u->action)->run(u);
 }
 
 /* ---- what was asked ---- */
@@ -233,8 +216,8 @@ parse_options(int argc, char **argv, struct users *u)
 		case 'n': u->name = optarg; break;
 		case 'r': u->role = optarg; break;
 		case 'a': u->admin = true; break;
-		case 's': u->state_dir = optarg; break;
-		case 'f': u->env_file = optarg; break;
+		case 's': u->place.state_dir = optarg; break;
+		case 'f': u->place.env_file = optarg; break;
 		default: return false;
 		}
 	if (optind + 1 != argc || (action = find_action(argv[optind])) == NULL)
@@ -271,11 +254,7 @@ prepare(struct users *u)
 
 	if (problem)
 		return fail(u, HL_BAD_REQUEST, problem);
-	if (u->env_file && (err = conf_load_file(u->env_file, &u->problem)))
-		return err;
-	if (u->state_dir && !state_use(u->state_dir))
-		return fail(u, HL_BAD_REQUEST, "the state directory cannot be entered; has ./run been started there?");
-	err = settings_load(NULL, &u->conf, &u->problem);
+	err = books_settings(&u->place, &u->conf, &u->problem);
 	if (err == HL_OK && *u->password)
 		err = password_hash((int)u->conf.bcrypt_cost, u->password, u->hash);
 	return err;
@@ -291,9 +270,7 @@ cmd_users(int argc, char **argv)
 		return complain(2, argv[0], "%s", USAGE);
 	err = prepare(&u);
 	if (err == HL_OK)
-		err = client_run(run_action, &u);
-	if (err == HL_OK)
-		err = u.err;
+		err = books_open(&u.conf, run_action, &u, &u.problem);
 	if (err)
 		complain(1, argv[0], "%s", u.problem.data ? u.problem.data : err_text(err));
 	explicit_bzero(u.password, sizeof(u.password));
