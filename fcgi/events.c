@@ -25,6 +25,7 @@ static const struct {
 	{ "send-message", chat_send },
 	{ "start_conversation", desk_start },
 	{ "user_message", desk_say },
+	{ "voice_start", voice_start },
 };
 
 static enum hl_err

@@ -8,6 +8,7 @@
 #define HL_EVENTS_H
 
 #include "api/call.h"
+#include "engine/talk.h"
 
 #define CLIENT_ID_MAX	256
 #define ANSWER_BYTES	(16u * 1024 * 1024)
@@ -47,5 +48,17 @@ enum hl_err desk_start(struct call *, const struct json *payload) HL_MUST_CHECK;
 enum hl_err desk_say(struct call *, const struct json *payload) HL_MUST_CHECK;
 enum hl_err desk_joined(struct call *, const char *room, const struct json *then) HL_MUST_CHECK;
 void	 desk_write_event(struct buf *, const struct entry *, const char *conversation_id);	/* one, or several with commas */
+
+/* ---- voice.c: likewise ---- */
+
+enum hl_err voice_start(struct call *, const struct json *payload) HL_MUST_CHECK;
+
+/* ---- phone.c ---- */
+
+/*
+ * Who connects to that path with the key within ten seconds has that call.  Begins to listen, the first time.  HL_BUSY: there
+ * are MAX_CALLS.  Everything is copied; the path stays.
+ */
+enum hl_err phone_expect(struct app *, const struct talk_who *, char ret_key[ID_LEN + 1], const char **ret_path) HL_MUST_CHECK;
 
 #endif

@@ -34,6 +34,7 @@ struct app {
 	struct engine	*engine;	/* … likewise */
 	char		 probe_token[64];	/* "" if there is none */
 	struct kept	*kept;		/* kept.h; NULL until somebody keeps something */
+	struct phone	*phone;		/* of the events program: where live calls arrive; NULL until there is one */
 	struct {	/* background.h */
 		struct background *first;
 		void	(*ended)(void *);	/* NULL until the program is to end */
@@ -54,7 +55,7 @@ struct call {
 	struct json	*body;
 	struct buf	 problem;	/* a sentence for the client; empty: the error's own */
 	struct buf	 fields;	/* "name":"sentence",… of the members that are wrong; mostly empty */
-	const char	*allow;		/* methods, with HL_METHOD */
+	char		 allow[32];	/* methods, with HL_METHOD */
 	int64_t		 retry_ms;	/* with HL_TOO_MANY and 503 */
 	struct {	/* of addresses that speak as OpenAI's (openai.h): what an error says besides */
 		char	 param[64];

@@ -36,6 +36,14 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Its key; OPENAI_API_KEY is never sent there")							\
 	X(stt_model,		"OPENAI_STT_MODEL",	CONF_TEXT,	"whisper-1", 1, 256,			\
 	    "Model that writes down what is said; none: recordings need a transcript of their own")		\
+	X(tts_model,		"OPENAI_TTS_MODEL",	CONF_TEXT,	"tts-1",	0, 256,			\
+	    "Model that says answers aloud; none: answers are not spoken")		\
+	X(tts_voice,		"OPENAI_TTS_VOICE",	CONF_TEXT,	"alloy",	1, 64,			\
+	    "Voice of agents that have none of their own")		\
+	X(tts_format,		"OPENAI_TTS_FORMAT",	CONF_TEXT,	"mp3",	1, 8,			\
+	    "Format of spoken answers: mp3 or wav")		\
+	X(speech_delivery,		"SPEECH_DELIVERY",	CONF_TEXT,	"url",	1, 16,			\
+	    "How sockets get speech that do not say it: url, at once, or base64 within the event, which then waits for it")		\
 	X(fallback_key,		"FALLBACK_API_KEY",	CONF_SECRET,	"",	0, 4096,			\
 	    "Key of the second model server, tried when the first fails")					\
 	X(fallback_url,		"FALLBACK_BASE_URL",	CONF_URL,	"",	0, 2048,			\
@@ -134,6 +142,12 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Comma-separated types of images that avatars may have: png, jpg, jpeg, gif, webp")				\
 	X(avatar_path,		"AVATAR_PATH",	CONF_TEXT,	"/var/lib/helpline/avatars", 1, 4096,			\
 	    "Folder of the images of agents and people; ./run keeps them in its state directory unless it is set")				\
+	X(audio_path,		"AUDIO_PATH",	CONF_TEXT,	"/var/lib/helpline/audio",	1, 4096,			\
+	    "Folder of spoken answers, not sealed; ./run keeps them in its state directory unless it is set")		\
+	X(audio_cache,		"AUDIO_CACHE_SIZE",	CONF_INT,	"268435456",	0, 1000000000000000,			\
+	    "Bytes of spoken sentences kept to be used again; those not used for longest go first")		\
+	X(max_audio,		"MAX_AUDIO_BYTES",	CONF_INT,	"2147483648",	0, 1000000000000000,			\
+	    "Bytes that all spoken answers and the cache may take; past it nothing new is spoken, text goes on")		\
 	X(upload_path,		"UPLOAD_PATH",		CONF_TEXT,	"/var/lib/helpline/uploads", 1, 4096,	\
 	    "Folder of the recordings that customers send; ./run keeps them in its state directory unless it is set")	\
 	X(max_uploads,		"MAX_UPLOAD_BYTES",	CONF_INT,	"2000000000", 0, 1000000000000000,	\
@@ -166,6 +180,8 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "How many pushd ./run starts; nginx routes each socket to the one that it began with")		\
 	X(pushd_instance,	"PUSHD_INSTANCE",	CONF_INT,	"0",	0, 9,				\
 	    "Which of several pushd this one is; ./run sets it, a service file of your own has to")		\
+	X(max_calls,		"MAX_CALLS",		CONF_INT,	"200",	0, 10000,			\
+	    "Live calls that the events program has at once; past it a new one is told that all lines are taken")	\
 	X(recovery_ms,		"SOCKET_RECOVERY",	CONF_INT,	"120000", 0, 3600000,			\
 	    "Milliseconds for which pushd remembers a socket that was cut off; 0: not at all")			\
 	X(log_level,		"LOG_LEVEL",		CONF_TEXT,	"info",	1, 16,				\

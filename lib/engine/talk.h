@@ -11,8 +11,8 @@
  * what time allows.
  *
  * Events, as arguments: voice_ready {conversationId, id, rate}, speech_started {id of the answer that is interrupted or null},
- * transcript {id, text, final}, ai_audio {id, index, rate, ms, last} and samples (16 bit, little-endian, mono; ms: where in the
- * answer they begin), ai_cut {id, seq, message}, voice_ended {reason, message}, error {message, code}.
+ * transcript {id, text, final}, ai_audio {id, index, type, rate, ms, last, audio} (samples, 16 bit, little-endian, mono; ms: where in
+ * the answer they begin; id is the sound's own; the last one has no audio), voice_ended {reason, message}, error {message, code}.
  */
 #ifndef HL_TALK_H
 #define HL_TALK_H
@@ -29,7 +29,7 @@
 #define TALK_CHUNK_MAX	96000u		/* bytes of one voice_audio: a second at the highest rate */
 #define TALK_SILENCE_MS	300000		/* without a word from either side: it ends */
 #define TALK_SAID_MS	30000		/* of what is said in one go; then it is a message, and the rest another */
-#define TALK_AHEAD_MS	1500		/* of an answer that is sent before its time has come */
+#define TALK_PARTIAL_MS	1200		/* of new sound between two partial transcripts */
 
 struct talks;		/* of a program */
 struct talk;
@@ -39,7 +39,9 @@ struct talk_who {
 	const char	*conversation_id;
 	const char	*account;	/* keyed name whose token came; NULL: none */
 	const char	*address, *socket;
-	unsigned	 rate;		/* of what will come */
+	const char	*voice;		/* "": OPENAI_TTS_VOICE */
+	const char	*greeting;	/* what is said first, or NULL */
+	unsigned	 rate;		/* of what will come: PCM_RATE_MIN to PCM_RATE_MAX */
 };
 
 /* Where it is told.  None of these may suspend, or close the talk. */
@@ -50,14 +52,14 @@ struct talk_io {
 };
 
 enum hl_err talks_new(uv_loop_t *, const struct conf *, struct engine *, struct talks **ret) HL_MUST_CHECK;
+bool	 talks_possible(const struct talks *);	/* is there a server that hears? */
 size_t	 talks_count(const struct talks *);
 /* All end, and are told to begin again elsewhere; done(arg) when their tasks have ended. */
 void	 talks_end(struct talks *, void (*done)(void *), void *arg);
 void	 talks_free(struct talks *);		/* after that, or NULL */
 
-/* HL_BUSY: there are MAX_CALLS; HL_UNAVAILABLE: this installation can neither hear nor speak.  The caller ends it with talk_close(). */
-enum hl_err talk_new(struct talks *, const struct talk_who *, struct talk **ret) HL_MUST_CHECK;
-void	 talk_attach(struct talk *, const struct talk_io *, void *arg);	/* tells voice_ready */
+/* Tells voice_ready.  Another one in the same conversation ends.  HL_BUSY: there are MAX_CALLS; HL_UPSTREAM: no server hears here.  The caller ends it with talk_close(). */
+enum hl_err talk_new(struct talks *, const struct talk_who *, const struct talk_io *, void *arg, struct talk **ret) HL_MUST_CHECK;
 /* It has ended on the other side: nothing is told any more.  Frees it when its tasks have ended. */
 void	 talk_close(struct talk *);
 
@@ -66,9 +68,5 @@ void	 talk_sound(struct talk *, const void *samples, size_t bytes);
 void	 talk_rate(struct talk *, unsigned rate);
 void	 talk_played(struct talk *, const char *answer_id, int64_t ms);
 void	 talk_refuse(struct talk *, enum hl_err, const char *sentence);	/* tells error */
-
-/* No I/O: what of the pieces of an answer was heard, given where each ends (ms), cut between words. */
-struct talk_piece { const char *text; size_t len; int64_t from_ms, to_ms; };
-void	 talk_heard(const struct talk_piece *, size_t count, int64_t ms, struct buf *out);
 
 #endif
