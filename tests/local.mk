@@ -122,6 +122,7 @@ fuzz_tests = \
 	tests/fuzz/json_replay \
 	tests/fuzz/msgpack_replay \
 	tests/fuzz/socketio_replay \
+	tests/fuzz/sound_replay \
 	tests/fuzz/sse_replay
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
@@ -141,6 +142,9 @@ tests_fuzz_json_replay_LDADD = $(HELPLINE_LIBS)
 tests_fuzz_socketio_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/socketio_fuzz.c
 tests_fuzz_socketio_replay_CPPFLAGS = $(fuzz_cppflags)/socketio\"
 tests_fuzz_socketio_replay_LDADD = $(HELPLINE_LIBS)
+tests_fuzz_sound_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/sound_fuzz.c
+tests_fuzz_sound_replay_CPPFLAGS = $(fuzz_cppflags)/sound\"
+tests_fuzz_sound_replay_LDADD = $(HELPLINE_LIBS)
 tests_fuzz_sse_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/sse_fuzz.c
 tests_fuzz_sse_replay_CPPFLAGS = $(fuzz_cppflags)/sse\"
 tests_fuzz_sse_replay_LDADD = $(HELPLINE_LIBS)

@@ -8,9 +8,11 @@
 #include "api/auth.h"
 #include "api/reply.h"
 #include "api/request.h"
+#include "base/person.h"
 #include "base/str.h"
 #include "desk/conversations.h"
 #include "desk/shown.h"
+#include "engine/aloud.h"
 #include "engine/outcome.h"
 #include "engine/persona.h"
 #include "engine/turn.h"
@@ -84,18 +86,15 @@ reply_conversation(struct call *call, int status, const struct desk_conversation
 
 struct wish { const char *agent_id, *title; size_t title_len; bool simulator; };
 
-/* The title without spaces around it; in place, for the body is this request's own. */
+/* The title without spaces around it. */
 static enum hl_err
 check_title(struct call *call, const char *text, size_t len, char out[DESK_TITLE_MAX + 1])
 {
-	while (len && (unsigned char)*text <= ' ') {
-		text++;
-		len--;
-	}
-	while (len && (unsigned char)text[len - 1] <= ' ')
-		len--;
+	person_trim(&text, &len);
 	if (len == 0 || len > DESK_TITLE_MAX)
 		return call_fail(call, HL_BAD_REQUEST, "title must be text of 1 to %d bytes", DESK_TITLE_MAX);
+	if (!person_line_ok(text, len))
+		return call_fail(call, HL_BAD_REQUEST, "title must be one line of plain text, without < and >");
 	memcpy(out, text, len);
 	out[len] = '\0';
 	return HL_OK;
@@ -165,6 +164,7 @@ post_conversation(struct call *call)
 	char title[DESK_TITLE_MAX + 1];
 	struct agent agent = { 0 };
 	struct wish w = { 0 };
+	struct welcome_sound sound = { 0 };
 	struct account who;
 	enum hl_err err = call_owner(call, &who);
 	struct desk_new new = { .account = who.h, .user_id = who.id, .limits = { .address = call->address, .visitor = who.id } };
@@ -186,8 +186,16 @@ post_conversation(struct call *call)
 		new.company = agent.company;
 	}
 	err = buf_err(&welcome);
-	if (err == HL_OK)
-		err = desk_create(&call->app->store, &new, &c, &call->retry_ms);
+	if (err)
+		goto out;
+	aloud_welcome(engine_speaker(call->app->engine), agent.voice, &welcome, &sound);
+	new.welcome_id = sound.id;
+	new.welcome_audio = *sound.url ? sound.url : NULL;
+	err = desk_create(&call->app->store, &new, &c, &call->retry_ms);
+	if (err)
+		speech_drop(sound.speech);
+	else
+		speech_leave(sound.speech);
 	if (err == HL_OK)
 		err = reply_created(call, &w, &agent, &c);
 out:
@@ -506,12 +514,20 @@ static enum hl_err
 delete_conversation(struct call *call)
 {
 	struct buf body = BUF_INIT(256);
+	struct desk_conversation c = { 0 };
 	struct desk_access access;
 	struct account who;
 	enum hl_err err = own(call, &who, &access);
 
 	if (err == HL_OK)
+		err = explain(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
+	if (err == HL_OK)
 		err = explain(call, desk_delete(&call->app->store, &access, call->segment));
+	if (err == HL_OK)
+		audio_remove(call, call->segment);
+	if (err == HL_OK)
+		sounds_remove(call, &c.messages);
+	desk_clear(&c);
 	buf_puts(&body, "{\"success\":true,\"message\":\"The conversation was deleted\"}");
 	if (err == HL_OK)
 		err = reply_json(call, 200, &body);
