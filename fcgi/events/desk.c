@@ -11,6 +11,7 @@
 #include "api/request.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "engine/aloud.h"
 #include "engine/budget.h"
 #include "engine/persona.h"
 #include "events/events.h"
@@ -24,7 +25,7 @@
 void
 desk_write_event(struct buf *out, const struct entry *e, const char *conversation_id)
 {
-	static const char *const names[] = { "by", "needsEscalation", "confidence", "provider", "sentiment", "escalation", "sources",
+	static const char *const names[] = { "by", "audioUrl", "needsEscalation", "confidence", "provider", "sentiment", "escalation", "sources",
 		"clientMessageId" };
 	bool user = entry_is_user(e);
 	char at[CLOCK_ISO_LEN + 1];
@@ -47,9 +48,26 @@ struct beginning {
 	const char	*own;				/* the account whose token came, or NULL */
 	char		 account[CRYPTO_NAME_LEN + 1];	/* whose it will be */
 	int64_t		 keep_ms;			/* 0: until it is deleted */
+	enum aloud	 aloud;
 	struct agent	 agent;
 	struct buf	 welcome;
+	struct welcome_sound sound;
+	struct buf	 audio;				/* it, for who wants it within the event */
 };
+
+/* The member audio; word, or NULL, gets it as it is kept with a message, NULL if there is none. */
+static enum hl_err
+read_aloud(struct call *call, const struct json *payload, const char **word, enum aloud *ret)
+{
+	const struct json *audio = json_get(payload, "audio");
+	const char *text = json_string(audio, NULL);
+
+	if ((json_kind(audio) > JSON_NULL && text == NULL) || !aloud_parse(&call->app->conf, text, ret))
+		return call_fail(call, HL_BAD_REQUEST, "audio must be url, base64, chunks or none");
+	if (word)
+		*word = text && *text ? text : NULL;
+	return HL_OK;
+}
 
 static enum hl_err
 read_beginning(struct call *call, const struct json *payload, struct beginning *b)
@@ -65,6 +83,9 @@ read_beginning(struct call *call, const struct json *payload, struct beginning *
 		return err;
 	if (json_kind(simulator) > JSON_NULL && json_kind(simulator) != JSON_BOOL)
 		return call_fail(call, HL_BAD_REQUEST, "isCallSimulator must be true or false");
+	err = read_aloud(call, payload, NULL, &b->aloud);
+	if (err)
+		return err;
 	b->simulator = json_true(simulator);
 	b->own = socket_account(call);
 	if (!b->simulator && b->agent_id == NULL)
@@ -149,7 +170,18 @@ begin(struct call *call, struct beginning *b, struct desk_conversation *ret)
 		new.agent = b->agent.h;
 		new.company = b->agent.company;
 	}
-	return desk_create(&call->app->store, &new, ret, &call->retry_ms);
+	if (b->aloud != ALOUD_NOT)
+		aloud_welcome(engine_speaker(call->app->engine), b->agent.voice, &b->welcome, &b->sound);
+	new.welcome_id = *b->sound.id ? b->sound.id : NULL;
+	new.welcome_audio = *b->sound.url ? b->sound.url : NULL;
+	err = desk_create(&call->app->store, &new, ret, &call->retry_ms);
+	if (err) {
+		speech_drop(b->sound.speech);
+		b->sound.speech = NULL;
+	} else if (b->sound.speech && b->aloud == ALOUD_DATA &&
+	    speech_whole(b->sound.speech, SPEECH_WAIT_MS, &b->audio) != HL_OK)
+		buf_free(&b->audio);
+	return err;
 }
 
 static void
@@ -164,6 +196,7 @@ write_started(struct buf *out, struct call *call, const struct beginning *b, con
 	buf_printf(out, ",\"timestamp\":\"%s\"", at);
 	if (conv->messages.count)
 		buf_printf(out, ",\"id\":\"%s\",\"seq\":%lld", conv->messages.list[0].id, (long long)conv->messages.list[0].seq);
+	aloud_write(out, b->sound.url, &b->audio);
 	buf_putc(out, '}');
 	if (b->simulator) {
 		buf_puts(out, ",\"demoAgent\":");
@@ -171,15 +204,20 @@ write_started(struct buf *out, struct call *call, const struct beginning *b, con
 	}
 	buf_printf(out, "}]],\"ack\":[{\"ok\":true,\"conversationId\":\"%s\"}],", conv->id);
 	push_begin_join(out, call, &conv->place, conv->id);
-	buf_printf(out, "\"desk\":\"%s\",\"after\":%lld}}]}", conv->id, (long long)conv->seq);
+	buf_printf(out, "\"desk\":\"%s\",\"after\":%lld", conv->id, (long long)conv->seq);
+	if (b->aloud == ALOUD_CHUNKS && *b->sound.url) {
+		buf_puts(out, ",\"voice\":");
+		buf_json_str(out, b->agent.voice ? b->agent.voice : "");
+	}
+	buf_puts(out, "}}]}");
 }
 
 enum hl_err
 desk_start(struct call *call, const struct json *payload)
 {
-	struct beginning b = { .welcome = BUF_INIT(WELCOME_MAX) };
+	struct beginning b = { .welcome = BUF_INIT(WELCOME_MAX), .audio = BUF_INIT(SPEECH_INLINE_MAX) };
 	struct desk_conversation conv = { 0 };
-	struct buf body = BUF_INIT(65536);
+	struct buf body = BUF_INIT(65536 + SPEECH_INLINE_MAX * 2);
 	enum hl_err err;
 
 	err = read_beginning(call, payload, &b);
@@ -189,6 +227,8 @@ desk_start(struct call *call, const struct json *payload)
 		write_started(&body, call, &b, &conv);
 		err = reply_json(call, 200, &body);
 	}
+	speech_leave(b.sound.speech);
+	buf_free(&b.audio);
 	desk_clear(&conv);
 	agent_clear(&b.agent);
 	buf_free(&b.welcome);
@@ -224,7 +264,11 @@ accept_message(struct call *call, const struct json *payload, struct incoming *i
 		{ "message", true, (size_t)call->app->conf.max_message, HL_TOO_LARGE, &in->text, &in->text_len },
 	};
 	enum hl_err err = request_fields(call, payload, fields, 3, "conversationId and message are required");
+	enum aloud way;
 
+	if (err)
+		return err;
+	err = read_aloud(call, payload, &in->audio, &way);
 	if (err)
 		return err;
 	in->account = socket_account(call);
@@ -300,6 +344,25 @@ write_joined(struct buf *out, const struct entries *messages, const char *id, in
 	buf_puts(out, "]}");
 }
 
+/* Its sound once more, from the cache, to the room, which is heard from now on. */
+static void
+say_welcome(struct call *call, const struct place *place, const char *voice)
+{
+	struct entries messages = { 0 };
+	struct speech *speech = NULL;
+	size_t len;
+	const char *text;
+
+	if (conversation_replay(&call->app->store, place, 0, &messages) == HL_OK && messages.count) {
+		text = entry_content(&messages.list[0], &len);
+		speech = aloud_again(engine_speaker(call->app->engine), &call->app->store, place, messages.list[0].id);
+		if (speech)
+			speech_end(speech, voice, text, len);
+		speech_leave(speech);
+	}
+	entries_free(&messages);
+}
+
 enum hl_err
 desk_joined(struct call *call, const char *room, const struct json *then)
 {
@@ -318,6 +381,8 @@ desk_joined(struct call *call, const char *room, const struct json *then)
 		return err;
 	write_joined(&body, &messages, id, after, json_true(json_get(then, "typing")));
 	err = reply_json(call, 200, &body);
+	if (err == HL_OK && json_get_string(then, "voice"))
+		say_welcome(call, &place, json_get_string(then, "voice"));
 	entries_free(&messages);
 	buf_free(&body);
 	return err;

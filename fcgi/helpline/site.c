@@ -22,7 +22,7 @@ struct words {
 	struct word	list[16];
 	char		listen[256];
 	char		connections[16];
-	char		payload[32], upload[32], avatars[4200], uploads[4200];
+	char		payload[32], upload[32], avatars[4200], uploads[4200], audio[4200];
 };
 
 static enum hl_err
@@ -35,7 +35,7 @@ failed(struct buf *problem, const char *name)
 static void
 fill_words(struct words *w, const struct front *front, unsigned connections, const struct conf *conf)
 {
-	const char *avatars = getenv("AVATAR_PATH"), *uploads = getenv("UPLOAD_PATH");
+	const char *avatars = getenv("AVATAR_PATH"), *uploads = getenv("UPLOAD_PATH"), *audio = getenv("AUDIO_PATH");
 	int64_t file_size = 0;
 	int n = snprintf(w->listen, sizeof(w->listen), "listen 127.0.0.1:%d backlog=4096;", front->port);
 
@@ -47,6 +47,7 @@ fill_words(struct words *w, const struct front *front, unsigned connections, con
 	snprintf(w->upload, sizeof(w->upload), "%" PRId64, file_size + FORM_SLACK);
 	snprintf(w->avatars, sizeof(w->avatars), "%s/", avatars);
 	snprintf(w->uploads, sizeof(w->uploads), "%s/", uploads);
+	snprintf(w->audio, sizeof(w->audio), "%s/", audio);
 	const struct word list[] = {
 		{ "@LISTEN@", w->listen },
 		{ "@CONNECTIONS@", w->connections },
@@ -55,6 +56,7 @@ fill_words(struct words *w, const struct front *front, unsigned connections, con
 		{ "5308416", w->upload },
 		{ "/var/lib/helpline/avatars/", w->avatars },
 		{ "/var/lib/helpline/uploads/", w->uploads },
+		{ "/var/lib/helpline/audio/", w->audio },
 		{ "/etc/nginx/helpline/", "nginx/" },		/* below the configuration's own folder */
 		{ "/run/helpline/", "run/" },
 		{ "/usr/share/helpline/", "app/share/helpline/" },

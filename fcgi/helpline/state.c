@@ -21,7 +21,7 @@
 #define LEFT_ASK_MS		1000	/* what a killed supervisor started ends by itself before that, all but nginx's workers */
 #define LEFT_KILL_MS		4000
 
-static const char *const service_dirs[] = { "run", "secrets", "redis", "log", "avatars", "uploads" };
+static const char *const service_dirs[] = { "run", "secrets", "redis", "log", "avatars", "uploads", "audio" };
 
 static enum hl_err
 failed(struct buf *problem, const char *what, const char *name)

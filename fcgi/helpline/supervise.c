@@ -174,6 +174,7 @@ find_knowledge(const struct launch *l, char **ret, struct buf *problem)
 static const struct { const char *setting, *own; } folders[] = {
 	{ "AVATAR_PATH", "avatars" },
 	{ "UPLOAD_PATH", "uploads" },
+	{ "AUDIO_PATH", "audio" },
 };
 #define FOLDERS (sizeof(folders) / sizeof(folders[0]))
 

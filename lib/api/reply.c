@@ -123,6 +123,12 @@ reply_csv(struct call *call, const char *name, const struct buf *body)
 }
 
 enum hl_err
+reply_sound(struct call *call, const char *type)
+{
+	return send_head(call, 200, type, "Accept-Ranges: none\r\n");
+}
+
+enum hl_err
 reply_empty(struct call *call, int status)
 {
 	return send_head(call, status, NULL, "");
@@ -164,7 +170,7 @@ reply_problem(struct call *call, enum hl_err err)
 		buf_printf(&more, "Retry-After: %lld\r\n", call->retry_ms > 0 ? (long long)(call->retry_ms + 999) / 1000 : 1LL);
 	if (status == 401)
 		buf_puts(&more, "WWW-Authenticate: Bearer\r\n");
-	if (err == HL_METHOD && call->allow)
+	if (err == HL_METHOD && *call->allow)
 		buf_printf(&more, "Allow: %s\r\n", call->allow);
 	if (buf_err(&body) || buf_err(&more) ||
 	    send_head(call, status, openai ? "application/json" : "application/problem+json", more.data ? more.data : "") != HL_OK ||

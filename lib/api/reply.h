@@ -25,6 +25,9 @@ enum hl_err reply_tagged(struct call *, const char *etag, const char *link, cons
  */
 void	 reply_problem(struct call *, enum hl_err);
 
+/* A sound whose length is not known yet; the caller writes and flushes it. */
+enum hl_err reply_sound(struct call *, const char *type) HL_MUST_CHECK;
+
 /* A stream of events; each is flushed.  HL_CANCELLED: the client has gone. */
 enum hl_err reply_stream(struct call *) HL_MUST_CHECK;
 enum hl_err reply_event(struct call *, const char *id, const char *name, const struct buf *data) HL_MUST_CHECK;

@@ -162,6 +162,15 @@ check_replicas(const char *number, struct buf *problem)
 }
 
 static enum hl_err
+check_word(const char *name, const char *value, const char *one, const char *other, struct buf *problem)
+{
+	if (strcmp(value, one) == 0 || strcmp(value, other) == 0)
+		return HL_OK;
+	buf_printf(problem, "%s is \"%s\": it must be %s or %s.", name, value, one, other);
+	return HL_BAD_REQUEST;
+}
+
+static enum hl_err
 check_livekit(const char *address, struct buf *problem)
 {
 	static const char *const schemes[] = { "wss://", "ws://", "https://", "http://" };
@@ -321,6 +330,10 @@ conf_load(struct conf *conf, struct buf *problem)
 		err = check_log_level(conf->log_level, problem);
 	if (err == HL_OK)
 		err = check_sentiment(conf->escalation_sentiment, problem);
+	if (err == HL_OK)
+		err = check_word("OPENAI_TTS_FORMAT", conf->tts_format, "mp3", "wav", problem);
+	if (err == HL_OK)
+		err = check_word("SPEECH_DELIVERY", conf->speech_delivery, "url", "base64", problem);
 	if (err == HL_OK)
 		err = check_livekit(conf->livekit_url, problem);
 	if (err == HL_OK)

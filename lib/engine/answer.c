@@ -59,6 +59,7 @@ verdict_free(struct verdict *v)
 	buf_free(&v->problem);
 	buf_free(&v->company);
 	buf_free(&v->speaker);
+	buf_free(&v->sound);
 	passages_free(&v->passages);
 }
 
@@ -354,6 +355,7 @@ answer_give_up(struct verdict *v, enum hl_err why)
 	buf_printf(&v->problem, "%s%s", v->problem.len ? "; " : "", err_code(why));
 	passages_free(&v->passages);
 	v->text.err = HL_OK;
+	buf_free(&v->sound);		/* of other words */
 	take_failure(v, &nothing);
 }
 
@@ -457,6 +459,7 @@ answer_think(const struct thinker *t, const struct lease *l, enum hl_err (*delta
 		goto out;
 	if (l->desk.desk)
 		company = find_speaker(t, l, &question, v, &agent);
+	snprintf(v->voice, sizeof(v->voice), "%s", agent.voice ? agent.voice : "");
 	if (asked)
 		think_handover(l, &question, offline, v);
 	else {

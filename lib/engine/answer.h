@@ -12,6 +12,7 @@
 #include "engine/insight.h"
 #include "engine/knowledge.h"
 #include "engine/provider.h"
+#include "engine/speech.h"
 #include "records/conversation.h"
 
 #define ANSWER_MAX	(256u * 1024)	/* bytes */
@@ -44,6 +45,9 @@ struct verdict {
 	char		 agent[CRYPTO_NAME_LEN + 1];	/* keyed name of the one that was found by the customer's words; "": none */
 	struct buf	 company;			/* its company's name */
 	struct buf	 speaker;			/* of a simulator's: the event's member demoAgent, JSON; else empty */
+	char		 voice[SPEECH_VOICE_MAX + 1];	/* the agent's; "": it has none of its own */
+	char		 audio_url[SPEECH_URL_MAX];	/* of what is said; "": there is no sound */
+	struct buf	 sound;				/* it, for the event; else empty */
 	struct buf	 problem;	/* why the model could not answer, for the log */
 };
 

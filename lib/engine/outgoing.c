@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/aloud.h"
 #include "engine/answer.h"
 
 static void
@@ -45,7 +46,9 @@ write_entry(struct buf *out, const struct lease *l, const struct verdict *v, int
 	buf_printf(out, ",\"sentiment\":\"%s\",\"intents\":[", sentiment_name(v->sentiment));
 	for (size_t i = 0; i < n; i++)
 		buf_printf(out, "%s\"%s\"", i ? "," : "", intents[i]);
-	buf_puts(out, "]}");
+	buf_putc(out, ']');
+	aloud_write(out, v->audio_url, NULL);
+	buf_putc(out, '}');
 }
 
 /* The newest of the messages that are answered. */
@@ -98,6 +101,7 @@ write_response(struct outgoing *o, const struct lease *l, const struct verdict *
 	}
 	if (v->speaker.len)
 		buf_printf(out, ",\"demoAgent\":%s", v->speaker.data);
+	aloud_write(out, v->audio_url, &v->sound);
 	write_common(out, v, o->escalation_id);
 	if (asked)
 		entry_members(out, asked, names, 1);
@@ -172,6 +176,7 @@ answer_write(const struct lease *l, struct verdict *v, int64_t at_ms, struct out
 	o->reason = v->reason;
 	o->entry = o->event_tail = o->escalation = BUF_INIT(2 * ANSWER_MAX);
 	o->event_head = BUF_INIT(256);
+	o->event_tail.max += v->sound.len / 3 * 4 + 4;
 	write_found(l, v, o);
 	write_entry(&o->entry, l, v, at_ms, o->escalation_id);
 	if (l->desk.desk)

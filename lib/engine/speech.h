@@ -21,10 +21,11 @@
 #include "base/joint.h"
 #include "services/crypto.h"
 #include "services/http.h"
+#include "services/shelf.h"
 
 #define SPEECH_VOICE_MAX	64
 #define SPEECH_URL_MAX		48	/* "/audio/NAME.mp3" with its NUL */
-#define SPEECH_TYPE		"audio/mpeg"
+#define SPEECH_WAIT_MS		15000	/* that an answer whose sound goes within the event waits for it */
 #define SPEECH_BYTES_MAX	(32u << 20)	/* of one message's sound */
 #define SPEECH_INLINE_MAX	(3u << 20)	/* of one that goes within an event */
 
@@ -32,32 +33,44 @@ struct speaker;		/* of a program */
 struct speech;		/* one message's sound, while it is made */
 
 /* All are borrowed.  idle(arg) is called when the last speech has ended. */
-enum hl_err speaker_new(uv_loop_t *, const struct conf *, const struct crypto *, struct http *, void (*idle)(void *), void *arg,
-	    struct speaker **ret) HL_MUST_CHECK;
+enum hl_err speaker_new(uv_loop_t *, const struct conf *, const struct crypto *, struct http *, void (*idle)(void *),
+	    void *arg, struct speaker **ret) HL_MUST_CHECK;
 void	 speaker_free(struct speaker *);		/* with no speech under way, or NULL */
 bool	 speaker_configured(const struct conf *);	/* is there a server, and a model for speech? */
 bool	 speaker_ready(const struct speaker *);		/* that, and neither is the quota used up nor has the server refused */
-size_t	 speaker_busy(const struct speaker *);		/* speeches under way */
-struct shelf *speaker_shelf(const struct speaker *);	/* NULL: AUDIO_PATH cannot be used */
-void	 speaker_tend(struct speaker *);		/* suspends: shelf_tend(), if it is time */
+size_t	 speaker_busy(const struct speaker *);		/* tasks under way */
+struct shelf *speaker_shelf(struct speaker *);	/* suspends the first time; NULL: AUDIO_PATH cannot be used */
+void	 speaker_tend(struct speaker *);		/* begins shelf_tend() in a task of its own, if it is time */
+const char *speaker_type(const struct speaker *);	/* of messages' sounds: "audio/mpeg" */
 
-/* The file of a message's sound: a keyed name, to be guessed by nobody who knows the id. */
-void	 speech_file(const struct crypto *, const char *message_id, char out[SPEECH_URL_MAX]);
-void	 speech_url(const struct crypto *, const char *message_id, char out[SPEECH_URL_MAX]);
+/* The address of a message's sound: a keyed name, to be guessed by nobody who only knows the id. */
+void	 speech_url(const struct speaker *, const char *message_id, char out[SPEECH_URL_MAX]);
+/* The file behind an address that speech_url() gave; NULL: it is none. */
+const char *speech_file(const char *url);
 
 /*
- * How the sound is wanted.  message_id NULL: in no file, told to `sound` alone.  sound, or NULL, is called for each run of
- * bytes as they are there, in order, from index 0 on; with last and none when that was all.  attempt is one more, and index
- * 0 again, when what was said before is void.  It must not suspend.
+ * One piece of words (spoken.h), for whoever says them himself.  Suspends; sound gets the bytes in order as they are there,
+ * a sound of its own: joint.h puts several behind each other.  What it returns ends it and is passed on.  HL_UPSTREAM: the
+ * server failed, or sent something else; HL_BUSY: speaker_ready() is false; HL_TIMEOUT; HL_CANCELLED.  key_file, if it is
+ * not NULL, gets the name in the cache.
+ */
+enum hl_err speaker_say(struct speaker *, enum sound_format, const char *voice, const struct buf *words,
+	    enum hl_err (*sound)(void *arg, const void *, size_t), void *arg, char key_file[SHELF_FILE_MAX]) HL_MUST_CHECK;
+
+/*
+ * How the sound of a message is wanted: in a file, and told to `sound`, unless that is NULL, run of bytes by run of bytes as
+ * they are there, in order, from index 0 on; with last and no bytes when that was all.  attempt is one more, and index 0
+ * again, when what was told before is void.  over is called once, at the very end, however that is.  None may suspend.
  */
 struct speech_wish {
-	const char		*message_id;
-	enum sound_format	 format;
-	void			(*sound)(void *arg, unsigned attempt, unsigned index, const void *, size_t, bool last);
-	void			*arg;
+	const char	*message_id;
+	bool		 heard_only;	/* in no file */
+	void		(*sound)(void *arg, unsigned attempt, unsigned index, const void *, size_t, bool last);
+	void		(*over)(void *arg);
+	void		*arg;
 };
 
-/* NULL: there will be no sound.  Begins a task; whoever has it ends with speech_leave() or speech_drop(). */
+/* NULL: there will be no sound, and over is not called.  Begins a task; whoever has it ends with speech_leave() or speech_drop(). */
 struct speech *speech_begin(struct speaker *, const struct speech_wish *);
 
 /* More of the text, Markdown, in that voice (NULL or "": OPENAI_TTS_VOICE); the first one counts. */

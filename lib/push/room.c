@@ -114,6 +114,21 @@ add_message(struct publication *p, const char *event, size_t len)
 	return HL_OK;
 }
 
+/* {"args":[…],"binary":[…]}: its messages go out behind each other, for nothing may come between them. */
+static enum hl_err
+add_binary(struct publication *p, const char *event, size_t len)
+{
+	struct span root = SPAN("/"), none = { NULL, 0 }, args = { event, len };
+	unsigned n;
+
+	if (p->count + 1 + SIO_MAX_ATTACHMENTS > PUBLICATION_MAX_EVENTS)
+		return HL_BAD_REQUEST;
+	if (packet_messages(SIO_EVENT, root, none, args, &p->messages[p->count], &n) != HL_OK)
+		return HL_BAD_REQUEST;
+	p->count += n;
+	return HL_OK;
+}
+
 /* One event, a JSON array.  room: as in publication_parse(). */
 static enum hl_err
 add_event(struct publication *p, const char *event, size_t len, const char *room)
@@ -122,8 +137,11 @@ add_event(struct publication *p, const char *event, size_t len, const char *room
 	char offset[ROOM_OFFSET_MAX];
 	enum hl_err err;
 
-	if (p->count == PUBLICATION_MAX_EVENTS || len == 0 || event[0] != '[' ||
-	    json_check(event, len, JSON_JS) != HL_OK)
+	if (len == 0 || json_check(event, len, JSON_JS) != HL_OK)
+		return HL_BAD_REQUEST;
+	if (event[0] == '{' && p->seq == 0)
+		return add_binary(p, event, len);
+	if (p->count == PUBLICATION_MAX_EVENTS || event[0] != '[')
 		return HL_BAD_REQUEST;
 	if (room == NULL || p->seq == 0 || p->count > 0)
 		return add_message(p, event, len);

@@ -1,7 +1,8 @@
 /*
  * room.h - who listens to which Redis channel, and that nobody misses a message of it.
  *
- * A publication is "<seq> <epoch> <except>" and then one JSON array a line, each an event.  Counted
+ * A publication is "<seq> <epoch> <except>" and then one JSON array a line, each an event, or, if it is not counted,
+ * {"args":[…],"binary":[base64…]}.  Counted
  * publications (seq > 0) reach every member once and in order; a gap, or a subscription that was lost for a
  * while, makes the room ask the events program for the replay and hold back what is live meanwhile.
  *

@@ -47,16 +47,22 @@ sealed_free(struct sealed *x)
 
 /* The first message, stored and shown. */
 static enum hl_err
-make_welcome(const struct store *s, const struct keys *k, const char *text, struct buf *sealed, struct entry *ret)
+make_welcome(const struct store *s, const struct keys *k, const struct desk_new *n, struct buf *sealed, struct entry *ret)
 {
 	struct buf json = BUF_INIT(ENTRY_MAX);
 	char id[ID_LEN + 1];
 	enum hl_err err;
 
-	id_new(id);
+	if (n->welcome_id)
+		snprintf(id, sizeof(id), "%s", n->welcome_id);
+	else
+		id_new(id);
 	buf_puts(&json, "{\"role\":\"assistant\",\"content\":");
-	buf_json_str(&json, text);
-	buf_printf(&json, ",\"ts\":%lld,\"welcome\":true}", (long long)clock_wall_ms());
+	buf_json_str(&json, n->welcome);
+	buf_printf(&json, ",\"ts\":%lld,\"welcome\":true", (long long)clock_wall_ms());
+	if (n->welcome_audio)
+		buf_printf(&json, ",\"audioUrl\":\"%s\"", n->welcome_audio);
+	buf_putc(&json, '}');
 	err = buf_err(&json);
 	if (err == HL_OK)
 		err = entry_seal(s, k, id, &json, sealed);
@@ -84,7 +90,7 @@ seal_new(const struct store *s, const struct keys *k, const struct desk_new *n, 
 		err = company_seal(s, n->account, n->agent, n->company, &x->company);
 	if (err || n->welcome == NULL)
 		return err;
-	err = make_welcome(s, k, n->welcome, &x->welcome, &welcome);
+	err = make_welcome(s, k, n, &x->welcome, &welcome);
 	if (err)
 		return err;
 	err = entries_add(&c->messages, &welcome);

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 
 #define SHELF_NAME_LEN	22
@@ -29,10 +30,11 @@ enum hl_err shelf_open(const char *path, int64_t cache_max, int64_t total_max, s
 void	 shelf_close(struct shelf *);
 
 /*
- * Removes what dead makers left, counts, and evicts from the cache until it is below its bound.  True: done; a run that
- * another process has just done is left out.
+ * Removes what dead makers left, and evicts from the cache until it is below its bound; every ten minutes counts anew, too.
+ * One process at a time does it.
  */
 void	 shelf_tend(struct shelf *);
+bool	 shelf_wants_tending(const struct shelf *);	/* at once, for the cache is too large.  Does not block */
 bool	 shelf_full(const struct shelf *);	/* the quota is used up: nothing more is made.  Does not block */
 int64_t	 shelf_usage(const struct shelf *);	/* bytes.  Does not block */
 
@@ -44,12 +46,10 @@ enum hl_err shelf_write(struct shelf *, struct growing *, const void *, size_t) 
 void	 shelf_restart(struct shelf *, struct growing *);	/* empty again */
 void	 shelf_abandon(struct shelf *, struct growing *);	/* and it is gone; one that has been finished is no error */
 
-/* Keeps the bytes from `from` on as a piece. */
-void	 shelf_keep_piece(struct shelf *, const struct growing *, int64_t from, const char *key_file);
+/* Keeps a piece, whole or not at all. */
+void	 shelf_keep(struct shelf *, const char *key_file, const void *, size_t);
 /* A piece, if it is there: it counts as used now.  The caller frees *ret with free(3). */
 enum hl_err shelf_piece(struct shelf *, const char *key_file, char **ret, size_t *ret_len) HL_MUST_CHECK;
-/* The same for bytes in memory, whole or not at all. */
-void	 shelf_keep(struct shelf *, const char *key_file, const void *, size_t);
 
 /*
  * Whole: on the disk and in public/, in place of the growing one.  keys: the files of its pieces.  HL_NOT_FOUND: it has been
@@ -60,9 +60,12 @@ enum hl_err shelf_finish(struct shelf *, struct growing *, const char (*keys)[SH
 /* Whatever there is of that message's sound, also one that grows. */
 void	 shelf_remove(struct shelf *, const char *file);
 
-/* To read a message's sound: whole says that it does not grow.  The caller closes *ret_fd.  HL_NOT_FOUND. */
+/* A message's whole sound, appended.  HL_NOT_FOUND; HL_TOO_LARGE: more than max bytes. */
+enum hl_err shelf_read(struct shelf *, const char *file, size_t max, struct buf *out) HL_MUST_CHECK;
+
+/* To read a message's sound while it may grow: whole says that it does not grow.  The caller closes *ret_fd.  HL_NOT_FOUND. */
 enum hl_err shelf_listen(struct shelf *, const char *file, int *ret_fd, bool *ret_whole) HL_MUST_CHECK;
-/* Of one that was growing: has its maker let go of it, and is it whole then?  Does not block. */
-bool	 shelf_is_over(struct shelf *, const char *file, int fd, bool *ret_whole);
+/* Of one that was growing: has its maker let go of it, and is it whole then?  fd is the whole one's then; its bytes are the same. */
+bool	 shelf_is_over(struct shelf *, const char *file, int *fd, bool *ret_whole);
 
 #endif

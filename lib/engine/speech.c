@@ -1,0 +1,814 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "engine/speech.h"
+#include "engine/spoken.h"
+#include "loop/lane.h"
+#include "loop/task.h"
+
+#define URL_PLACE	"/audio/"
+#define OFF_MS		600000		/* a server that has no speech is left alone */
+#define OFF_SHORT_MS	5000		/* one that has failed several times in a row */
+#define FAILURES_MAX	4
+#define TEND_MS		60000
+#define TOTAL_MS	120000		/* of one piece */
+#define SILENCE_MS	15000
+#define RETRY_MS	200
+#define KEYS_MAX	1024u
+#define WORDS_MAX	(64u * 1024)
+#define RUN_MAX		32768u		/* bytes that are told at once */
+
+struct speaker {
+	uv_loop_t		*loop;
+	const struct conf	*conf;
+	const struct crypto	*crypto;
+	struct http		*http;
+	enum sound_format	 format;
+	char			*url, *authorization;
+	struct shelf		*shelf;
+	bool			 shelf_tried, tending;
+	struct lanes		 lanes;		/* by what is said: the same is made once at a time */
+	int64_t			 off_until_ms, tended_ms;
+	unsigned		 failures;	/* in a row */
+	size_t			 busy;
+	void			(*idle)(void *);
+	void			*idle_arg;
+};
+
+struct speech {
+	struct speaker	*k;
+	struct task	*task, *waiter;
+	char		 file[SHELF_FILE_MAX], voice[SPEECH_VOICE_MAX + 1];
+	struct speech_wish wish;
+	struct growing	 growing;
+	struct spoken	 spoken;
+	struct joint	 joint;
+	struct buf	 said;			/* all that was fed */
+	struct buf	 run;			/* bytes on their way to the file */
+	char		 (*keys)[SHELF_FILE_MAX];
+	size_t		 key_count;
+	unsigned	 attempt, index;
+	int64_t		 begun_ms;
+	bool		 ended, restart, dropped, left;
+	bool		 has_file, file_known, over;
+	enum hl_err	 err;
+};
+
+/* ---- the speaker ---- */
+
+bool
+speaker_configured(const struct conf *c)
+{
+	return *conf_speech_url(c) && *c->tts_model && strcmp(c->tts_model, "none") != 0;
+}
+
+static enum hl_err
+set_server(struct speaker *k)
+{
+	const char *base = conf_speech_url(k->conf), *key = conf_speech_key(k->conf);
+	size_t path = strcspn(base, "?#"), n = path;
+
+	while (n && base[n - 1] == '/')
+		n--;
+	if (asprintf(&k->url, "%.*s/audio/speech%s", (int)n, base, base + path) < 0) {
+		k->url = NULL;
+		return HL_NO_MEMORY;
+	}
+	key += strspn(key, " \t\r\n");
+	if (*key && asprintf(&k->authorization, "Authorization: Bearer %.*s", (int)strcspn(key, " \t\r\n"), key) < 0) {
+		k->authorization = NULL;
+		return HL_NO_MEMORY;
+	}
+	return HL_OK;
+}
+
+enum hl_err
+speaker_new(uv_loop_t *loop, const struct conf *conf, const struct crypto *crypto, struct http *http, void (*idle)(void *), void *arg,
+    struct speaker **ret)
+{
+	struct speaker *k = calloc(1, sizeof(*k));
+	enum hl_err err = HL_OK;
+
+	*ret = NULL;
+	if (k == NULL)
+		return HL_NO_MEMORY;
+	*k = (struct speaker){ .loop = loop, .conf = conf, .crypto = crypto, .http = http, .idle = idle, .idle_arg = arg };
+	(void)sound_format_parse(conf->tts_format, &k->format);
+	if (speaker_configured(conf))
+		err = set_server(k);
+	if (err) {
+		speaker_free(k);
+		return err;
+	}
+	*ret = k;
+	return HL_OK;
+}
+
+void
+speaker_free(struct speaker *k)
+{
+	if (k == NULL)
+		return;
+	shelf_close(k->shelf);
+	free(k->url);
+	free(k->authorization);
+	free(k);
+}
+
+bool
+speaker_ready(const struct speaker *k)
+{
+	return k->url && (!k->shelf_tried || (k->shelf && !shelf_full(k->shelf))) && clock_mono_ms() >= k->off_until_ms;
+}
+
+size_t
+speaker_busy(const struct speaker *k)
+{
+	return k->busy;
+}
+
+const char *
+speaker_type(const struct speaker *k)
+{
+	return sound_format_type(k->format);
+}
+
+struct opening { struct speaker *k; int failure; };
+
+static void
+open_shelf(void *arg)
+{
+	struct opening *o = arg;
+	const struct conf *c = o->k->conf;
+
+	if (shelf_open(c->audio_path, c->audio_cache, c->max_audio, &o->k->shelf) != HL_OK)
+		o->failure = errno;
+}
+
+/* The first one who needs it opens it; the others wait for him in the pool's turn. */
+struct shelf *
+speaker_shelf(struct speaker *k)
+{
+	struct lane_user mine;
+	struct opening o = { .k = k };
+
+	if (k->shelf_tried)
+		return k->shelf;
+	if (lane_enter(&k->lanes, "", 1, &mine) != HL_OK)
+		return NULL;
+	if (!k->shelf_tried && task_work(open_shelf, &o) == HL_OK) {
+		k->shelf_tried = true;
+		if (k->shelf == NULL)
+			log_line(LOG_LEVEL_ERROR, "audio_path", "problem", strerror(o.failure), NULL);
+	}
+	lane_leave(&k->lanes, &mine);
+	return k->shelf;
+}
+
+static void
+on_idle(struct speaker *k)
+{
+	if (--k->busy == 0 && k->idle)
+		k->idle(k->idle_arg);
+}
+
+static void
+tend(void *arg)
+{
+	shelf_tend(arg);
+}
+
+static void
+tend_shelf(void *arg)
+{
+	struct speaker *k = arg;
+
+	if (speaker_shelf(k))
+		(void)!task_work(tend, k->shelf);
+	k->tending = false;
+	on_idle(k);
+}
+
+void
+speaker_tend(struct speaker *k)
+{
+	int64_t now = clock_mono_ms();
+
+	if (k->tending || k->url == NULL || (k->tended_ms && now - k->tended_ms < TEND_MS &&
+	    !(k->shelf && shelf_wants_tending(k->shelf))))
+		return;
+	k->tended_ms = now;
+	k->tending = true;
+	k->busy++;
+	if (task_start(k->loop, tend_shelf, k) != HL_OK) {
+		k->tending = false;
+		k->busy--;
+	}
+}
+
+/* ---- names ---- */
+
+void
+speech_url(const struct speaker *k, const char *message_id, char out[SPEECH_URL_MAX])
+{
+	char name[CRYPTO_NAME_LEN + 1];
+
+	crypto_name(k->crypto, "speech", message_id, strlen(message_id), name);
+	snprintf(out, SPEECH_URL_MAX, URL_PLACE "%s.%s", name, sound_format_name(k->format));
+}
+
+const char *
+speech_file(const char *url)
+{
+	const char *file = url + sizeof(URL_PLACE) - 1;
+	enum sound_format format;
+
+	if (strncmp(url, URL_PLACE, sizeof(URL_PLACE) - 1) != 0)
+		return NULL;
+	if (strspn(file, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != SHELF_NAME_LEN)
+		return NULL;
+	return file[SHELF_NAME_LEN] == '.' && sound_format_parse(file + SHELF_NAME_LEN + 1, &format) ? file : NULL;
+}
+
+/* What was said, how: a name that tells nothing of it. */
+static void
+key_of(const struct speaker *k, enum sound_format format, const char *voice, const struct buf *words, char out[SHELF_FILE_MAX])
+{
+	struct buf all = BUF_INIT(WORDS_MAX);
+	char name[CRYPTO_NAME_LEN + 1];
+
+	buf_printf(&all, "%s\n%s\n%s\n%s\n", k->url, k->conf->tts_model, voice, sound_format_name(format));
+	buf_add(&all, words->data, words->len);
+	crypto_name(k->crypto, "sound", all.data ? all.data : "", all.len, name);
+	snprintf(out, SHELF_FILE_MAX, "%s.%s", name, sound_format_name(format));
+	buf_free(&all);
+}
+
+/* ---- one piece ---- */
+
+/* Under way. */
+struct saying {
+	struct speaker		*k;
+	enum sound_format	 format;
+	const char		*voice;
+	const struct buf	*words;
+	enum hl_err		(*sound)(void *arg, const void *, size_t);
+	void			*arg;
+	struct buf		 bytes;		/* of the sound, for the cache */
+	size_t			 given;
+	bool			 again;		/* another request may help */
+	bool			 theirs;	/* what failed is the server */
+};
+
+/* Hands on what has come. */
+static enum hl_err
+give(struct saying *s)
+{
+	size_t from = s->given;
+
+	s->given = s->bytes.len;
+	if (s->given == from)
+		return HL_OK;
+	return s->sound(s->arg, s->bytes.data + from, s->given - from);
+}
+
+static bool
+is_page(const char *type)
+{
+	return strncmp(type, "text/", 5) == 0 || strstr(type, "json") || strstr(type, "html") || strstr(type, "xml");
+}
+
+static enum hl_err
+read_sound(struct saying *s, struct http_stream *stream)
+{
+	enum hl_err err = HL_OK;
+	struct joint joint;
+	const char *data;
+	size_t len;
+
+	joint_init(&joint, s->format, false);
+	for (;;) {
+		err = http_read(stream, &data, &len);
+		if (err) {
+			s->theirs = err != HL_CANCELLED;
+			break;
+		}
+		err = len ? joint_feed(&joint, data, len, &s->bytes) : joint_end(&joint, &s->bytes);
+		if (err) {
+			s->theirs = true;
+			break;
+		}
+		err = give(s);
+		if (err || len == 0)
+			break;
+	}
+	joint_free(&joint);
+	return err;
+}
+
+static enum hl_err
+refused(struct saying *s, int status)
+{
+	s->theirs = true;
+	s->again = status >= 500 || status == 429 || status == 408;
+	if (status == 404 || status == 405 || status == 501) {
+		s->k->off_until_ms = clock_mono_ms() + OFF_MS;
+		s->again = false;
+	}
+	return HL_UPSTREAM;
+}
+
+static enum hl_err
+request_sound(struct saying *s)
+{
+	const char *headers[4] = { "Content-Type: application/json", "Accept: audio/*" };
+	struct buf body = BUF_INIT(WORDS_MAX);
+	struct http_stream *stream = NULL;
+	enum hl_err err;
+
+	if (s->k->authorization)
+		headers[2] = s->k->authorization;
+	buf_puts(&body, "{\"model\":");
+	buf_json_str(&body, s->k->conf->tts_model);
+	buf_puts(&body, ",\"input\":");
+	buf_json(&body, s->words->data, s->words->len);
+	buf_puts(&body, ",\"voice\":");
+	buf_json_str(&body, s->voice);
+	buf_printf(&body, ",\"response_format\":\"%s\"}", sound_format_name(s->format));
+	err = buf_err(&body);
+	if (err == HL_OK) {
+		struct http_request r = { .method = "POST", .url = s->k->url, .headers = headers, .body = body.data,
+			.body_len = body.len, .total_ms = TOTAL_MS, .idle_ms = SILENCE_MS, .max_body = SPEECH_BYTES_MAX };
+
+		err = http_open(s->k->http, &r, &stream);
+		s->theirs = s->again = err == HL_UPSTREAM || err == HL_TIMEOUT;
+	}
+	if (err == HL_OK && (http_status(stream) < 200 || http_status(stream) > 299))
+		err = refused(s, http_status(stream));
+	else if (err == HL_OK && is_page(http_content_type(stream))) {
+		s->theirs = true;
+		err = HL_UPSTREAM;
+	} else if (err == HL_OK)
+		err = read_sound(s, stream);
+	http_close(stream);
+	buf_free(&body);
+	return err;
+}
+
+/* A server that fails each time is not asked for a while: nobody waits for it, but each answer would ask it twice. */
+static void
+tell_server(struct saying *s, enum hl_err err)
+{
+	if (err == HL_OK)
+		s->k->failures = 0;
+	else if (s->theirs && ++s->k->failures >= FAILURES_MAX && s->k->off_until_ms < clock_mono_ms()) {
+		s->k->off_until_ms = clock_mono_ms() + OFF_SHORT_MS;
+		s->k->failures = 0;
+	}
+}
+
+struct shelving { struct shelf *shelf; const char *key; char *bytes; size_t len; bool found; };
+
+static void
+look_up(void *arg)
+{
+	struct shelving *v = arg;
+
+	v->found = shelf_piece(v->shelf, v->key, &v->bytes, &v->len) == HL_OK;
+}
+
+static void
+keep(void *arg)
+{
+	struct shelving *v = arg;
+
+	shelf_keep(v->shelf, v->key, v->bytes, v->len);
+}
+
+static enum hl_err
+make_piece(struct saying *s, struct shelf *shelf, const char *key)
+{
+	enum hl_err err = request_sound(s);
+
+	if (err && s->again && s->given == 0 && task_sleep(RETRY_MS) == HL_OK) {
+		s->theirs = s->again = false;
+		buf_reset(&s->bytes);
+		err = request_sound(s);
+	}
+	tell_server(s, err);
+	if (err == HL_OK) {
+		struct shelving v = { .shelf = shelf, .key = key, .bytes = s->bytes.data, .len = s->bytes.len };
+
+		err = task_work(keep, &v);
+	}
+	return err;
+}
+
+enum hl_err
+speaker_say(struct speaker *k, enum sound_format format, const char *voice, const struct buf *words,
+    enum hl_err (*sound)(void *, const void *, size_t), void *arg, char key_file[SHELF_FILE_MAX])
+{
+	struct saying s = { .k = k, .format = format, .words = words, .sound = sound, .arg = arg, .bytes = BUF_INIT(SPEECH_BYTES_MAX) };
+	char key[SHELF_FILE_MAX];
+	struct shelving v = { .key = key };
+	struct lane_user mine;
+	enum hl_err err;
+
+	s.voice = voice && *voice ? voice : k->conf->tts_voice;
+	if (!speaker_ready(k))
+		return HL_BUSY;
+	v.shelf = speaker_shelf(k);
+	if (v.shelf == NULL)
+		return HL_BUSY;
+	key_of(k, format, s.voice, words, key);
+	if (key_file)
+		memcpy(key_file, key, sizeof(key));
+	err = lane_enter(&k->lanes, key, 1, &mine);
+	if (err)
+		return err;
+	err = task_work(look_up, &v);
+	if (err == HL_OK && v.found)
+		err = sound(arg, v.bytes, v.len);
+	else if (err == HL_OK)
+		err = make_piece(&s, v.shelf, key);
+	lane_leave(&k->lanes, &mine);
+	free(v.bytes);
+	buf_free(&s.bytes);
+	return err;
+}
+
+/* ---- a message's file ---- */
+
+struct file_work {
+	struct speech	*s;
+	enum hl_err	 err;
+	int		 failure;
+};
+
+static void
+begin_file(void *arg)
+{
+	struct file_work *w = arg;
+
+	w->err = shelf_begin(w->s->k->shelf, w->s->file, &w->s->growing);
+	w->failure = errno;
+}
+
+static void
+write_file(void *arg)
+{
+	struct file_work *w = arg;
+
+	w->err = shelf_write(w->s->k->shelf, &w->s->growing, w->s->run.data, w->s->run.len);
+	w->failure = errno;
+}
+
+static void
+empty_file(void *arg)
+{
+	struct file_work *w = arg;
+
+	shelf_restart(w->s->k->shelf, &w->s->growing);
+}
+
+static void
+finish_file(void *arg)
+{
+	struct file_work *w = arg;
+	const char (*keys)[SHELF_FILE_MAX] = (const char (*)[SHELF_FILE_MAX])w->s->keys;
+
+	w->err = shelf_finish(w->s->k->shelf, &w->s->growing, keys, w->s->key_count);
+	w->failure = errno;
+}
+
+static void
+abandon_file(void *arg)
+{
+	struct file_work *w = arg;
+
+	shelf_abandon(w->s->k->shelf, &w->s->growing);
+}
+
+static enum hl_err
+on_pool(struct speech *s, void (*work)(void *))
+{
+	struct file_work w = { .s = s };
+	enum hl_err err = task_work(work, &w);
+
+	if (err == HL_OK && w.err == HL_INTERNAL)
+		log_line(LOG_LEVEL_ERROR, "speech_file", "problem", strerror(w.failure), NULL);
+	return err ? err : w.err;
+}
+
+/* ---- the task ---- */
+
+static void
+wake_waiter(struct speech *s)
+{
+	struct task *t = s->waiter;
+
+	s->waiter = NULL;
+	if (t)
+		task_wake(t);
+}
+
+/* Sound of a piece, into the file and to whoever is told. */
+static enum hl_err
+on_sound(void *arg, const void *bytes, size_t len)
+{
+	struct speech *s = arg;
+	enum hl_err err;
+
+	if (s->dropped || s->restart)
+		return HL_CANCELLED;
+	buf_reset(&s->run);
+	if (s->k->format == SOUND_WAV)
+		err = joint_feed(&s->joint, bytes, len, &s->run);
+	else {
+		buf_add(&s->run, bytes, len);
+		err = buf_err(&s->run);
+	}
+	if (err || s->run.len == 0)
+		return err;
+	for (size_t at = 0; s->wish.sound && at < s->run.len; at += RUN_MAX)
+		s->wish.sound(s->wish.arg, s->attempt, s->index++, s->run.data + at, s->run.len - at < RUN_MAX ? s->run.len - at : RUN_MAX, false);
+	return s->has_file ? on_pool(s, write_file) : HL_OK;
+}
+
+static enum hl_err
+say_piece(struct speech *s, const struct buf *words)
+{
+	char (*more)[SHELF_FILE_MAX] = realloc(s->keys, (s->key_count + 1) * sizeof(*more));
+	enum hl_err err;
+
+	if (more == NULL)
+		return HL_NO_MEMORY;
+	s->keys = more;
+	if (s->key_count == KEYS_MAX)
+		return HL_TOO_LARGE;
+	joint_free(&s->joint);
+	joint_init(&s->joint, s->k->format, s->key_count > 0);
+	err = speaker_say(s->k, s->k->format, s->voice, words, on_sound, s, s->keys[s->key_count]);
+	if (err == HL_OK)
+		s->key_count++;
+	return err;
+}
+
+/* What was said is void. */
+static enum hl_err
+begin_anew(struct speech *s)
+{
+	task_uncancel();
+	s->restart = false;
+	spoken_free(&s->spoken);
+	spoken_feed(&s->spoken, s->said.data, s->said.len);
+	if (s->ended)
+		spoken_end(&s->spoken);
+	s->key_count = 0;
+	if (s->index) {
+		s->attempt++;
+		s->index = 0;
+	}
+	return s->growing.size ? on_pool(s, empty_file) : HL_OK;
+}
+
+static enum hl_err
+say_all(struct speech *s)
+{
+	struct buf words = BUF_INIT(WORDS_MAX);
+	enum hl_err err = HL_OK;
+
+	while (err == HL_OK && !s->dropped) {
+		if (s->restart)
+			err = begin_anew(s);
+		else if (spoken_next(&s->spoken, &words))
+			err = say_piece(s, &words);
+		else if (s->ended)
+			break;
+		else
+			err = task_wait();
+		if (err && s->restart && !s->dropped)
+			err = HL_OK;
+	}
+	buf_free(&words);
+	return s->dropped ? HL_CANCELLED : err;
+}
+
+static void
+log_speech(const struct speech *s)
+{
+	char ms[24], pieces[24], bytes[24];
+
+	snprintf(ms, sizeof(ms), "%lld", (long long)(clock_mono_ms() - s->begun_ms));
+	snprintf(pieces, sizeof(pieces), "%zu", s->key_count);
+	snprintf(bytes, sizeof(bytes), "%lld", (long long)s->growing.size);
+	log_line(s->err && s->err != HL_CANCELLED ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "speech", "outcome", s->err ? err_code(s->err) : "said",
+	    "pieces", pieces, "bytes", bytes, "ms", ms, NULL);
+}
+
+static void
+speech_free(struct speech *s)
+{
+	spoken_free(&s->spoken);
+	joint_free(&s->joint);
+	buf_free(&s->said);
+	buf_free(&s->run);
+	free(s->keys);
+	free(s);
+}
+
+static void
+speech_over(struct speech *s)
+{
+	struct speaker *k = s->k;
+
+	s->task = NULL;
+	if (s->wish.over)
+		s->wish.over(s->wish.arg);
+	s->over = s->file_known = true;
+	if (s->left)
+		speech_free(s);
+	else
+		wake_waiter(s);
+	on_idle(k);
+}
+
+static void
+run(void *arg)
+{
+	struct speech *s = arg;
+
+	s->task = task_self();
+	s->err = speaker_shelf(s->k) == NULL ? HL_BUSY : s->wish.heard_only ? HL_OK : on_pool(s, begin_file);
+	s->has_file = s->err == HL_OK && !s->wish.heard_only;
+	s->file_known = true;
+	wake_waiter(s);
+	if (s->err == HL_OK)
+		s->err = say_all(s);
+	if (s->err == HL_OK && s->key_count == 0)
+		s->err = HL_NOT_FOUND;			/* there was nothing to say */
+	if (s->err == HL_OK && s->has_file)
+		s->err = on_pool(s, finish_file);
+	log_speech(s);
+	if (s->err == HL_OK && s->wish.sound)
+		s->wish.sound(s->wish.arg, s->attempt, s->index, "", 0, true);
+	if (s->err && s->has_file)
+		(void)!on_pool(s, abandon_file);
+	speech_over(s);
+}
+
+/* ---- whoever has one ---- */
+
+struct speech *
+speech_begin(struct speaker *k, const struct speech_wish *wish)
+{
+	char url[SPEECH_URL_MAX];
+	struct speech *s;
+
+	if (!speaker_ready(k) || (s = calloc(1, sizeof(*s))) == NULL)
+		return NULL;
+	s->k = k;
+	s->wish = *wish;
+	s->wish.message_id = NULL;
+	speech_url(k, wish->message_id, url);
+	memcpy(s->file, url + sizeof(URL_PLACE) - 1, strlen(url) + 2 - sizeof(URL_PLACE));
+	s->growing.fd = -1;
+	s->said = BUF_INIT(SPOKEN_TEXT_MAX);
+	s->run = BUF_INIT(SPEECH_BYTES_MAX);
+	s->attempt = 1;
+	s->begun_ms = clock_mono_ms();
+	spoken_init(&s->spoken);
+	joint_init(&s->joint, k->format, false);
+	k->busy++;
+	if (task_start(k->loop, run, s) != HL_OK) {
+		k->busy--;
+		speech_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static void
+feed(struct speech *s, const char *voice, const char *text, size_t len)
+{
+	if (s->said.len == 0)
+		snprintf(s->voice, sizeof(s->voice), "%s", voice ? voice : "");
+	buf_add(&s->said, text, len);
+	if (!s->restart)
+		spoken_feed(&s->spoken, text, len);
+}
+
+static void
+go_on(struct speech *s)
+{
+	if (s->task)
+		task_wake(s->task);
+}
+
+void
+speech_feed(struct speech *s, const char *voice, const char *text, size_t len)
+{
+	feed(s, voice, text, len);
+	go_on(s);
+}
+
+/* The task finds out by itself, unless it waits for the sound of what is void. */
+static void
+make_void(struct speech *s)
+{
+	buf_reset(&s->said);
+	s->restart = true;
+}
+
+void
+speech_restart(struct speech *s)
+{
+	if (s->said.len == 0)
+		return;
+	make_void(s);
+	if (s->task)
+		task_cancel(s->task);
+}
+
+void
+speech_end(struct speech *s, const char *voice, const char *text, size_t len)
+{
+	size_t told = s->said.len;
+
+	if (told > len || (told && memcmp(s->said.data, text, told) != 0)) {
+		make_void(s);
+		told = 0;
+	}
+	feed(s, voice, text + told, len - told);
+	s->ended = true;
+	if (!s->restart)
+		spoken_end(&s->spoken);
+	if (s->restart && s->task)
+		task_cancel(s->task);
+	else
+		go_on(s);
+}
+
+bool
+speech_has_file(struct speech *s)
+{
+	while (!s->file_known) {
+		s->waiter = task_self();
+		task_wait_always();
+	}
+	return s->has_file;
+}
+
+struct reading { struct shelf *shelf; const char *file; struct buf *out; enum hl_err err; };
+
+static void
+read_file(void *arg)
+{
+	struct reading *r = arg;
+
+	r->err = shelf_read(r->shelf, r->file, SPEECH_INLINE_MAX, r->out);
+}
+
+enum hl_err
+speech_whole(struct speech *s, int64_t ms, struct buf *out)
+{
+	struct reading r = { .shelf = s->k->shelf, .file = s->file, .out = out };
+	enum hl_err err = HL_OK;
+
+	s->waiter = task_self();
+	if (!s->over)
+		err = task_wait_flag(&s->over, ms);
+	s->waiter = NULL;
+	if (err || s->err)
+		return err ? err : HL_UPSTREAM;
+	err = task_work(read_file, &r);
+	return err ? err : r.err == HL_NOT_FOUND ? HL_UPSTREAM : r.err;
+}
+
+void
+speech_leave(struct speech *s)
+{
+	if (s == NULL)
+		return;
+	s->left = true;
+	if (s->over)
+		speech_free(s);
+}
+
+void
+speech_drop(struct speech *s)
+{
+	if (s == NULL)
+		return;
+	s->dropped = true;
+	s->left = true;
+	if (s->over)
+		speech_free(s);
+	else if (s->task)
+		task_cancel(s->task);
+}
