@@ -9,6 +9,7 @@ dist_nginx_DATA = \
 	nginx/helpline-http.conf \
 	nginx/helpline-images.conf \
 	nginx/helpline-locations.conf \
+	nginx/helpline-origins.conf \
 	nginx/helpline-problems.conf \
 	nginx/helpline-pushd.conf \
 	nginx/helpline-security.conf \

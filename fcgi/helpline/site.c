@@ -198,6 +198,44 @@ write_pushd(int count, struct buf *problem)
 	return err ? failed(problem, to) : HL_OK;
 }
 
+/* ---- pages elsewhere ---- */
+
+/* The origins of FRONTEND_URL, which are as conf.c checks them; what nginx would not read as a plain word none of them has. */
+static void
+add_origins(const char *at, struct buf *out)
+{
+	while (*(at += strspn(at, ", \t"))) {
+		size_t len = strcspn(at, ", \t"), plain = len - (at[len - 1] == '/');
+
+		if (strcspn(at, "\"\\$;{}\r\n") >= len)
+			buf_printf(out, "\t\"%.*s\"\t\"%.*s\";\n", (int)plain, at, (int)plain, at);
+		at += len;
+	}
+}
+
+/* What the shipped file, in which there is none, says how to write. */
+static enum hl_err
+write_origins(const char *list, struct buf *problem)
+{
+	static const char to[] = "run/nginx/helpline-origins.conf";
+	struct buf text = BUF_INIT(FILE_MAX);
+	enum hl_err err;
+
+	buf_puts(&text, "map $http_origin $helpline_origin {\n");
+	if (strcmp(list, "*") == 0)
+		buf_puts(&text, "\tdefault\t*;\n\t\"\"\t\"\";\n");
+	else {
+		buf_puts(&text, "\tdefault\t\"\";\n");
+		add_origins(list, &text);
+	}
+	buf_puts(&text, "}\n");
+	err = buf_err(&text);
+	if (err == HL_OK)
+		err = write_text(to, &text);
+	buf_free(&text);
+	return err ? failed(problem, to) : HL_OK;
+}
+
 enum hl_err
 site_write(const struct front *front, unsigned connections, const struct conf *conf, struct buf *problem)
 {
@@ -210,5 +248,7 @@ site_write(const struct front *front, unsigned connections, const struct conf *c
 	err = write_snippets(&w, problem);
 	if (err == HL_OK && conf->pushd_count > 1)
 		err = write_pushd((int)conf->pushd_count, problem);
+	if (err == HL_OK)
+		err = write_origins(conf->frontend_url, problem);
 	return err ? err : write_file(&w, SHIPPED "/run.conf.in", "run/nginx.conf", problem);
 }
