@@ -5,6 +5,7 @@
 #include "records/agent.h"
 #include "records/keys.h"
 #include "records/scripts.h"
+#include "records/tally.h"
 
 #define SEALED_MAX (AGENT_BYTES_MAX + 256)
 
@@ -55,6 +56,8 @@ static struct redis_script delete_script = { .durable = true, .text =
 	"  redis.call('HINCRBY', KEYS[1], 'ab', -less) "
 	"  redis.call('HINCRBY', KEYS[1], 'av', 1) "
 	"end "
+	"local stats = '" STATS_KEY "' .. ARGV[2] "	/* conversations were shown with its id */
+	"if redis.call('EXISTS', stats) == 1 then redis.call('HINCRBY', stats, 'v', 1) end "
 	"return {'ok'} "
 };
 

@@ -75,7 +75,7 @@ enum hl_err agent_create(struct store *, const char *owner, struct agent *a) HL_
  */
 enum hl_err agent_change(struct store *, struct agent *a) HL_MUST_CHECK;
 
-/* Its conversations stay; they go on without it.  Deleted already is no error. */
+/* Its conversations stay, go on without it, and are another version now (desk_version()).  Deleted already is no error. */
 enum hl_err agent_delete(struct store *, const struct agent *a) HL_MUST_CHECK;
 
 /* Counts a test call of the account: HL_TOO_MANY, and *retry_ms says when to try again. */
