@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "api/reply.h"
@@ -47,6 +48,15 @@ method_matches(const struct route *r, const char *method)
 	return strcmp(r->method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(r->method, "GET") == 0);
 }
 
+static void
+allow(struct call *call, const char *method)
+{
+	size_t len = strlen(call->allow);
+
+	if (strstr(call->allow, method) == NULL)
+		snprintf(call->allow + len, sizeof(call->allow) - len, "%s%s", len ? ", " : "", method);
+}
+
 static enum hl_err
 find(struct call *call, const struct route *routes, size_t count, const struct route **ret)
 {
@@ -56,7 +66,7 @@ find(struct call *call, const struct route *routes, size_t count, const struct r
 		if (!path_matches(&routes[i], call->path, call))
 			continue;
 		path_known = true;
-		call->allow = routes[i].method;
+		allow(call, routes[i].method);
 		if (method_matches(&routes[i], call->method)) {
 			*ret = &routes[i];
 			return HL_OK;
