@@ -251,8 +251,8 @@ describe("bad input", () => {
 		assert.deepEqual(await carl.ok("GET", "/api/agents"), [a]);
 	});
 
-	test("script, quotes, any script's letters come back as they were", async () => {
-		const texts = { name: "<script>alert('x')</script>", companyName: "\"Ünïcödé\" & 株式会社 🫖", personality: "a\\b\n\tc </style>", companyInfo: "%s %n {{x}} ${y}" };
+	test("script in long texts, quotes, any script's letters come back as they were", async () => {
+		const texts = { name: "alert('x') {{y}}", companyName: "\"Ünïcödé\" & 株式会社 🫖", personality: "a\\b\n\tc </style><script>alert('x')</script>", companyInfo: "%s %n {{x}} ${y}" };
 		const a = await ada.agent(texts);
 		for (const [name, value] of Object.entries(texts))
 			assert.equal(a[name], value);

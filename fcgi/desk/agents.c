@@ -9,6 +9,7 @@
 #include "api/reply.h"
 #include "api/request.h"
 #include "base/log.h"
+#include "base/person.h"
 #include "base/str.h"
 #include "desk/agents.h"
 #include "desk/desk.h"
@@ -106,21 +107,6 @@ struct text_member {
 	bool		 required, line;
 };
 
-/* One line: nothing that moves the cursor or turns the direction of what follows it. */
-static bool
-is_line(const char *text, size_t len)
-{
-	const char *end = text + len;
-
-	while (text < end) {
-		uint32_t c = utf8_next(&text, end);
-
-		if (c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
-			return false;
-	}
-	return true;
-}
-
 /* *ret stays as it is when the member is absent, and becomes NULL when it is null or blank. */
 static enum hl_err
 take_text(struct call *call, const struct text_member *m, const char **ret)
@@ -137,8 +123,8 @@ take_text(struct call *call, const struct text_member *m, const char **ret)
 	text = json_string(v, &len);
 	if (len > m->max)
 		return call_fail(call, HL_BAD_REQUEST, "%s is longer than %zu bytes", m->name, m->max);
-	if (text && m->line && !is_line(text, len))
-		return call_fail(call, HL_BAD_REQUEST, "%s must be one line without control characters", m->name);
+	if (text && m->line && !person_line_ok(text, len))
+		return call_fail(call, HL_BAD_REQUEST, "%s must be one line of plain text, without < and >", m->name);
 	*ret = text && !str_blank(text, len) ? text : NULL;
 	return HL_OK;
 }
