@@ -19,18 +19,28 @@
 /* ---- who, and which room ---- */
 
 enum hl_err
-visit_begin(struct call *call, struct visit *v)
+visit_set_up(struct call *call)
 {
 	struct buf missing = BUF_INIT(256);
+	enum hl_err err = HL_OK;
+
+	if (!livekit_is_set(&call->app->conf, &missing))
+		err = call_fail(call, HL_NOT_SET_UP, "LiveKit is not set up here: %s %s not set", missing.data,
+		    strchr(missing.data, ' ') ? "are" : "is");
+	buf_free(&missing);
+	return err;
+}
+
+enum hl_err
+visit_begin(struct call *call, struct visit *v)
+{
 	enum hl_err err = call_owner(call, &v->who);
 
 	v->room[0] = '\0';
-	if (err == HL_OK && !livekit_is_set(&call->app->conf, &missing))
-		err = call_fail(call, HL_NOT_SET_UP, "LiveKit is not set up here: %s %s not set", missing.data,
-		    strchr(missing.data, ' ') ? "are" : "is");
+	if (err == HL_OK)
+		err = visit_set_up(call);
 	if (err == HL_OK)
 		livekit_prefix(call->app->crypto, v->who.h, v->prefix);
-	buf_free(&missing);
 	return err;
 }
 

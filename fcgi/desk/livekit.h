@@ -15,7 +15,10 @@ struct visit {
 	char		 room[LIVEKIT_ROOM_MAX + 1];	/* as LiveKit knows it; "" until it is named */
 };
 
-/* Signed in, and LiveKit is set up: HL_NOT_SET_UP says what is missing. */
+/* HL_NOT_SET_UP says what is missing. */
+enum hl_err visit_set_up(struct call *) HL_MUST_CHECK;
+
+/* Signed in, and LiveKit is set up. */
 enum hl_err visit_begin(struct call *, struct visit *) HL_MUST_CHECK;
 enum hl_err visit_name(struct call *, struct visit *, const char *name, size_t len) HL_MUST_CHECK;	/* HL_BAD_REQUEST */
 

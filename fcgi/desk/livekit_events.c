@@ -220,12 +220,8 @@ static enum hl_err
 check(struct call *call, const char **ret_body, size_t *ret_len)
 {
 	const char *authorization = fcgi_param(call->fcgi, "HTTP_AUTHORIZATION");
-	struct buf missing = BUF_INIT(256);
-	enum hl_err err = HL_OK;
+	enum hl_err err = visit_set_up(call);
 
-	if (!livekit_is_set(&call->app->conf, &missing))
-		err = call_fail(call, HL_NOT_SET_UP, "LiveKit is not set up here: %s not set", missing.data);
-	buf_free(&missing);
 	if (err)
 		return err;
 	*ret_body = fcgi_body(call->fcgi, ret_len);
