@@ -15,7 +15,8 @@ const NO_IDS = new Set(["clientMessageId"]);		// the client's own
 const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
 const PASSWORD = "Correct-Horse-7";
 
-const guarded = operations.filter((o) => o.operation.security.length > 0);
+// Those with API keys are in voice_worker_model.test.mjs.
+const guarded = operations.filter((o) => o.operation.security.length > 0 && !o.operation.security.some((s) => "apiKey" in s));
 const nameOf = (o) => `${o.method} ${o.path}`;
 
 let stack, ada, bob;

@@ -124,17 +124,18 @@ function checkSent(record, found) {
 	return wrong && `was accepted, but the request: ${wrong} (${record.sent.slice(0, 200)})`;
 }
 
-function checkHeaders({ status, headers }) {
+function checkHeaders({ status, headers, target }) {
 	if (!headers["x-request-id"])
 		return "has no X-Request-Id";
-	if ((status === 429 || status === 503) && /problem/.test(headers["content-type"]) && !(Number(headers["retry-after"]) >= 1))
+	if ((status === 429 || status === 503) && (target.startsWith("/v1/") || /problem/.test(headers["content-type"])) && !(Number(headers["retry-after"]) >= 1))
 		return "has no Retry-After";
 	if (status === 401 && !/^Bearer/.test(headers["www-authenticate"] ?? ""))
 		return "has no WWW-Authenticate";
 	return null;
 }
 
-const problem = (record) => checkBody(record, pointer("components", "responses", "Problem"));
+// Addresses below /v1/ speak as OpenAI's.
+const problem = (record) => checkBody(record, pointer("components", "responses", record.target.startsWith("/v1/") ? "ModelError" : "Problem"));
 
 // What is wrong with an answer { method, target, sent, status, headers, text }, or null; and whose it was.
 export function check(record) {
@@ -147,7 +148,7 @@ export function check(record) {
 	if (record.method === "OPTIONS")
 		return verdict(record.status === 204 ? null : problem(record));
 	if (!found) {
-		if (record.status >= 400 && /problem/.test(record.headers["content-type"] ?? ""))
+		if (record.status >= 400 && (address.startsWith("/v1/") || /problem/.test(record.headers["content-type"] ?? "")))
 			return verdict(problem(record));
 		return verdict(alike.length === 0 && ELSEWHERE.test(address) ? null : `answered ${record.status} and is not in the document`);
 	}

@@ -431,7 +431,7 @@ describe("limits", () => {
 	let limited, eve;
 
 	before(async () => {
-		limited = await startStack({ upstream, env: { ...DESK_ENV, RATE_LIMITS: "on", RATE_LIMIT_KEY: "8", PUBLIC_SPEND_LIMIT: "900tokens" } });
+		limited = await startStack({ upstream, env: { ...DESK_ENV, RATE_LIMITS: "on", RATE_LIMIT_KEY: "8", PUBLIC_SPEND_LIMIT: "100tokens" } });
 		eve = await withKey(limited, "Eve Ensler");
 		eve.another = { stack: limited, key: await makeKey(eve) };
 		eve.another.openai = clientOf(eve.another);
