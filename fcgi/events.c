@@ -25,6 +25,7 @@ static const struct {
 	{ "send-message", chat_send },
 	{ "start_conversation", desk_start },
 	{ "user_message", desk_say },
+	{ "user_audio", audio_say },
 	{ "voice_start", voice_start },
 };
 
@@ -69,6 +70,15 @@ join_staff(struct buf *body, const char *room, const char *comma)
 	buf_printf(body, "%s{\"room\":\"%s\",\"then\":{\"staff\":true}}", comma, room);
 }
 
+static void
+join_account(struct buf *body, const char *h)
+{
+	char room[ACCOUNT_ROOM_MAX], alias[ACCOUNT_ROOM_MAX];
+
+	account_room(h, room, alias);
+	buf_printf(body, ",{\"room\":\"%s\",\"alias\":\"%s\",\"then\":{\"staff\":true}}", room, alias);
+}
+
 /* An admin hears of every escalation, anybody else who is signed in of those of his own agents, CHAT_OWNER of sessions too. */
 static enum hl_err
 let_in(struct call *call, const struct account *who)
@@ -90,6 +100,8 @@ let_in(struct call *call, const struct account *who)
 	staff_room(STAFF_CHAT, room);
 	if (chat)
 		join_staff(&body, room, ",");
+	if (who->stored)
+		join_account(&body, who->h);
 	buf_puts(&body, "]}");
 	err = reply_json(call, 200, &body);
 	buf_free(&body);
@@ -206,7 +218,7 @@ post_event(struct call *call)
 }
 
 static const struct route routes[] = {
-	{ "POST", "/push/event", BODY_JSON, post_event },
+	{ "POST", "/push/event", BODY_JSON_LONG, post_event },
 };
 
 int

@@ -4,7 +4,7 @@
 import { test, before, after, beforeEach, describe } from "node:test";
 import assert from "node:assert/strict";
 import { startUpstream, reply } from "./upstream.mjs";
-import { startStack, assertProblem, waitFor, Client } from "./harness.mjs";
+import { startStack, assertProblem, waitFor, Client, runScript } from "./harness.mjs";
 import { AGENT, Person, DESK_ENV } from "./desk.mjs";
 
 const PAGE = "https://app.example";
@@ -41,6 +41,50 @@ describe("nothing old", () => {
 			const shown = Array.isArray(res.json) ? res.json.find((x) => x._id === c._id) : res.json;
 			assert.equal(shown.agentId, null, place);
 		}
+	});
+});
+
+describe("nothing that was taken away", () => {
+	const socket = async (person) => {
+		const client = new Client(stack.url, { auth: { token: person.token } });
+		await client.when("connect");
+		return client;
+	};
+	const users = async (...args) => {
+		const out = await runScript(["users", ...args, "--state-dir", stack.dir], { env: stack.env });
+		assert.equal(out.status, 0, out.stderr);
+	};
+
+	test("sockets that came with a token are closed by a new password, and others stay", async () => {
+		const eve = await Person.join(stack, "Eve Carter");
+		const [hers, another, nobodys] = [await socket(eve), await socket(ada), new Client(stack.url)];
+		await nobodys.when("connect");
+		await eve.ok("PUT", "/api/auth/profile", { name: "Eve C" });
+		await eve.ok("PUT", "/api/auth/profile", { password: "Another-passw0rd", currentPassword: eve.account.password });
+		await hers.when("disconnect");
+		const refused = new Client(stack.url, { auth: { token: eve.token } });
+		await refused.when("connect_error");
+		assert.ok(another.socket.connected && nobodys.socket.connected);
+		[hers, another, nobodys, refused].forEach((c) => c.close());
+	});
+
+	test("who is no administrator any more hears of no other account's customers", async () => {
+		const eve = await Person.join(stack, "Eve Dawson");
+		await users("set-role", "--email", eve.account.email, "--role", "admin");
+		const client = await socket(eve);
+		await users("set-role", "--email", eve.account.email, "--role", "user");
+		await client.when("disconnect");
+		const again = await socket(eve);
+		const c = await ada.conversation(agent._id);
+		await ada.say(c._id, "I want to speak with a human being");
+		const own = await eve.agent();
+		const mine = await eve.conversation(own._id);
+		await eve.say(mine._id, "I want to speak with a human being");
+		const needed = await again.when("escalation-needed");
+		const open = await eve.ok("GET", "/api/escalations?status=open");
+		assert.deepEqual(open.map((e) => e._id), [needed._id]);
+		assert.equal(again.all("escalation-needed").length, 1, "not ada's, which came before");
+		[client, again].forEach((x) => x.close());
 	});
 });
 

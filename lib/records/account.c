@@ -299,6 +299,20 @@ out:
 	return err;
 }
 
+#define SOCKETS_ALIAS "account:"
+
+/* As @socket.io/redis-emitter's disconnectSockets(true) says it (lib/push/emitter.c). */
+#define LUA_CLOSE_SOCKETS										\
+	"redis.call('PUBLISH', 'socket.io-request#/#', "						\
+	"  '{\"type\":4,\"opts\":{\"rooms\":[\"" SOCKETS_ALIAS "' .. ARGV[1] .. '\"],\"except\":[]},\"close\":true}') "
+
+void
+account_room(const char *h, char ret_room[ACCOUNT_ROOM_MAX], char ret_alias[ACCOUNT_ROOM_MAX])
+{
+	snprintf(ret_room, ACCOUNT_ROOM_MAX, "room:account:%s", h);
+	snprintf(ret_alias, ACCOUNT_ROOM_MAX, SOCKETS_ALIAS "%s", h);
+}
+
 /* KEYS u families good email  ARGV H v E d pw keep; pw '': the old one stays */
 static struct redis_script change_script = { .durable = true, .text =
 	LUA_NOW LUA_END_FAMILIES
@@ -316,6 +330,7 @@ static struct redis_script change_script = { .durable = true, .text =
 	"  redis.call('HSET', KEYS[1], 'pw', ARGV[5], 'nb', math.floor(now / 1000) + 1) "
 	"  redis.call('DEL', KEYS[3]) "
 	"  end_families(ARGV[6]) "
+	"  " LUA_CLOSE_SOCKETS
 	"end "
 	"return {'ok', " LUA_ACCOUNT "} "
 };
@@ -373,7 +388,7 @@ static struct redis_script role_script = { .durable = true, .text =
 	"if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end "
 	"redis.call('HSET', KEYS[1], 'role', ARGV[2], 'up', now) "
 	"redis.call('HINCRBY', KEYS[1], 'v', 1) "
-	"if ARGV[2] == 'admin' then redis.call('SETNX', KEYS[2], ARGV[1]) end "
+	"if ARGV[2] == 'admin' then redis.call('SETNX', KEYS[2], ARGV[1]) else " LUA_CLOSE_SOCKETS "end "
 	"return {'ok', " LUA_ACCOUNT "} "
 };
 

@@ -55,6 +55,13 @@ enum hl_err account_create(struct store *, const char *hash, struct account *a) 
 enum hl_err account_change(struct store *, const char *hash, struct account *a) HL_MUST_CHECK;
 enum hl_err account_set_role(struct store *, bool admin, struct account *a) HL_MUST_CHECK;
 
+/*
+ * The channel that sockets which came with a token of the account listen to, and what emitters call it: whoever loses
+ * rights (a new password, no administrator any more) has them closed, for a token is looked at once, when they connect.
+ */
+#define ACCOUNT_ROOM_MAX	64
+void	 account_room(const char *h, char ret_room[ACCOUNT_ROOM_MAX], char ret_alias[ACCOUNT_ROOM_MAX]);
+
 /* Keyed names, oldest first, from an index on, at most ACCOUNTS_PAGE; the caller gives room for them. */
 #define ACCOUNTS_PAGE	200
 enum hl_err account_list(struct store *, size_t from, char (*ret_h)[CRYPTO_NAME_LEN + 1], size_t *ret_count)
