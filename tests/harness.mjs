@@ -26,6 +26,7 @@ const SETTINGS = {
 	OPENAI_API_KEY: "", OPENAI_BASE_URL: "none", OPENAI_MODEL: "test-model", FALLBACK_API_KEY: "", FALLBACK_BASE_URL: "",
 	GEMINI_API_KEY: "", REDIS_URL: "", REDIS_PASSWORD: "", KNOWLEDGE_PATH: "", ESCALATION_KEYWORDS: "",
 	FRONTEND_URL: "", DAILY_SPEND_LIMIT: "", RATE_LIMITS: "off", APP_ENV: "test", LOG_LEVEL: "info",
+	OPENAI_TTS_MODEL: "none",		// each answer would be one more request; tests of speech set it
 };
 
 const PASSED_ON = ["PATH", "HOME", "USER", "LANG", "TMPDIR", "HELPLINE_BUILD", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "XDG_RUNTIME_DIR"];
