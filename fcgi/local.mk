@@ -28,6 +28,7 @@ desk_SOURCES = fcgi/desk.c fcgi/desk/desk.h \
 desk_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)
 events_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
 events_SOURCES = fcgi/events.c fcgi/events/events.h \
+	fcgi/events/audio.c \
 	fcgi/events/chat.c \
 	fcgi/events/desk.c \
 	fcgi/events/phone.c \

@@ -130,7 +130,7 @@ describe("the words of a recording and the message with the same words", () => {
 		assert.match(res.json.content, /two to three/);
 		assert.equal((await say("  how LONG does delivery take ", { clientMessageId: "m1" })).json._id, res.json._id, "and a repetition is that message too");
 		assert.deepEqual(mine(await answered(1)).map((m) => m.seq), [seq]);
-		assert.equal(upstream.chats.length, 1);
+		assert.equal(upstream.chats.filter((r) => /How long does delivery take\?/.test(r.raw)).length, 1);
 	});
 
 	test("and when the message comes first, or both at once", async () => {
@@ -171,6 +171,58 @@ describe("the words of a recording and the message with the same words", () => {
 		await client.when("ai_response", (e) => e.conversationId === conversationId);
 		const { messages } = await ada.read(conversationId);
 		assert.deepEqual(mine(messages).map((m) => m.seq), [seq]);
+	});
+});
+
+describe("a recording over the socket", () => {
+	const begin = async (options) => {
+		const client = await stack.client(options);
+		client.emit("start_conversation", { userId: ada.user._id, isCallSimulator: true });
+		return { client, conversationId: (await client.when("conversation_started")).conversationId };
+	};
+
+	test("is a message, once, also when its words follow; to the one who said it they are told", { timeout: 120_000 }, async () => {
+		const { client, conversationId } = await begin();
+		const ack = await client.socket.timeout(60_000).emitWithAck("user_audio", { conversationId, type: "audio/webm" }, webm);
+		assert.equal(ack.ok, true, JSON.stringify(ack));
+		const told = await client.when("transcript");
+		assert.deepEqual(plainWords(told.text), plainWords(SURE[0]));
+		assert.equal(told.final, true);
+		assert.equal(told.id, ack.id);
+		client.emit("user_message", { conversationId, message: told.text });
+		assert.match((await client.when("ai_response")).message, /two to three/);
+		const [said, ...others] = mine(await answered(1, conversationId));
+		assert.equal(others.length, 0);
+		assert.equal(said.audioUrl, told.audioUrl);
+		const res = await fetch(stack.url + told.audioUrl);
+		assert.ok(Buffer.from(await res.arrayBuffer()).equals(webm));
+	});
+
+	test("may be as long as a packet, over both transports, and be a member of the object", { timeout: 120_000 }, async () => {
+		const long = wavOf(Buffer.alloc(620_000, 1), 16_000);
+		for (const transports of [["websocket"], ["polling"]]) {
+			const { client, conversationId } = await begin({ transports });
+			const ack = await client.socket.timeout(60_000).emitWithAck("user_audio", { conversationId, audio: long, transcript: "a long one" });
+			assert.equal(ack.ok, true, JSON.stringify(ack));
+			assert.ok((await client.when("transcript")).audioUrl.endsWith(".wav"));
+			await ada.delete(`/api/conversations/${conversationId}`);
+		}
+	});
+
+	test("that is none, or for another's conversation, is an error, and the socket lives", async () => {
+		const { client, conversationId } = await begin();
+		const ask = (...args) => client.socket.timeout(30_000).emitWithAck("user_audio", ...args);
+		for (const [args, words] of [[[{ conversationId }], /binary/], [[{ conversationId }, Buffer.alloc(0)], /empty/], [["x", webm], /object/],
+			[[{ conversationId }, Buffer.from("<html>".repeat(40))], /no recording/], [[{ conversationId: id }, webm], /not found/],
+			[[{ conversationId }, webm, webm], /one binary/], [[{ conversationId: 5 }, webm], /string/]]) {
+			const ack = await ask(...args);
+			assert.equal(ack.ok, false);
+			assert.match(ack.error, words);
+		}
+		upstream.hearing.otherwise = html(502);
+		assert.match((await ask({ conversationId }, webm)).error, /write instead/);
+		client.emit("user_message", { conversationId, message: "Hello?" });
+		assert.match((await client.when("ai_response")).message, /two to three/);
 	});
 });
 

@@ -6,12 +6,13 @@
 //	await hear(webm);						"how long does delivery take"
 //
 // As a program, a small OpenAI-compatible server with nothing but /audio/speech, /audio/transcriptions and /models, for the
-// demonstration of ./run --voice:   node sound.mjs --port N
+// demonstration of ./run --voice:   node sound.mjs [--port N] [--follow STATE_DIR: ends when nothing runs there any more]
 
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -255,8 +256,32 @@ async function answer(req, res) {
 	throw new Refused(404, `There is no ${where}`);
 }
 
+// Ends this program when the system of that folder has ended, however: its private socket takes no connection for a while.
+function follow(dir) {
+	process.chdir(dir);
+	let failures = -60;		// it may take its time to start
+	const look = () => {
+		const socket = net.connect("run/front.sock");
+		const over = (lives) => {
+			socket.destroy();
+			failures = lives ? 0 : failures + 1;
+			if (failures > 5)
+				process.exit(0);
+			setTimeout(look, 1000);
+		};
+		socket.once("connect", () => over(true));
+		socket.once("error", () => over(false));
+	};
+	look();
+}
+
 async function main() {
-	const { values } = (await import("node:util")).parseArgs({ options: { port: { type: "string", default: "0" } } });
+	const { values } = (await import("node:util")).parseArgs({ options: {
+		port: { type: "string", default: "0" }, follow: { type: "string" },
+	} });
+	if (values.follow)
+		follow(values.follow);
+	process.stdout.on("error", () => {});
 	const server = http.createServer((req, res) => answer(req, res).then(([body, type]) => {
 		res.writeHead(200, { "content-type": type });
 		res.end(body);

@@ -238,8 +238,8 @@ desk_start(struct call *call, const struct json *payload)
 
 /* ---- user_message ---- */
 
-static enum hl_err
-conversation_error(struct call *call, enum hl_err err)
+enum hl_err
+desk_error(struct call *call, enum hl_err err)
 {
 	switch (err) {
 	case HL_NOT_FOUND:
@@ -279,19 +279,21 @@ accept_message(struct call *call, const struct json *payload, struct incoming *i
 	in->limits = (struct limits){ .address = call->address, .session = in->id };
 	fcgi_on_gone(call->fcgi, NULL, NULL);
 	err = turn_accept(call->app->engine, in, turn, &call->retry_ms);
-	return conversation_error(call, err);
+	return desk_error(call, err);
 }
 
-static void
-write_accepted(struct buf *out, struct call *call, const struct incoming *in, const struct turn *turn, const char *client_id)
+void
+desk_write_accepted(struct buf *out, struct call *call, const struct incoming *in, const struct turn *turn,
+    const char *client_id, const char *event)
 {
 	struct place place = conversation_place(&call->app->store, in->id);
 	bool joined = push_has_joined(call, &place) && !turn_repeated(turn), ai = turn_is_assistants(turn);
 
-	buf_putc(out, '{');
+	buf_puts(out, "{\"emit\":[");
+	buf_puts(out, event);
 	if (!ai)		/* a client may have begun to show it by itself */
-		buf_puts(out, "\"emit\":[[\"typing\",false]],");
-	buf_puts(out, "\"ack\":");
+		buf_printf(out, "%s[\"typing\",false]", *event ? "," : "");
+	buf_puts(out, "],\"ack\":");
 	push_write_sent(out, turn, client_id);
 	if (!joined) {
 		buf_putc(out, ',');
@@ -313,7 +315,7 @@ desk_say(struct call *call, const struct json *payload)
 	err = accept_message(call, payload, &in, &client_id, &turn);
 	if (err)
 		return err == HL_STORE ? err : push_refusal(call, err, client_id);
-	write_accepted(&body, call, &in, turn, client_id);
+	desk_write_accepted(&body, call, &in, turn, client_id, "");
 	err = reply_json(call, 200, &body);
 	turn_leave(turn);
 	buf_free(&body);

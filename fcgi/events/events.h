@@ -49,6 +49,15 @@ enum hl_err desk_say(struct call *, const struct json *payload) HL_MUST_CHECK;
 enum hl_err desk_joined(struct call *, const char *room, const struct json *then) HL_MUST_CHECK;
 void	 desk_write_event(struct buf *, const struct entry *, const char *conversation_id);	/* one, or several with commas */
 
+enum hl_err desk_error(struct call *, enum hl_err) HL_MUST_CHECK;	/* the sentence for what accepting came to */
+/* The answer to an event that was accepted as a message; event: what the socket gets besides, as an array, or "". */
+void	 desk_write_accepted(struct buf *, struct call *, const struct incoming *, const struct turn *, const char *client_id,
+	    const char *event);
+
+/* ---- audio.c: likewise ---- */
+
+enum hl_err audio_say(struct call *, const struct json *payload) HL_MUST_CHECK;
+
 /* ---- voice.c: likewise ---- */
 
 enum hl_err voice_start(struct call *, const struct json *payload) HL_MUST_CHECK;

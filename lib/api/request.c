@@ -8,7 +8,6 @@
 #include "api/request.h"
 #include "base/str.h"
 
-#define BODY_MAX (256u * 1024)
 
 enum hl_err
 call_fail(struct call *call, enum hl_err err, const char *format, ...)
@@ -72,7 +71,7 @@ is_json(const char *type)
 }
 
 enum hl_err
-request_json(struct call *call)
+request_json(struct call *call, size_t max)
 {
 	size_t len;
 	const char *text = fcgi_body(call->fcgi, &len);
@@ -80,8 +79,8 @@ request_json(struct call *call)
 
 	if (!is_json(fcgi_param(call->fcgi, "CONTENT_TYPE")))
 		return call_fail(call, HL_MEDIA_TYPE, "The body must be sent as application/json");
-	if (len > BODY_MAX)
-		return call_fail(call, HL_TOO_LARGE, "The body is larger than %u bytes", BODY_MAX);
+	if (len > max)
+		return call_fail(call, HL_TOO_LARGE, "The body is larger than %zu bytes", max);
 	if (fcgi_body_cut(call->fcgi))
 		return call_fail(call, HL_BAD_REQUEST, "The body is shorter than announced");
 	if (len == 0)

@@ -19,7 +19,9 @@ struct text_field {
 /*
  * Reads the JSON body into call->body: HL_MEDIA_TYPE, HL_TOO_LARGE, HL_BAD_JSON, HL_BAD_REQUEST (no object).
  */
-enum hl_err request_json(struct call *) HL_MUST_CHECK;
+#define REQUEST_MAX	(256u * 1024)		/* bytes */
+#define REQUEST_LONG	(24u * 1024 * 1024)	/* the longest packet of a socket, its attachments in base64 */
+enum hl_err request_json(struct call *, size_t max) HL_MUST_CHECK;
 
 /* Checks all fields, types first.  missing is the sentence when a required one is absent, null or blank. */
 enum hl_err request_fields(struct call *, const struct json *object, const struct text_field *, size_t count,

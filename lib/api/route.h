@@ -6,7 +6,7 @@
 
 #include "api/call.h"
 
-enum route_body { BODY_NONE, BODY_OPTIONAL, BODY_JSON };	/* optional: absent, or JSON */
+enum route_body { BODY_NONE, BODY_OPTIONAL, BODY_JSON, BODY_JSON_LONG };	/* optional: absent, or JSON; long: with attachments */
 
 struct route {
 	const char	*method;

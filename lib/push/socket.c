@@ -687,12 +687,12 @@ event_members(struct buf *b, struct client *c, const struct sio_packet *k)
 static void
 on_event(struct client *c, struct socket *s, const struct sio_packet *k)
 {
-	struct buf members = BUF_INIT(SOCKET_MAX_BYTES);
+	struct buf members = BUF_INIT(EVENT_MAX);
 	struct question *q, refused = { .kind = ASK_EVENT };
 	bool full;
 
 	event_members(&members, c, k);
-	full = s->waiting >= SOCKET_MAX_WAITING || s->waiting_bytes + members.len > SOCKET_MAX_BYTES;
+	full = s->waiting >= SOCKET_MAX_WAITING || (s->waiting_bytes > 0 && s->waiting_bytes + members.len > SOCKET_MAX_BYTES);
 	q = full || buf_err(&members) ? &refused : question_new(ASK_EVENT, &members);
 	if (q == NULL)
 		q = &refused;

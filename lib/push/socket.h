@@ -27,7 +27,8 @@
 #include "push/workers.h"
 
 #define SOCKET_MAX_WAITING	64u		/* events of one socket that have not been asked yet */
-#define SOCKET_MAX_BYTES	(1u << 20)	/* of them */
+#define SOCKET_MAX_BYTES	(1u << 20)	/* of them, or a single one that is longer */
+#define EVENT_MAX	(24u << 20)	/* of one, with its attachments in base64: SOCKET_MAX_PAYLOAD is less */
 #define CLIENT_MAX_SOCKETS	16u		/* namespaces of one session */
 #define MAX_QUESTIONS		256u		/* at once */
 #define MAX_REPLAYS		64u		/* at once */
