@@ -27,6 +27,7 @@ unit_tests = \
 	tests/unit/crypto_test \
 	tests/unit/fcgi_test \
 	tests/unit/jwt_test \
+	tests/unit/livekit_test \
 	tests/unit/json_test \
 	tests/unit/msgpack_test \
 	tests/unit/password_test \
@@ -90,6 +91,8 @@ tests_unit_provider_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_provider_test_LDADD = $(unit_libs)
 tests_unit_task_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_task_test_LDADD = $(unit_libs)
+tests_unit_livekit_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_livekit_test_LDADD = $(unit_libs) $(JWT_LIBS)
 tests_unit_jwt_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_jwt_test_LDADD = $(unit_libs) $(JWT_LIBS)
 tests_unit_msgpack_test_CPPFLAGS = $(unit_cppflags)
@@ -108,6 +111,8 @@ tests_unit_conf_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_conf_test_LDADD = $(unit_libs)
 tests_unit_conversation_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_conversation_test_LDADD = $(unit_libs)
+tests_unit_spoken_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_spoken_test_LDADD = $(unit_libs)
 tests_unit_sse_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_sse_test_LDADD = $(unit_libs)
 tests_unit_engineio_test_CPPFLAGS = $(unit_cppflags)
