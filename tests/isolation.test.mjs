@@ -6,10 +6,12 @@ import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";
 import { startStack, assertProblem, unique, waitFor } from "./harness.mjs";
 import { operations, resolve } from "./openapi.mjs";
+import { startTwirp } from "./twirp.mjs";
 
 // What an id in a path is, by the word before it; and one in a query or a body, by its name.
-const PATH_IDS = { agents: "agent", "company-agents": "agent", conversations: "conversation", user: "account", escalations: "escalation" };
-const NAMED_IDS = { agentId: "agent" };
+const PATH_IDS = { agents: "agent", "company-agents": "agent", conversations: "conversation", user: "account", escalations: "escalation",
+	room: "room", rooms: "otherRoom", participants: "participant" };
+const NAMED_IDS = { agentId: "agent", conversationId: "conversation" };
 const NO_IDS = new Set(["clientMessageId"]);		// the client's own
 
 const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
@@ -19,14 +21,18 @@ const PASSWORD = "Correct-Horse-7";
 const guarded = operations.filter((o) => o.operation.security.length > 0 && !o.operation.security.some((s) => "apiKey" in s));
 const nameOf = (o) => `${o.method} ${o.path}`;
 
-let stack, ada, bob;
+let livekit, stack, ada, bob;
 
 before(async () => {
-	stack = await startStack({ env: { BCRYPT_COST: "4", ESCALATION_CONFIDENCE: "0" } });
+	livekit = await startTwirp();
+	stack = await startStack({ env: { ...livekit.env, BCRYPT_COST: "4", ESCALATION_CONFIDENCE: "0" } });
 	ada = await account("ada");
 	bob = await account("bob");
 });
-after(() => stack?.stop());
+after(async () => {
+	await stack?.stop();
+	await livekit?.close();
+});
 
 // ---- two companies -------------------------------------------------------------------------------------------------
 
@@ -52,6 +58,10 @@ async function account(name) {
 		const list = await must(who, "GET", "/api/escalations", undefined, 200);
 		return list.length > 0 && list;
 	});
+	Object.assign(who, { room: `room-of-${mark}`, otherRoom: `other-room-of-${mark}`, participant: `guest-of-${mark}` });
+	for (const roomName of [who.room, who.otherRoom])
+		await must(who, "POST", "/api/livekit/create-room", { roomName, conversationId: who.conversation }, 201);
+	livekit.join(livekit.room(who.room).info.name, who.participant);
 	return who;
 }
 
@@ -59,7 +69,8 @@ async function account(name) {
 async function snapshot(who) {
 	const seen = {};
 	for (const target of ["/api/auth/me", "/api/agents", "/api/conversations", `/api/conversations/${who.conversation}`, "/api/escalations",
-		`/api/escalations/${who.escalation}`, `/api/conversations/stats/user/${who.account}`])
+		`/api/escalations/${who.escalation}`, `/api/conversations/stats/user/${who.account}`, "/api/livekit/rooms", `/api/livekit/room/${who.room}/participants`,
+		`/api/conversations/${who.conversation}/events`])
 		seen[target] = await must(who, "GET", target, undefined, 200);
 	return seen;
 }
@@ -111,7 +122,7 @@ const ask = (request) => stack.call(...request);
 const hasPathId = (o) => o.path.includes("{");
 
 function assertNothingOf(whose, res, what) {
-	for (const word of [whose.mark, whose.account, whose.agent, whose.conversation, whose.escalation])
+	for (const word of [whose.mark, whose.account, whose.agent, whose.conversation, whose.escalation, whose.room, whose.participant])
 		assert.ok(!res.text.includes(word), `${what} tells of the other: ${res.text.slice(0, 300)}`);
 }
 
@@ -153,7 +164,7 @@ describe("two accounts", () => {
 		}
 		// What wants no token has no account's ids: sessions are their own keys.
 		for (const o of operations.filter((each) => each.operation.security.length === 0))
-			assert.match(o.path, /^\/(api\/v1\/|health$|ready$|api\/auth\/(register|login|refresh|logout)$|public\/)/, nameOf(o));
+			assert.match(o.path, /^\/(api\/v1\/|health$|ready$|api\/auth\/(register|login|refresh|logout)$|public\/|api\/livekit\/webhook$)/, nameOf(o));
 	});
 
 	test("without a token, or with one that is none, every address says 401 and does nothing", async () => {

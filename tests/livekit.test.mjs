@@ -257,12 +257,15 @@ describe("a LiveKit that fails", () => {
 		const steps = [[{ status: 502, type: "text/html", text: "<h1>Bad gateway</h1>" }, 502], [{ text: "<h1>Welcome</h1>", type: "text/html" }, 502],
 			[{ text: "[]" }, 502], [{ text: "" }, 502], [{ text: '{"name":' }, 502], [{ status: 401, type: "text/plain", text: "invalid token" }, 502],
 			[{ status: 302, headers: { location: `${livekit.url.replace("ws", "http")}/twirp/livekit.RoomService/CreateRoom` }, text: "" }, 502],
-			[{ status: 503, type: "text/plain", text: "busy" }, 503], [{ cut: true }, 502], [{ status: 404, text: '{"code":7,"msg":[]}' }, 502],
+			[{ status: 503, type: "text/plain", text: "busy" }, 503], [{ status: 404, text: '{"code":7,"msg":[]}' }, 502],
 			[{ text: `{"rooms":"${"x".repeat(9 << 20)}"}` }, 502]];
 		for (const [step, status] of steps) {
 			livekit.next(step);
 			assertProblem(await ada.get("/api/livekit/rooms"), status, undefined, JSON.stringify(step).slice(0, 100));
 		}
+		livekit.next({ cut: true }, { cut: true });		// a kept connection that has been closed is tried anew
+		assertProblem(await ada.get("/api/livekit/rooms"), 502, undefined, "cut off");
+		livekit.steps.length = 0;
 		livekit.next({ status: 401, type: "text/plain", text: "invalid token" });
 		assertProblem(await ada.get("/api/livekit/rooms"), 502, /LIVEKIT_API_KEY and LIVEKIT_API_SECRET/);
 		// Members that are not what they should be are as if they were not there.

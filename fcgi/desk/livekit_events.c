@@ -49,7 +49,7 @@ text_of(const struct buf *b)
 static void
 take_text(struct json_view object, const char *member, struct buf *out)
 {
-	if (out->len == 0 && !json_view_string(livekit_get(object, member), out))
+	if (out->len == 0 && buf_err(out) == HL_OK && !json_view_string(livekit_get(object, member), out))
 		buf_reset(out);
 }
 
@@ -107,7 +107,7 @@ read_event(struct told *t, const char *body, size_t len)
 	take_text(egress, "room_name", &t->room_name);
 	take_text(egress, "room_id", &t->room_sid);
 	t->kind = kind_of(text_of(&t->event), livekit_get(t->json, "participant"));
-	t->at_ms = created > 0 && created < now / 1000 ? created * 1000 : now;
+	t->at_ms = created > 0 && created < now / 1000 + CALLS_AHEAD_MS / 1000 ? created * 1000 : now;
 }
 
 /* What is kept of it: names as the account knows them. */

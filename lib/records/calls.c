@@ -11,13 +11,14 @@
 
 /*
  * KEYS c calls lr
- * ARGV H event sealed at kind room most link
+ * ARGV H event sealed at kind room most link ahead
  */
 static struct redis_script add_script = { .durable = true, .text =
 	LUA_N LUA_NOW "local desk = true " LUA_TALLY
 	"if not redis.call('HGET', KEYS[1], 'dk') then return {'gone'} end "
 	"local was, kind, over = facts(KEYS[1]), ARGV[5], 'f:' .. ARGV[6] "
-	"local at = math.min(n(ARGV[4]), now) "
+	"local at = n(ARGV[4]) "
+	"if at > now + ARGV[9] then at = now end "
 	"local first = redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 "
 	"local function bound(least, most) "
 	"  local b = redis.call('HMGET', KEYS[2], least, most) "
@@ -149,7 +150,7 @@ calls_add(struct store *s, const struct place *p, const struct call_event *e, bo
 	char place[CALL_KEY_MAX + CRYPTO_NAME_LEN + 2];
 	struct buf sealed = BUF_INIT(CALLS_EVENT_BYTES + 64);
 	const struct redis_reply *reply;
-	struct number at, most, life;
+	struct number at, most, life, ahead;
 	struct keys k;
 	enum hl_err err;
 
@@ -165,9 +166,9 @@ calls_add(struct store *s, const struct place *p, const struct call_event *e, bo
 		goto out;
 	struct redis_arg keys[] = { RA(k.c), RA(key), RA(link) };
 	struct redis_arg arg[] = { RA(p->h), RA(name), buf_arg(&sealed), number_arg(&at, e->at_ms), RA(kind_word(e->kind)), RA(room),
-		number_arg(&most, CALLS_EVENTS_MAX), number_arg(&life, CALLS_LINK_MS) };
+		number_arg(&most, CALLS_EVENTS_MAX), number_arg(&life, CALLS_LINK_MS), number_arg(&ahead, CALLS_AHEAD_MS) };
 
-	err = redis_script(s->redis, &add_script, keys, 3, arg, 8, &reply);
+	err = redis_script(s->redis, &add_script, keys, 3, arg, 9, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
 	*ret_ended = err == HL_OK && redis_int(redis_at(reply, 1)) == 1;

@@ -17,6 +17,7 @@
 #define CALLS_EVENTS_MAX	512	/* kept of a conversation; the times of those past it count */
 #define CALLS_EVENT_BYTES	4096
 #define CALLS_LINK_MS		604800000
+#define CALLS_AHEAD_MS		86400000
 
 enum call_kind { CALL_OTHER, CALL_ROOM_STARTED, CALL_ROOM_FINISHED, CALL_PERSON_JOINED, CALL_PERSON_LEFT };
 
@@ -24,7 +25,7 @@ struct call_event {
 	enum call_kind	 kind;
 	const char	*id;		/* LiveKit's */
 	const char	*room;		/* its sid */
-	int64_t		 at_ms;		/* in the future: now */
+	int64_t		 at_ms;		/* by LiveKit's clock; further ahead than CALLS_AHEAD_MS: now */
 	const char	*json;		/* what is kept: an object */
 };
 

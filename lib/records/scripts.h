@@ -27,11 +27,15 @@
 	"  redis.call('SET', KEYS[i], string.format('%.3f', tat), 'PX', math.ceil(tat - now) + 1) " \
 	"end "
 
-/* From when to when a conversation was: by messages (fu, lm) and by calls (ks, ke).  The first is nil when no customer came. */
+/*
+ * From when to when a conversation was: by messages (fu, lm) and by calls (ks, ke).  The first is nil when no customer came;
+ * one in which nobody wrote is as long as its calls.
+ */
 #define LUA_SPAN										\
 	"local function span(fu, lm, ks, ke) "							\
 	"  if not ks then return fu, lm end "							\
-	"  return math.min(fu or ks, ks), math.max(lm, ke) "					\
+	"  if not fu then return ks, ke end "							\
+	"  return math.min(fu, ks), math.max(lm, ke) "						\
 	"end "
 
 /* How long the keys from first to last live after the conversation has settled. */

@@ -82,8 +82,8 @@
 	"    redis.call('HINCRBY', stats, 'v', 1) "						\
 	"    if not is then redis.call('ZREM', recent, h) "					\
 	"    else "										\
-	"      local _, before = span(was and was[4], was and was[5], was and was[11], was and was[12]) " \
-	"      local _, last = span(is[4], is[5], is[11], is[12]) "				\
+	"      local function ended(x) return x and math.max(x[5], x[12] or 0) end "		\
+	"      local before, last = ended(was), ended(is) "					\
 	"      if before ~= last then redis.call('ZADD', recent, last, h) end "			\
 	"    end "										\
 	"  end "										\
