@@ -5,6 +5,7 @@ unit_tests = \
 	tests/unit/aliases_test \
 	tests/unit/breaker_test \
 	tests/unit/persona_test \
+	tests/unit/sound_test \
 	tests/unit/upload_test \
 	tests/unit/vad_test \
 	tests/unit/share_test \
@@ -50,6 +51,8 @@ tests_unit_aliases_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_aliases_test_LDADD = $(unit_libs)
 tests_unit_vad_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_vad_test_LDADD = $(unit_libs)
+tests_unit_sound_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_sound_test_LDADD = $(unit_libs)
 tests_unit_upload_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_upload_test_LDADD = $(unit_libs)
 tests_unit_persona_test_CPPFLAGS = $(unit_cppflags)
