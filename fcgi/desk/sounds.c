@@ -171,11 +171,11 @@ get_sound(struct call *call)
 	snprintf(url, sizeof(url), "/audio/%s", call->segment);
 	l.file = speech_file(url);
 	if (l.file == NULL || l.shelf == NULL)
-		return HL_NOT_FOUND;
+		return call_fail(call, HL_NOT_FOUND, "There is no such sound");
 	o = (struct opening){ .shelf = l.shelf, .file = l.file, .fd = -1 };
 	err = task_work(open_sound, &o);
 	if (err || o.err)
-		return err ? err : o.err;
+		return err ? err : call_fail(call, o.err, "There is no such sound");
 	l.fd = o.fd;
 	l.whole = o.whole;
 	watch(&l);
