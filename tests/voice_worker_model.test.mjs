@@ -379,6 +379,16 @@ describe("bad input", () => {
 		assertFailure(await stack.get("/v1/models", { ...headers, origin: "https://evil.example" }), 403, { code: "forbidden" });
 	});
 
+	test("what is as large as may be is read quickly", async () => {
+		await post(good());
+		for (const content of ["a ".repeat(120_000), "?!".repeat(120_000), "speak to a ".repeat(20_000), "\u00e4".repeat(120_000), "\n".repeat(60_000)]) {
+			const start = Date.now();
+			assert.equal((await post({ ...good(), messages: [{ role: "system", content: "x".repeat(1000) }, { role: "user", content }] })).status, 200, content.slice(0, 10));
+			const first = Date.now() - start;
+			assert.ok(first < 5000, `${content.slice(0, 10)}: ${first} ms`);
+		}
+	});
+
 	test("five thousand messages are too many, and two thousand are not", async () => {
 		const many = (n) => Array.from({ length: n }, (_, i) => ({ role: i % 2 ? "assistant" : "user", content: "x" }));
 		assertFailure(await post({ ...good(), messages: many(5000) }), 400, { param: "messages", code: "array_above_max_length" });
@@ -431,7 +441,7 @@ describe("limits", () => {
 	let limited, eve;
 
 	before(async () => {
-		limited = await startStack({ upstream, env: { ...DESK_ENV, RATE_LIMITS: "on", RATE_LIMIT_KEY: "8", PUBLIC_SPEND_LIMIT: "100tokens" } });
+		limited = await startStack({ upstream, env: { ...DESK_ENV, RATE_LIMITS: "on", RATE_LIMIT_KEY: "8", PUBLIC_SPEND_LIMIT: "100tokens", MAX_WAITING_TURNS: "1" } });
 		eve = await withKey(limited, "Eve Ensler");
 		eve.another = { stack: limited, key: await makeKey(eve) };
 		eve.another.openai = clientOf(eve.another);
@@ -450,6 +460,18 @@ describe("limits", () => {
 		assert.ok(Number(refused[0].headers["retry-after"]) >= 1 && Number(refused[0].headers["retry-after-ms"]) >= 1);
 		assert.equal((await send(eve.another.key)).status, 404);
 		assert.equal((await limited.get("/v1/models", { authorization: `Bearer ${eve.key}` })).status, 200, "what costs nothing is not counted");
+	});
+
+	test("by what a program works on at once: 503, and the client comes again", async () => {
+		const agent = await eve.agent();
+		const third = { stack: limited, key: await makeKey(eve) };
+		const one = (options) => clientOf(third, options).chat.completions.create({ model: agent._id, messages: [{ role: "user", content: "I want a person" }] });
+		const slow = upstream.next(reply("word ".repeat(5), { firstDelay: 1000 })) && clientOf(third).chat.completions.create({ model: agent._id, messages: [{ role: "user", content: "Hello" }] });
+		await upstream.arrived(1);
+		await assert.rejects(one(), (e) => e.status === 503 && e.type === "server_error" && Number(e.headers["retry-after"]) >= 1);
+		assert.equal((await one({ maxRetries: 5 })).choices[0].finish_reason, "stop");
+		await slow;
+		await (await limited.redis()).call("EVAL", "for _, k in ipairs(redis.call('KEYS', 'spend:*')) do redis.call('DEL', k) end", "0");
 	});
 
 	test("of a day's spend: 429 insufficient_quota, and no client asks again before the next day", async () => {

@@ -415,12 +415,17 @@ post_completion(struct call *call)
 	struct api_key key;
 	enum hl_err err = openai_key(call, true, &key);
 
-	if (err == HL_OK)
-		err = completion_request_read(call, &asked);
+	if (err == HL_OK && call->app->completions >= call->app->conf.max_waiting)
+		err = HL_BUSY;
+	if (err)
+		return err;
+	call->app->completions++;
+	err = completion_request_read(call, &asked);
 	if (err == HL_OK)
 		err = find_model(call, &key, asked.model, &a);
 	if (err == HL_OK)
 		err = answer(call, &asked, &a);
+	call->app->completions--;
 	agent_clear(&a);
 	completion_request_free(&asked);
 	return err;

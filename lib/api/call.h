@@ -34,6 +34,7 @@ struct app {
 	struct engine	*engine;	/* … likewise */
 	char		 probe_token[64];	/* "" if there is none */
 	struct kept	*kept;		/* kept.h; NULL until somebody keeps something */
+	int64_t		 completions;	/* under way (MAX_WAITING_TURNS) */
 	struct phone	*phone;		/* of the events program: where live calls arrive; NULL until there is one */
 	struct {	/* background.h */
 		struct background *first;
