@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";
 import { startStack, assertProblem, unique, waitFor } from "./harness.mjs";
 import { operations, resolve } from "./openapi.mjs";
+import { silence } from "./sound.mjs";
 import { startTwirp } from "./twirp.mjs";
 
 // What an id in a path is, by the word before it; and one in a query or a body, by its name.
@@ -14,6 +15,11 @@ const PATH_IDS = { agents: "agent", "company-agents": "agent", conversations: "c
 const NAMED_IDS = { agentId: "agent", conversationId: "conversation" };
 const NO_IDS = new Set(["clientMessageId"]);		// the client's own
 
+// Silence, and what was said in it.
+const RECORDING = Buffer.concat([
+	Buffer.from("--b\r\nContent-Disposition: form-data; name=\"transcript\"\r\n\r\nHello?\r\n"),
+	Buffer.from("--b\r\nContent-Disposition: form-data; name=\"audio\"; filename=\"a.mp3\"\r\n\r\n"), silence(), Buffer.from("\r\n--b--\r\n"),
+]);
 const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
 const PASSWORD = "Correct-Horse-7";
 
@@ -109,6 +115,8 @@ function build(o, whose, token, { named = true, id } = {}) {
 	const body = bodyOf(o);
 	if (!body)
 		return [o.method, target, { headers: bearer(token) }];
+	if (body.type === "multipart/form-data")
+		return [o.method, target, { headers: { ...bearer(token), "content-type": "multipart/form-data; boundary=b" }, body: RECORDING }];
 	if (!body.json)
 		return [o.method, target, { headers: { ...bearer(token), "content-type": body.type }, body: PNG }];
 	const value = { ...body.json.example };
@@ -164,7 +172,7 @@ describe("two accounts", () => {
 		}
 		// What wants no token has no account's ids: sessions are their own keys.
 		for (const o of operations.filter((each) => each.operation.security.length === 0))
-			assert.match(o.path, /^\/(api\/v1\/|health$|ready$|api\/auth\/(register|login|refresh|logout)$|public\/|api\/livekit\/webhook$)/, nameOf(o));
+			assert.match(o.path, /^\/(api\/v1\/|health$|ready$|api\/auth\/(register|login|refresh|logout)$|public\/|audio\/|uploads\/|api\/livekit\/webhook$)/, nameOf(o));
 	});
 
 	test("without a token, or with one that is none, every address says 401 and does nothing", async () => {
