@@ -14,6 +14,7 @@
 
 #define TEND_EVERY_S	600
 #define LEFT_AFTER_S	60	/* what is begun and has no lock yet is left alone for so long */
+#define ROOM_LEAST	1000000	/* bytes: with less, what is begun would not come to its end */
 #define PIECES_MAX	1024u
 
 enum place { PUBLIC, MAKING, CACHE, PARTS, PLACES };
@@ -59,7 +60,9 @@ shelf_wants_tending(const struct shelf *s)
 bool
 shelf_full(const struct shelf *s)
 {
-	return shelf_usage(s) >= s->total_max;
+	int64_t room = s->total_max / 8 < ROOM_LEAST ? s->total_max / 8 : ROOM_LEAST;
+
+	return shelf_usage(s) + room >= s->total_max;
 }
 
 /* Counts what it gave back: nothing, as long as it has another name. */

@@ -35,7 +35,7 @@ void	 shelf_close(struct shelf *);
  */
 void	 shelf_tend(struct shelf *);
 bool	 shelf_wants_tending(const struct shelf *);	/* at once, for the cache is too large.  Does not block */
-bool	 shelf_full(const struct shelf *);	/* the quota is used up: nothing more is made.  Does not block */
+bool	 shelf_full(const struct shelf *);	/* the quota is as good as used up: nothing more is made.  Does not block */
 int64_t	 shelf_usage(const struct shelf *);	/* bytes.  Does not block */
 
 /* A sound that grows. */
