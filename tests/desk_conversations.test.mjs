@@ -84,8 +84,8 @@ describe("POST /api/conversations", () => {
 	});
 
 	test("a title of one's own stays", async () => {
-		const c = await ada.conversation(agent._id, { title: "Spades <b>&</b> \"rakes\" 🪏" });
-		assert.equal(c.title, "Spades <b>&</b> \"rakes\" 🪏");
+		const c = await ada.conversation(agent._id, { title: "Spades & \"rakes\" 🪏" });
+		assert.equal(c.title, "Spades & \"rakes\" 🪏");
 		await ada.say(c._id, "How long does delivery take?");
 		assert.equal((await ada.read(c._id)).title, c.title);
 	});
