@@ -180,7 +180,7 @@ describe("what the caller knows of the conversation", () => {
 			{ role: "user", content: "Hello" }, { role: "assistant", content: [{ type: "text", text: "Hi, " }, { type: "refusal", refusal: "no more" }] },
 			{ role: "user", content: [{ type: "text", text: "What is " }, { type: "text", text: "a dibber?" }], name: "Jo" },
 			{ role: "assistant", content: null, tool_calls: [{ id: "call_1", type: "function", function: { name: "look", arguments: "{}" } }] },
-			{ role: "tool", tool_call_id: "call_1", content: "nothing" }, { role: "user", content: "" }, { role: "user", content: "Tell me!" },
+			{ role: "tool", tool_call_id: "call_1", content: "nothing" }, { role: "tool", content: [{ type: "image_url" }] }, { role: "user", content: "" }, { role: "user", content: "Tell me!" },
 		], tools: [{ type: "function", function: { name: "look", parameters: {} } }], tool_choice: "auto" });
 		assert.deepEqual(prompt().slice(1), [
 			{ role: "user", content: "Hello" }, { role: "assistant", content: "Hi, no more" },

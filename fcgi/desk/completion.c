@@ -259,7 +259,7 @@ read_content(struct call *call, const struct json *message, size_t at, enum said
 	snprintf(param, sizeof(param), "messages[%zu].content", at);
 	*ret_len = 0;
 	*ret_text = json_string(v, ret_len);
-	if (*ret_text || (!is_given(v) && (speaker == SPEAKER_AGENT || speaker == SPEAKER_TOOL)))
+	if (*ret_text || (!is_given(v) && speaker == SPEAKER_AGENT))
 		return HL_OK;
 	if (json_kind(v) == JSON_NONE)
 		return missing(call, param);
@@ -284,9 +284,10 @@ read_message(struct call *call, const struct json *message, size_t at, struct co
 	if (json_kind(message) != JSON_OBJECT)
 		return wrong_type(call, param, "an object", message);
 	err = read_speaker(call, message, at, &speaker);
-	if (err == HL_OK)
-		err = read_content(call, message, at, speaker, r, &text, &len);
-	if (err || len == 0 || speaker == SPEAKER_TOOL)
+	if (err || speaker == SPEAKER_TOOL)
+		return err;
+	err = read_content(call, message, at, speaker, r, &text, &len);
+	if (err || len == 0)
 		return err;
 	if (speaker == SPEAKER_PROGRAM) {
 		buf_puts(&r->instructions, r->instructions.len ? "\n\n" : "");
