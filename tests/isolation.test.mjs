@@ -128,6 +128,7 @@ function build(o, whose, token, { named = true, id } = {}) {
 
 const ask = (request) => stack.call(...request);
 const hasPathId = (o) => o.path.includes("{");
+const makesWhatItNames = (o) => /^\/api\/livekit\/room\/\{id\}\/dispatch$/.test(o.path);	// of one's own: any name can be a room's
 
 function assertNothingOf(whose, res, what) {
 	for (const word of [whose.mark, whose.account, whose.agent, whose.conversation, whose.escalation, whose.room, whose.participant])
@@ -209,7 +210,7 @@ describe("two accounts", () => {
 		const odd = ["x", "%2e%2e", "%00", "'", "*", "null", "undefined", "%F0%9F%8D%B5", "a".repeat(22), "A".repeat(21), "-".repeat(23), "b".repeat(2000),
 			"..%2f..%2fme", "%c3%28", "1 OR 1=1".replace(/ /g, "%20")];
 		for (const id of odd)
-			for (const o of guarded.filter(hasPathId)) {
+			for (const o of guarded.filter((each) => hasPathId(each) && !makesWhatItNames(each))) {
 				const res = await ask(build(o, ada, ada.token, { id, named: false }));
 				// What is no text at all nginx refuses before anybody looks for it.
 				assertProblem(res, /%00/.test(id) ? [400, 404] : 404, undefined, `${nameOf(o)} with ${id.slice(0, 30)}`);
