@@ -16,6 +16,7 @@ unit_tests = \
 	tests/unit/escalation_test \
 	tests/unit/insight_test \
 	tests/unit/outcome_test \
+	tests/unit/spoken_test \
 	tests/unit/title_test \
 	tests/unit/knowledge_test \
 	tests/unit/search_test \
