@@ -9,7 +9,7 @@ import { Person, DESK_ENV } from "./desk.mjs";
 import { hear, plainWords, speak, SURE } from "./sound.mjs";
 
 const dir = newStateDir();
-const env = { ...DESK_ENV, OPENAI_BASE_URL: "none" };
+const env = { ...DESK_ENV, OPENAI_BASE_URL: "none", OPENAI_TTS_MODEL: "tts-1" };
 after(() => {
 	spawnSync(new URL("../run", import.meta.url).pathname, ["--stop", "--state-dir", dir], { stdio: "ignore" });
 	rmSync(dir, { recursive: true, force: true });
