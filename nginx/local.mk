@@ -16,4 +16,5 @@ dist_nginx_DATA = \
 	nginx/helpline-sound.conf \
 	nginx/helpline-upload.conf \
 	nginx/helpline-upstreams.conf \
+	nginx/helpline-voice.conf \
 	nginx/run.conf.in

@@ -1,4 +1,4 @@
-// A small Socket.IO 5 client (Engine.IO 4) for one page: one namespace, text events, acknowledgements.
+// A small Socket.IO 5 client (Engine.IO 4) for our pages: one namespace, events with text and bytes, acknowledgements.
 //
 // Debian has no package of socket.io-client, and the page is built from Debian packages alone. It opens a WebSocket; where
 // that cannot be had it long-polls. A connection that is lost is opened again, with growing pauses that differ from
@@ -29,8 +29,9 @@ function webSocketTransport({ url, WebSocket, packet, closed }) {
 		ws.close();
 		closed(reason);
 	};
+	ws.binaryType = "arraybuffer";
 	ws.onmessage = (event) => {
-		if (!over && typeof event.data === "string")
+		if (!over)
 			packet(event.data);
 	};
 	ws.onerror = () => end("websocket error");
@@ -38,13 +39,17 @@ function webSocketTransport({ url, WebSocket, packet, closed }) {
 	return {
 		name: "websocket",
 		opened() {},
-		send: (text) => {
+		send: (data) => {
 			if (!over)
-				ws.send(text);
+				ws.send(data);
 		},
+		waiting: () => ws.bufferedAmount,
 		close: () => end("closed"),
 	};
 }
+
+const toBase64 = (bytes) => btoa(Array.from(new Uint8Array(bytes), (b) => String.fromCharCode(b)).join(""));
+const fromBase64 = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
 
 function pollingTransport({ url, fetch, packet, closed }) {
 	const abort = new AbortController();
@@ -73,7 +78,7 @@ function pollingTransport({ url, fetch, packet, closed }) {
 			const text = await call({});
 			for (const one of text.split(RECORD))
 				if (!over)
-					packet(one);
+					packet(one[0] === "b" ? fromBase64(one.slice(1)) : one);
 		}
 	};
 	const post = async () => {
@@ -89,11 +94,12 @@ function pollingTransport({ url, fetch, packet, closed }) {
 	return {
 		name: "polling",
 		opened: (sid) => { address += "&sid=" + encodeURIComponent(sid); },
-		send: (text) => {
-			queue.push(text);
+		send: (data) => {
+			queue.push(typeof data === "string" ? data : "b" + toBase64(data));
 			if (!posting)
 				post().catch((error) => end("post: " + error.message));
 		},
+		waiting: () => queue.reduce((sum, one) => sum + one.length, 0),
 		close: () => end("closed"),
 	};
 }
@@ -158,6 +164,24 @@ export class Socket {
 		});
 	}
 
+	// Emits an event with one object; or with bytes alone, of which those that cannot be sent are lost.
+	emit(name, data) {
+		if (this.up)
+			this.transport.send("42" + JSON.stringify([name, data]));
+	}
+
+	emitBytes(name, bytes) {
+		if (!this.up)
+			return;
+		this.transport.send("451-" + JSON.stringify([name, { _placeholder: true, num: 0 }]));
+		this.transport.send(bytes);
+	}
+
+	// Bytes that wait to be sent.
+	waiting() {
+		return this.transport ? this.transport.waiting() : 0;
+	}
+
 	_connect() {
 		const withWebSocket = Boolean(this.WebSocket) && this.helped < WEBSOCKET_TRIES && !this.polled;
 		let transport = null;
@@ -195,6 +219,7 @@ export class Socket {
 		const wasUp = this.up;
 		const withWebSocket = this.transport && this.transport.name === "websocket";
 		this.transport = null;
+		this.partial = null;
 		this.up = false;
 		clearTimeout(this.timer);
 		for (const { reject, timer } of this.acks.values()) {
@@ -216,6 +241,8 @@ export class Socket {
 	}
 
 	_packet(text) {
+		if (typeof text !== "string")
+			return this._attachment(text);
 		const rest = text.slice(1);
 		switch (text[0]) {
 		case "0":
@@ -238,7 +265,7 @@ export class Socket {
 	}
 
 	_message(text) {
-		const [, type, id, body] = /^(\d)(\d*)(.*)$/s.exec(text) || [];
+		const [, type, count, id, body] = /^(\d)(?:(\d+)-)?(\d*)(.*)$/s.exec(text) || [];
 		if (type === "0")
 			return this._joined();
 		if (type === "1" || type === "4")
@@ -248,6 +275,8 @@ export class Socket {
 			return undefined;
 		if (type === "2")
 			return this.on.event(args[0], args[1]);
+		if (type === "5")
+			this.partial = { args, wanted: Number(count), bytes: [] };
 		if (type === "3" && this.acks.has(Number(id))) {
 			const { resolve, timer } = this.acks.get(Number(id));
 			this.acks.delete(Number(id));
@@ -255,6 +284,21 @@ export class Socket {
 			resolve(args[0]);
 		}
 		return undefined;
+	}
+
+	// The bytes of an event, which came before them: they are members of its object.
+	_attachment(bytes) {
+		const p = this.partial;
+		if (!p)
+			return;
+		p.bytes.push(bytes);
+		if (p.bytes.length < p.wanted)
+			return;
+		this.partial = null;
+		for (const [name, value] of Object.entries(p.args[1] || {}))
+			if (value && value._placeholder)
+				p.args[1][name] = p.bytes[value.num];
+		this.on.event(p.args[0], p.args[1]);
 	}
 
 	_joined() {

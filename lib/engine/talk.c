@@ -18,6 +18,7 @@
 #define BYTES_A_MS	(VAD_RATE / 1000 * 2)
 #define BEFORE_MS	300		/* of sound before speech was noticed: it had begun by then */
 #define UTTERANCES_MAX	4		/* said and not answered yet */
+#define PAUSE_MS	100		/* within what is said */
 #define WORDLESS_MS	120		/* of voice: less is no word */
 #define BURST_MS	10000		/* of sound that may come at once … */
 #define PACE		3		/* … and so many times faster than it is said */
@@ -390,7 +391,8 @@ partial_is_due(const struct talk *t)
 {
 	size_t fresh = t->said.len - t->transcribed;
 
-	return *t->said_id && vad_speaking(&t->vad) && fresh >= TALK_PARTIAL_MS * BYTES_A_MS && fresh >= t->transcribed / 2;
+	return *t->said_id && vad_speaking(&t->vad) && t->vad.quiet_ms < PAUSE_MS &&	/* else it is about to end */
+	    fresh >= TALK_PARTIAL_MS * BYTES_A_MS && fresh >= t->transcribed / 2;
 }
 
 static void

@@ -1,0 +1,336 @@
+// Live calls over the socket, by the unmodified socket.io-client: real speech goes in, its words are written down by a real
+// recogniser, the answer's words are heard again in the samples that come back; and who interrupts has heard no more.
+
+import { test, before, after, beforeEach, describe } from "node:test";
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import path from "node:path";
+import { startUpstream, reply, html, serverError } from "./upstream.mjs";
+import { startStack, runScript, Client, waitFor, pause } from "./harness.mjs";
+import { Person, AGENT, DESK_ENV } from "./desk.mjs";
+import { speak, convert, hear, wavOf, plainWords } from "./sound.mjs";
+
+const RATE = 16_000;
+const QUESTION = "How long does delivery take?";
+const LONG = "The first sentence says that delivery takes two days. The second sentence says that it may take longer. "
+	+ "The third sentence says that you are told when it leaves. The fourth sentence wishes you a nice day. "
+	+ "The fifth sentence is here so that there is enough to be said, and to be left out.";
+
+let upstream, stack, ada, agent;
+const clients = [];
+
+before(async () => {
+	upstream = await startUpstream({ sound: true });
+	stack = await startStack({ upstream, env: { ...DESK_ENV, OPENAI_TTS_MODEL: "tts-1", RATE_LIMITS: "off", MAX_CALLS: "20" } });
+	ada = await Person.join(stack);
+	agent = (await ada.post("/api/agents", AGENT)).json;
+});
+after(async () => {
+	await stack?.stop();
+	await upstream.close();
+});
+beforeEach(() => {
+	upstream.reset();
+	for (const c of clients.splice(0))
+		c.close();
+});
+
+// A loud tone: to the ear it is somebody who speaks; what it says is up to upstream.hearing.
+function voice(ms, rate = RATE) {
+	const b = Buffer.alloc(ms * rate / 1000 * 2);
+	for (let i = 0; i < b.length / 2; i++)
+		b.writeInt16LE(Math.round(8000 * Math.sin(i * 2 * Math.PI * 300 / rate) * (0.3 + Math.abs(Math.sin(i * 8 / rate)))
+			+ 2000 * Math.sin(i * 2 * Math.PI * 1700 / rate)), i * 2);
+	return b;
+}
+const quiet = (ms, rate = RATE) => Buffer.alloc(ms * rate / 1000 * 2);
+const samplesOf = async (words, rate = RATE) => (await convert(await speak(words), "wav", { rate })).subarray(44);
+
+class Caller extends Client {
+	sound = [];		// {id, index, ms, rate, at, audio}
+
+	constructor(options) {
+		super(stack.url, options);
+		clients.push(this);
+		this.socket.on("ai_audio", (chunk) => this.sound.push({ ...chunk, at: Date.now() }));
+	}
+
+	async begin(payload = { userId: ada.user._id, agentId: agent._id, isCallSimulator: false }) {
+		this.emit("start_conversation", payload);
+		this.id = (await this.when("conversation_started")).conversationId;
+		return this.id;
+	}
+
+	async call(more = {}) {
+		const ack = await this.ask("voice_start", { conversationId: this.id, rate: RATE, ...more });
+		assert.equal(ack.ok, true, JSON.stringify(ack));
+		return this.when("voice_ready");
+	}
+
+	// As a microphone gives it, in pieces of 40 ms, `pace` times as fast.
+	async say(samples, { rate = RATE, pace = 3 } = {}) {
+		const piece = rate * 40 / 1000 * 2;
+		for (let at = 0; at < samples.length; at += piece) {
+			this.emit("voice_audio", samples.subarray(at, at + piece));
+			await pause(40 / pace);
+		}
+	}
+
+	finals() {
+		return this.all("transcript").filter((t) => t.final);
+	}
+
+	spoken(id) {
+		const of = this.sound.filter((c) => c.id === id && !c.last);
+		return wavOf(Buffer.concat(of.map((c) => Buffer.from(c.audio))), of[0]?.rate ?? RATE);
+	}
+}
+
+async function caller(options) {
+	const c = new Caller(options);
+	await c.when("connect");
+	await c.begin();
+	await c.call();
+	return c;
+}
+
+const messagesOf = async (id) => (await ada.get(`/api/conversations/${id}`)).json.messages;
+
+describe("a call", () => {
+	for (const transports of [["websocket"], ["polling"]])
+		test(`over ${transports}: what is said is written down, answered and spoken`, async () => {
+			upstream.otherwise = reply("You can speak to a person.");
+			const c = await caller({ transports });
+			assert.equal(c.transport, transports[0]);
+			await c.say(Buffer.concat([quiet(300), await samplesOf(QUESTION), quiet(1200)]));
+			const final = await c.when("transcript", (t) => t.final);
+			assert.deepEqual(plainWords(final.text), plainWords(QUESTION));
+			const answer = await c.when("ai_response");
+			assert.equal(answer.message, "You can speak to a person.");
+			const last = await c.when("ai_audio", (a) => a.last);
+			const chunks = c.sound.filter((a) => a.id === last.id);
+			assert.deepEqual(chunks.map((a) => a.index), chunks.map((_, i) => i), "in their order, none missing");
+			let ms = 0;
+			for (const a of chunks.filter((x) => !x.last)) {
+				assert.ok(Math.abs(a.ms - ms) <= 2 + a.index, `${a.ms} follows ${ms}`);
+				ms += a.audio.length / 2 / a.rate * 1000;
+			}
+			const heard = (await hear(c.spoken(last.id))).split(" ");
+			for (const word of ["speak", "person"])
+				assert.ok(heard.includes(word), `"${word}" in "${heard.join(" ")}"`);
+			assert.equal(c.all("speech_started").length, 1);
+			assert.deepEqual((await messagesOf(c.id)).slice(-2).map((m) => m.role), ["user", "assistant"]);
+			c.emit("voice_stop");
+			assert.equal((await c.when("voice_ended")).reason, "stopped");
+		});
+
+	test("a call that begins a conversation begins with its welcome", async () => {
+		const c = new Caller({ transports: ["websocket"] });
+		await c.when("connect");
+		await c.begin();
+		await c.call({ greet: true });
+		const last = await c.when("ai_audio", (a) => a.last);
+		assert.ok(c.sound.filter((a) => a.id === last.id).length > 3);
+	});
+
+	test("a long speech is written down in part while it goes on", async () => {
+		upstream.hearing.otherwise = (r) => ({ text: `words ${r.form?.bytes?.length ?? 0}` });
+		const c = await caller({ transports: ["websocket"] });
+		await c.say(Buffer.concat([quiet(300), voice(3000), quiet(900)]));
+		const final = await c.when("transcript", (t) => t.final);
+		const partials = c.all("transcript").filter((t) => !t.final);
+		assert.ok(partials.length >= 1);
+		assert.ok(partials.every((t) => t.id === final.id));
+	});
+
+	test("other rates than the recogniser's are taken, and may change during the call", async () => {
+		const c = await caller({ transports: ["websocket"] });
+		c.emit("voice_rate", { rate: 24_000 });
+		await c.say(Buffer.concat([quiet(300, 24_000), await samplesOf("Where is my order?", 24_000), quiet(900, 24_000)]), { rate: 24_000 });
+		await c.when("transcript", (t) => t.final && /where is my order/i.test(t.text));
+		c.emit("voice_rate", { rate: 8000 });
+		await c.say(Buffer.concat([quiet(300, 8000), voice(800, 8000), quiet(900, 8000)]), { rate: 8000 });
+		await waitFor("a second transcript", () => c.finals().length === 2);
+	});
+});
+
+describe("who interrupts", () => {
+	// Until so much of the answer has been sent.
+	const spokenFor = (c, ms) => waitFor(`${ms} ms of sound`, () => c.sound.some((a) => a.ms >= ms));
+
+	test("stops it: nothing stale arrives, and the model has said no more than was heard", async () => {
+		upstream.hearing.next({ text: "tell me all" }, { text: "stop please" });
+		upstream.next(reply(LONG), reply("All right."));
+		const c = await caller({ transports: ["websocket"] });
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await c.when("ai_response", (m) => m.message === LONG);
+		await spokenFor(c, 3500);
+		const id = c.sound.at(-1).id;
+		await c.say(Buffer.concat([voice(700)]), { pace: 1 });
+		const started = await c.when("speech_started", (s) => s.id === id);
+		assert.ok(started);
+		const at = c.events.find((e) => e.name === "speech_started" && e.data.id === id).at;
+		c.emit("voice_played", { id, ms: 2000 });
+		await c.say(quiet(900));
+		const cut = await c.when("ai_cut");
+		assert.ok(cut.message.endsWith("…") && LONG.startsWith(cut.message.replace(/ ?…$/, "").slice(0, 20)), cut.message);
+		assert.ok(cut.message.length < LONG.length / 2, cut.message);
+		await c.when("ai_response", (m) => m.message === "All right.");
+		assert.deepEqual(c.sound.filter((a) => a.id === id && a.at > at + 5), [], "stale sound");
+		const told = JSON.stringify(upstream.chats.at(-1).body.messages);
+		assert.ok(told.includes(JSON.stringify(cut.message).slice(1, -1)), told);
+		assert.ok(!told.includes("fifth sentence"), told);
+		const stored = (await messagesOf(c.id)).find((m) => m._id === cut.id);
+		assert.equal(stored.content, cut.message);
+	});
+
+	test("is taken at his word only as far as time allows", async () => {
+		upstream.hearing.next({ text: "tell me all" });
+		upstream.next(reply(LONG));
+		const c = await caller({ transports: ["websocket"] });
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await spokenFor(c, 1000);
+		const id = c.sound.at(-1).id;
+		await c.say(voice(400), { pace: 1 });
+		await c.when("speech_started", (s) => s.id === id);
+		c.emit("voice_played", { id, ms: 10_000_000 });
+		const cut = await c.when("ai_cut");
+		assert.ok(cut.message.length < LONG.length / 2, cut.message);
+	});
+
+	test("before a word was said has heard none of it", async () => {
+		upstream.hearing.next({ text: "tell me all" }, { text: "no wait" });
+		upstream.next(reply(LONG, { firstDelay: 2500 }), reply("Fine."));
+		const c = await caller({ transports: ["websocket"] });
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await upstream.arrived(1, 30_000, () => upstream.chats);
+		await c.say(Buffer.concat([voice(700), quiet(900)]));
+		const cut = await c.when("ai_cut");
+		assert.equal(cut.message, "…");
+		await c.when("ai_response", (m) => m.message === "Fine.");
+		assert.equal(c.sound.filter((a) => a.index === 0).length, 1, "only the second answer was spoken");
+	});
+});
+
+describe("what goes wrong", () => {
+	test("sound before a call, and events of none", async () => {
+		const c = new Caller({ transports: ["websocket"] });
+		await c.when("connect");
+		for (let i = 0; i < 20; i++)
+			c.emit("voice_audio", quiet(20));
+		assert.equal((await c.when("voice_ended")).reason, "no_call");
+		assert.equal(c.all("voice_ended").length, 1, "said once");
+	});
+
+	test("a conversation that is not his, or none at all", async () => {
+		const c = new Caller({ transports: ["websocket"] });
+		await c.when("connect");
+		const own = (await ada.post("/api/conversations", { isCallSimulator: true })).json._id;
+		for (const conversationId of ["x", "", null, 5, [], {}, "a".repeat(22), own, undefined]) {
+			const ack = await c.ask("voice_start", { conversationId });
+			assert.equal(ack.ok, false, JSON.stringify(conversationId));
+		}
+		await c.begin();
+		for (const rate of [0, -1, 1.5, 7999, 48_001, 1e9, "16000", true, [], {}])
+			assert.equal((await c.ask("voice_start", { conversationId: c.id, rate })).ok, false, JSON.stringify(rate));
+		assert.equal((await c.ask("voice_start", { conversationId: c.id, greet: "yes" })).ok, false);
+		await c.call();
+	});
+
+	test("sound that is none does not end the call", async () => {
+		const c = await caller({ transports: ["websocket"] });
+		const problems = async (n) => waitFor(`error ${n}`, () => c.all("error").length >= n);
+		c.emit("voice_audio", Buffer.alloc(641));
+		await problems(1);
+		c.emit("voice_audio", Buffer.alloc(900_000));
+		await problems(2);
+		c.emit("voice_audio", "text");
+		await problems(3);
+		c.emit("voice_audio", Buffer.alloc(2), Buffer.alloc(2));
+		await problems(4);
+		c.emit("voice_rate", { rate: "fast" });
+		await problems(5);
+		c.emit("voice_played", { id: 5 });
+		await problems(6);
+		c.emit("voice_audio", Buffer.alloc(0));
+		assert.deepEqual(c.all("error").map((e) => e.code), ["bad_request", "too_large", "bad_request", "bad_request", "bad_request", "bad_request"]);
+		upstream.hearing.next({ text: "still here" });
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await c.when("transcript", (t) => t.final && t.text === "still here");
+	});
+
+	test("more sound than anybody can say ends it", async () => {
+		const c = await caller({ transports: ["websocket"] });
+		for (let i = 0; i < 60 && c.all("voice_ended").length === 0; i++)
+			c.emit("voice_audio", quiet(1000));
+		assert.equal((await c.when("voice_ended")).reason, "too_fast");
+	});
+
+	test("two calls at once: in one conversation the later one has it, a socket has one", async () => {
+		const c = await caller({ transports: ["websocket"] });
+		const d = new Caller({ transports: ["websocket"] });
+		await d.when("connect");
+		d.id = c.id;
+		await d.call();
+		assert.equal((await c.when("voice_ended")).reason, "elsewhere");
+		await d.ask("voice_start", { conversationId: d.id });
+		await waitFor("the second voice_ready", () => d.all("voice_ready").length === 2);
+		upstream.hearing.next({ text: "only once" });
+		await d.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await d.when("transcript", (t) => t.final);
+		assert.equal(d.finals().length, 1);
+	});
+
+	test("a server that hears nothing, or fails", async () => {
+		const c = await caller({ transports: ["websocket"] });
+		upstream.hearing.otherwise = html();
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		assert.match((await c.when("error")).message, /could not be written down/);
+		upstream.hearing.otherwise = { text: "" };
+	});
+
+	test("a server that cannot speak: the text is there", async () => {
+		upstream.speech.otherwise = serverError();
+		upstream.hearing.next({ text: "say something" });
+		upstream.next(reply("Here it is in writing."));
+		const c = await caller({ transports: ["websocket"] });
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await c.when("ai_response", (m) => m.message === "Here it is in writing.");
+	});
+
+	test("all lines are taken", async () => {
+		const many = [];
+		let refused;
+		for (let i = 0; i < 24 && !refused; i++) {
+			const c = new Caller({ transports: ["websocket"] });
+			await c.when("connect");
+			await c.begin();
+			const ack = await c.ask("voice_start", { conversationId: c.id });
+			if (ack.ok)
+				many.push(c);
+			else
+				refused = ack;
+		}
+		assert.equal(refused?.code, "busy");
+	});
+
+	test("a program that dies: its calls are told to begin again, and can", async () => {
+		const c = await caller({ transports: ["websocket"] });
+		const status = JSON.parse((await runScript(["--status", "--json", "--state-dir", stack.dir])).stdout);
+		process.kill(status.programs.find((p) => p.name === "events").pid, "SIGKILL");
+		assert.equal((await c.when("voice_ended")).reason, "begin_again");
+		await c.call();
+		upstream.hearing.next({ text: "here again" });
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await c.when("transcript", (t) => t.final && t.text === "here again");
+		const left = readdirSync(path.join(stack.dir, "run")).filter((n) => n.startsWith("call-"));
+		assert.equal(left.length, 1, "the dead one's socket is swept away");
+	});
+
+	test("a program that is replaced: the same", async () => {
+		const c = await caller({ transports: ["websocket"] });
+		assert.equal((await runScript(["--restart", "events", "--state-dir", stack.dir])).status, 0);
+		assert.equal((await c.when("voice_ended")).reason, "begin_again");
+		await c.call();
+	});
+});

@@ -1,0 +1,115 @@
+// The page of calls in a real Chromium, whose microphone is a file with real speech in it: the words are on the page, and the
+// answer is played.
+//
+//	HELPLINE_SCREENSHOTS=DIR	keeps pictures of the states there
+
+import { test, before, after, beforeEach } from "node:test";
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { chromium } from "playwright-core";
+import { startUpstream, reply } from "./upstream.mjs";
+import { startStack, newStateDir, waitFor } from "./harness.mjs";
+import { speak, convert, plainWords } from "./sound.mjs";
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const pictures = process.env.HELPLINE_SCREENSHOTS;
+const executablePath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find(existsSync);
+const QUESTION = "How long does delivery take?";
+const ANSWER = "Delivery takes two days.";
+const PHONE = { viewport: { width: 390, height: 780 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
+
+let upstream, stack, browser;
+const contexts = [];
+
+before(async () => {
+	upstream = await startUpstream({ sound: true });
+	stack = await startStack({ upstream, env: { OPENAI_TTS_MODEL: "tts-1", RATE_LIMITS: "off" } });
+	const file = path.join(newStateDir(), "said.wav");
+	mkdirSync(path.dirname(file), { recursive: true });
+	writeFileSync(file, await convert(await speak(QUESTION, { pause: 7 }), "wav", { rate: 48_000 }));
+	browser = await chromium.launch({
+		executablePath,
+		args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+			"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
+			"--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", `--use-file-for-fake-audio-capture=${file}`],
+	});
+});
+after(async () => {
+	await browser?.close();
+	await stack?.stop();
+	await upstream?.close();
+});
+beforeEach(async () => {
+	upstream.reset();
+	await Promise.all(contexts.splice(0).map((c) => c.close()));
+});
+
+async function visitor(options = {}) {
+	const context = await browser.newContext(options);
+	contexts.push(context);
+	const trouble = [];
+	await context.addInitScript(() => {
+		document.addEventListener("securitypolicyviolation", (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI}`));
+	});
+	const page = await context.newPage();
+	page.on("console", (m) => ["error", "warning"].includes(m.type()) && trouble.push(`console: ${m.text()}`));
+	page.on("pageerror", (error) => trouble.push(`exception: ${error.stack}`));
+	await page.goto(`${stack.url}/voice/`);
+	return { page, trouble };
+}
+
+async function picture(page, name) {
+	if (!pictures)
+		return;
+	mkdirSync(pictures, { recursive: true });
+	await page.screenshot({ path: path.join(pictures, `${name}.png`) });
+}
+
+async function accessible(page) {
+	await page.evaluate(axeSource);
+	const { violations } = await page.evaluate(() => globalThis.axe.run());
+	assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`), []);
+}
+
+const captions = (page, who) => page.$$eval(`#captions .${who}`, (all) => all.map((n) => n.lastChild.textContent));
+
+for (const [name, options] of [["phone", PHONE], ["desk", { viewport: { width: 1280, height: 800 } }]])
+	test(`a call on a ${name}: what was said is on the page, the answer is played, and it is hung up by keyboard`, async () => {
+		upstream.otherwise = reply(ANSWER);
+		const { page, trouble } = await visitor(options);
+		await accessible(page);
+		await picture(page, `voice-${name}-before`);
+		await page.focus("#call");
+		await page.keyboard.press("Enter");
+		await page.waitForSelector("#state[data-state=live], #state[data-state=answering]", { timeout: 20_000 });
+		await waitFor("his own level", () => page.$eval("#my-level", (m) => m.value > 0.02), { ms: 30_000, every: 30 });
+		await waitFor("his words", async () => (await captions(page, "mine")).length > 0, { ms: 40_000 });
+		const [first] = await captions(page, "mine");
+		assert.deepEqual(plainWords(first).slice(-4), plainWords(QUESTION).slice(-4));
+		await waitFor("the answer", async () => (await captions(page, "theirs")).includes(ANSWER));
+		await waitFor("the answer's sound", () => page.$eval("#their-level", (m) => m.value > 0.02), { every: 20 });
+		await picture(page, `voice-${name}-answer`);
+		await accessible(page);
+		assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing is cut off at the side");
+		assert.ok((await page.$$("#device option")).length > 1, "devices can be chosen");
+		await page.focus("#call");
+		await page.keyboard.press("Enter");
+		await page.waitForSelector("#state[data-state=idle]");
+		assert.equal(await page.$eval("#call", (b) => b.getAttribute("aria-pressed")), "false");
+		assert.deepEqual(trouble, []);
+	});
+
+test("who interrupts is not talked over: the sound stops, and the caption is what was heard", async () => {
+	upstream.otherwise = reply(`${"This is a long answer which goes on and on while somebody speaks. ".repeat(8)}`);
+	const { page } = await visitor();
+	await page.click("#call");
+	await waitFor("a caption that was cut", async () => (await captions(page, "theirs")).some((t) => t.endsWith("…")), { ms: 60_000 });
+});
+
+test("no other page may use the microphone", async () => {
+	const policy = async (target) => (await fetch(stack.url + target)).headers.get("permissions-policy");
+	assert.match(await policy("/voice/"), /microphone=\(self\)/);
+	assert.match(await policy("/"), /microphone=\(\)/);
+});
