@@ -98,7 +98,7 @@ detect_ask(const char *command, struct model_server *ret)
 	if (!ok)
 		return false;
 	snprintf(line, sizeof(line), "%s detect", command);
-	f = popen(line, "re");
+	f = popen(line, "re");	/* NOLINT(cert-env33-c): the command is ours */
 	if (f == NULL)
 		return false;
 	ok = read_line(f, ret->url, sizeof(ret->url)) && read_line(f, ret->model, sizeof(ret->model));

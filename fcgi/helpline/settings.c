@@ -32,11 +32,13 @@ enum hl_err
 settings_load(const char *env_file, struct conf *ret, struct buf *problem)
 {
 	enum hl_err err = env_file ? conf_load_file(env_file, problem) : HL_OK;
+	const char *port;
 	bool any_port = false;
 
 	if (err)
 		return err;
-	if (getenv("PORT") && strcmp(getenv("PORT"), "0") == 0)
+	port = getenv("PORT");
+	if (port && strcmp(port, "0") == 0)
 		any_port = unsetenv("PORT") == 0;
 	err = conf_load(ret, problem);
 	if (any_port)

@@ -271,6 +271,7 @@ set_redis(const struct launch *l)
 static void
 set_model(const struct launch *l)
 {
+	const char *url = getenv("OPENAI_BASE_URL");
 	struct model_server found;
 
 	if (settings_model(&l->conf)) {
@@ -278,7 +279,7 @@ set_model(const struct launch *l)
 		    *l->conf.fallback_key || *l->conf.fallback_url ? l->conf.fallback_model : l->conf.gemini_model);
 		return;
 	}
-	if (getenv("OPENAI_BASE_URL") && strcmp(getenv("OPENAI_BASE_URL"), "none") == 0) {
+	if (url && strcmp(url, "none") == 0) {
 		fprintf(stderr, "No AI model, as OPENAI_BASE_URL=none says: the offline responder answers from the knowledge.\n");
 		return;
 	}

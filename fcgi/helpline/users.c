@@ -26,7 +26,8 @@
 #define PASSWORD_LINE	256
 
 struct users {
-	const char	*action, *email_text, *name, *role;
+	const struct action *action;
+	const char	*email_text, *name, *role;
 	struct books_place place;
 	bool		 admin;
 	char		 email[ACCOUNT_EMAIL_MAX + 1];
@@ -194,7 +195,7 @@ run_action(struct store *store, void *arg)
 	struct users *u = arg;
 
 	u->store = store;
-	return find_action(u->action)->run(u);
+	return u->action->run(u);
 }
 
 /* ---- what was asked ---- */
@@ -207,7 +208,6 @@ parse_options(int argc, char **argv, struct users *u)
 		{ "role", required_argument, NULL, 'r' }, { "admin", no_argument, NULL, 'a' },
 		{ "state-dir", required_argument, NULL, 's' }, { "env-file", required_argument, NULL, 'f' }, { NULL, 0, NULL, 0 }
 	};
-	const struct action *action;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -220,11 +220,10 @@ parse_options(int argc, char **argv, struct users *u)
 		case 'f': u->place.env_file = optarg; break;
 		default: return false;
 		}
-	if (optind + 1 != argc || (action = find_action(argv[optind])) == NULL)
+	if (optind + 1 != argc || (u->action = find_action(argv[optind])) == NULL)
 		return false;
-	u->action = action->name;
-	return (u->email_text != NULL) == action->email && (u->name != NULL) == action->person &&
-	    (u->role != NULL) == action->role && (action->person || !u->admin) &&
+	return (u->email_text != NULL) == u->action->email && (u->name != NULL) == u->action->person &&
+	    (u->role != NULL) == u->action->role && (u->action->person || !u->admin) &&
 	    (u->role == NULL || strcmp(u->role, "admin") == 0 || strcmp(u->role, "user") == 0);
 }
 
@@ -232,16 +231,15 @@ parse_options(int argc, char **argv, struct users *u)
 static const char *
 check_values(struct users *u)
 {
-	const struct action *action = find_action(u->action);
 	const char *problem = NULL;
 
-	if (action->email && (!person_email_fold(u->email_text, strlen(u->email_text), u->email) ||
+	if (u->email_text && (!person_email_fold(u->email_text, strlen(u->email_text), u->email) ||
 	    person_email_problem(u->email, strlen(u->email))))
 		return "The email address is not valid";
-	if (action->person)
+	if (u->name)
 		problem = utf8_valid(u->name, strlen(u->name)) ? person_name_problem(u->name, strlen(u->name)) :
 		    "The name must be UTF-8 text";
-	if (problem == NULL && action->password)
+	if (problem == NULL && u->action->password)
 		problem = read_password(u);
 	return problem;
 }

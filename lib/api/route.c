@@ -97,7 +97,9 @@ run(struct call *call, const struct route *routes, size_t count)
 	if (strcmp(call->method, "OPTIONS") == 0)
 		return reply_empty(call, 204);
 	err = find(call, routes, count, &route);
-	if (err == HL_OK && (route->body >= BODY_JSON || (route->body == BODY_OPTIONAL && has_body(call))))
+	if (route == NULL)
+		return err;
+	if (route->body >= BODY_JSON || (route->body == BODY_OPTIONAL && has_body(call)))
 		err = request_json(call, route->body == BODY_JSON_LONG ? REQUEST_LONG : REQUEST_MAX);
 	return err ? err : route->handler(call);
 }

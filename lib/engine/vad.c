@@ -7,11 +7,11 @@
 #define BLOCK_MS	250
 #define MARGIN_DB	9.0
 #define GUARD_DB	6.0
-#define FAINTEST_DB	-58.0		/* nothing below it is speech, however quiet the room */
-#define NOISE_MAX_DB	-34.0		/* nobody's noise is louder: speech that began with the first sample is not taken for it */
+#define FAINTEST_DB	(-58.0)		/* nothing below it is speech, however quiet the room */
+#define NOISE_MAX_DB	(-34.0)		/* nobody's noise is louder: speech that began with the first sample is not taken for it */
 #define WINDOW		0x3fu		/* six frames … */
 #define BEGINS_OF	5		/* … and how many of them must be loud */
-#define SILENCE_DB	-90.0
+#define SILENCE_DB	(-90.0)
 #define PRE_EMPHASIS	0.9		/* hum and wind are low, voices are not only */
 
 void

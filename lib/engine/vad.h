@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define VAD_RATE	16000u		/* samples a second that it is fed with */
-#define VAD_FRAME	(VAD_RATE / 100)
+#define VAD_FRAME	160u		/* samples of ten milliseconds */
 #define VAD_HANG_MS	550		/* silence that ends what was said */
 #define VAD_BLOCKS	8		/* of a quarter of a second each: where the quietest moment is looked for */
 

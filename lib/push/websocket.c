@@ -254,11 +254,11 @@ write_some(struct websocket *ws)
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = n };
 
 	for (size_t i = 0; i < n; i++) {
-		iov[i].iov_base = (void *)(uintptr_t)message_frame(batch[i]);
-		iov[i].iov_len = message_frame_len(batch[i]);
+		size_t sent = i == 0 ? ws->sent : 0;
+
+		iov[i].iov_base = (void *)((uintptr_t)message_frame(batch[i]) + sent);
+		iov[i].iov_len = message_frame_len(batch[i]) - sent;
 	}
-	iov[0].iov_base = (char *)iov[0].iov_base + ws->sent;
-	iov[0].iov_len -= ws->sent;
 	return sendmsg(ws->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 

@@ -125,7 +125,7 @@ enter(struct passwords *p, const char *source, struct place *mine, int64_t *retr
 	    own_ms = (double)lane_length(&p->sources, source) * each;
 	enum hl_err err;
 
-	if (all_ms > PASSWORD_PATIENCE_MS || own_ms > PASSWORD_PATIENCE_MS / 2) {
+	if (all_ms > PASSWORD_PATIENCE_MS || 2 * own_ms > PASSWORD_PATIENCE_MS) {
 		*retry_ms = (int64_t)own_ms / 2;
 		return HL_BUSY;
 	}
