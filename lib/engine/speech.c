@@ -88,8 +88,8 @@ set_server(struct speaker *k)
 }
 
 enum hl_err
-speaker_new(uv_loop_t *loop, const struct conf *conf, const struct crypto *crypto, struct http *http, void (*idle)(void *), void *arg,
-    struct speaker **ret)
+speaker_new(uv_loop_t *loop, const struct conf *conf, const struct crypto *crypto, struct http *http, void (*idle)(void *),
+    void *arg, struct speaker **ret)
 {
 	struct speaker *k = calloc(1, sizeof(*k));
 	enum hl_err err = HL_OK;
@@ -237,7 +237,8 @@ speech_file(const char *url)
 
 /* What was said, how: a name that tells nothing of it. */
 static void
-key_of(const struct speaker *k, enum sound_format format, const char *voice, const struct buf *words, char out[SHELF_FILE_MAX])
+key_of(const struct speaker *k, enum sound_format format, const char *voice, const struct buf *words,
+    char out[SHELF_FILE_MAX])
 {
 	struct buf all = BUF_INIT(WORDS_MAX);
 	char name[CRYPTO_NAME_LEN + 1];
@@ -413,7 +414,8 @@ enum hl_err
 speaker_say(struct speaker *k, enum sound_format format, const char *voice, const struct buf *words,
     enum hl_err (*sound)(void *, const void *, size_t), void *arg, char key_file[SHELF_FILE_MAX])
 {
-	struct saying s = { .k = k, .format = format, .words = words, .sound = sound, .arg = arg, .bytes = BUF_INIT(SPEECH_BYTES_MAX) };
+	struct saying s = { .k = k, .format = format, .words = words, .sound = sound, .arg = arg,
+		.bytes = BUF_INIT(SPEECH_BYTES_MAX) };
 	char key[SHELF_FILE_MAX];
 	struct shelving v = { .key = key };
 	struct lane_user mine;
@@ -535,8 +537,10 @@ on_sound(void *arg, const void *bytes, size_t len)
 	}
 	if (err || s->run.len == 0)
 		return err;
-	for (size_t at = 0; s->wish.sound && at < s->run.len; at += RUN_MAX)
-		s->wish.sound(s->wish.arg, s->attempt, s->index++, s->run.data + at, s->run.len - at < RUN_MAX ? s->run.len - at : RUN_MAX, false);
+	for (size_t at = 0, n; s->wish.sound && at < s->run.len; at += n) {
+		n = s->run.len - at < RUN_MAX ? s->run.len - at : RUN_MAX;
+		s->wish.sound(s->wish.arg, s->attempt, s->index++, s->run.data + at, n, false);
+	}
 	return s->has_file ? on_pool(s, write_file) : HL_OK;
 }
 
@@ -607,8 +611,8 @@ log_speech(const struct speech *s)
 	snprintf(ms, sizeof(ms), "%lld", (long long)(clock_mono_ms() - s->begun_ms));
 	snprintf(pieces, sizeof(pieces), "%zu", s->key_count);
 	snprintf(bytes, sizeof(bytes), "%lld", (long long)s->growing.size);
-	log_line(s->err && s->err != HL_CANCELLED ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "speech", "outcome", s->err ? err_code(s->err) : "said",
-	    "pieces", pieces, "bytes", bytes, "ms", ms, NULL);
+	log_line(s->err && s->err != HL_CANCELLED ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "speech",
+	    "outcome", s->err ? err_code(s->err) : "said", "pieces", pieces, "bytes", bytes, "ms", ms, NULL);
 }
 
 static void

@@ -48,7 +48,8 @@ is_space(char c)
 static bool
 is_abbreviation(const char *text, size_t at)
 {
-	static const char *const known[] = { "dr", "mr", "mrs", "ms", "no", "nr", "st", "vs", "ca", "etc", "approx", "bzw", "inkl", "usw", "str", "tel" };
+	static const char *const known[] = { "dr", "mr", "mrs", "ms", "no", "nr", "st", "vs", "ca", "etc",
+		"approx", "bzw", "inkl", "usw", "str", "tel" };
 	size_t from = at;
 
 	while (from > 0 && !is_space(text[from - 1]) && text[from - 1] != '\n' && text[from - 1] != '(' && text[from - 1] != '*')
@@ -77,14 +78,16 @@ is_abbreviation(const char *text, size_t at)
 static bool
 ends_without_space(const char *p, size_t left)
 {
-	return left >= 3 && (memcmp(p, "\xe3\x80\x82", 3) == 0 || memcmp(p, "\xef\xbc\x81", 3) == 0 || memcmp(p, "\xef\xbc\x9f", 3) == 0);
+	return left >= 3 && (memcmp(p, "\xe3\x80\x82", 3) == 0 ||
+	    memcmp(p, "\xef\xbc\x81", 3) == 0 || memcmp(p, "\xef\xbc\x9f", 3) == 0);
 }
 
 /* Quotation marks, brackets and marks of emphasis that may follow a full stop; their bytes. */
 static size_t
 closing(const char *p, size_t left)
 {
-	static const char *const marks[] = { "\"", "'", ")", "]", "*", "_", "`", "\xe2\x80\x9d", "\xe2\x80\x99", "\xe2\x80\x9c", "\xc2\xbb", ".", "!", "?" };
+	static const char *const marks[] = { "\"", "'", ")", "]", "*", "_", "`", "\xe2\x80\x9d", "\xe2\x80\x99",
+		"\xe2\x80\x9c", "\xc2\xbb", ".", "!", "?" };
 
 	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
 		size_t n = strlen(marks[i]);
@@ -297,7 +300,8 @@ say_entity(struct saying *s)
 static bool
 is_mark(const struct saying *s, const char *start)
 {
-	bool before = s->p > start && isalnum((unsigned char)s->p[-1]), after = s->p + 1 < s->end && isalnum((unsigned char)s->p[1]);
+	bool before = s->p > start && isalnum((unsigned char)s->p[-1]);
+	bool after = s->p + 1 < s->end && isalnum((unsigned char)s->p[1]);
 
 	switch (*s->p) {
 	case '*':
@@ -351,7 +355,8 @@ say_inline(struct saying *s)
 			;
 		else if (is_mark(s, start))
 			s->p++;
-		else if (((*s->p | 32) == 'h' || (*s->p | 32) == 'm') && (s->p == start || !isalnum((unsigned char)s->p[-1])) && say_address(s))
+		else if (((*s->p | 32) == 'h' || (*s->p | 32) == 'm') &&
+		    (s->p == start || !isalnum((unsigned char)s->p[-1])) && say_address(s))
 			;
 		else
 			say_character(s);
