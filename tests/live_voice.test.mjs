@@ -208,6 +208,7 @@ describe("who interrupts", () => {
 		const cut = await c.when("ai_cut");
 		assert.equal(cut.message, "…");
 		await c.when("ai_response", (m) => m.message === "Fine.");
+		await c.when("ai_audio", (a) => a.last);
 		assert.equal(c.sound.filter((a) => a.index === 0).length, 1, "only the second answer was spoken");
 	});
 });
@@ -317,7 +318,7 @@ describe("what goes wrong", () => {
 	test("a program that dies: its calls are told to begin again, and can", async () => {
 		const c = await caller({ transports: ["websocket"] });
 		const status = JSON.parse((await runScript(["--status", "--json", "--state-dir", stack.dir])).stdout);
-		process.kill(status.programs.find((p) => p.name === "events").pid, "SIGKILL");
+		process.kill(status.find((p) => p.name === "events").pid, "SIGKILL");
 		assert.equal((await c.when("voice_ended")).reason, "begin_again");
 		await c.call();
 		upstream.hearing.next({ text: "here again" });

@@ -16,7 +16,7 @@ const METHODS = ["get", "post", "put", "delete", "patch"];
 const ANYWHERE = new Set([400, 403, 405, 408, 411, 413, 414, 415, 416, 417, 429, 431, 500, 501, 502, 503, 504, 505]);
 
 // What is no part of the API: the pages, the sockets.
-const ELSEWHERE = /^\/($|index\.html|app\.|icon\.svg|docs(\/|$)|openapi\.json|\/*socket\.io|_helpline)/;
+const ELSEWHERE = /^\/($|index\.html|app\.|icon\.svg|docs(\/|$)|voice(\/|$)|openapi\.json|\/*socket\.io|_helpline)/;
 
 export const resolve = (node) => (node?.$ref ? resolve(node.$ref.slice(2).split("/").reduce((n, key) => n[unescape(key)], document)) : node);
 const unescape = (key) => key.replace(/~1/g, "/").replace(/~0/g, "~");

@@ -56,6 +56,7 @@ async function visitor(options = {}) {
 	const page = await context.newPage();
 	page.on("console", (m) => ["error", "warning"].includes(m.type()) && trouble.push(`console: ${m.text()}`));
 	page.on("pageerror", (error) => trouble.push(`exception: ${error.stack}`));
+	page.on("response", (r) => r.status() >= 400 && trouble.push(`${r.status()} ${r.url()}`));
 	await page.goto(`${stack.url}/voice/`);
 	return { page, trouble };
 }

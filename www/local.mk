@@ -25,13 +25,7 @@ voice_sources = \
 	www/voice/voice.css \
 	www/voice/voice.js
 dist_www_DATA = www/index.html www/icon.svg www/openapi.json
-novoice_sources = \
-	www/socket.js \
-	www/theme.css \
-	www/voice/player.js \
-	www/voice/voice.css \
-	www/voice/voice.js
-dist_www_DATA = www/built/app.js www/built/app.css
+nodist_www_DATA = www/built/app.js www/built/app.css
 avatarsdir = $(wwwdir)/public/avatars
 dist_avatars_DATA = www/public/avatars/ai-avatar.png www/public/avatars/ai-avatar.svg
 docsdir = $(wwwdir)/docs
