@@ -338,6 +338,20 @@ say_character(struct saying *s)
 		buf_add(s->out, from, (size_t)(s->p - from));
 }
 
+/* What begins with a mark of its own: a link or an image, a tag, an entity, an address. */
+static bool
+say_marked(struct saying *s, const char *start)
+{
+	switch (*s->p) {
+	case '[': case '!': return say_link(s);
+	case '<': return say_tag(s);
+	case '&': return say_entity(s);
+	case 'h': case 'H': case 'm': case 'M':
+		return (s->p == start || !isalnum((unsigned char)s->p[-1])) && say_address(s);
+	default: return false;
+	}
+}
+
 static void
 say_inline(struct saying *s)
 {
@@ -347,18 +361,9 @@ say_inline(struct saying *s)
 		if (*s->p == '\\' && s->p + 1 < s->end && ispunct((unsigned char)s->p[1])) {
 			buf_putc(s->out, s->p[1]);
 			s->p += 2;
-		} else if ((*s->p == '[' || *s->p == '!') && say_link(s))
-			;
-		else if (*s->p == '<' && say_tag(s))
-			;
-		else if (*s->p == '&' && say_entity(s))
-			;
-		else if (is_mark(s, start))
+		} else if (is_mark(s, start))
 			s->p++;
-		else if (((*s->p | 32) == 'h' || (*s->p | 32) == 'm') &&
-		    (s->p == start || !isalnum((unsigned char)s->p[-1])) && say_address(s))
-			;
-		else
+		else if (!say_marked(s, start))
 			say_character(s);
 	}
 }
