@@ -108,7 +108,7 @@ note(void *arg, const char *folder)
 static void
 recordings_are_kept_within_their_bounds(void **state)
 {
-	char url[UPLOAD_URL_MAX], other[UPLOAD_URL_MAX], path[256];
+	char url[UPLOAD_URL_MAX], other[UPLOAD_URL_MAX], path[256] = "";
 	int seen = 0;
 
 	(void)state;
