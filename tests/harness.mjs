@@ -352,17 +352,24 @@ export function runScript(args, { env = {}, ms = 120_000, cwd = root } = {}) {
 		const child = spawn(run, args, { env: environment(env), cwd, stdio: ["ignore", "pipe", "pipe"] });
 		const out = { stdout: "", stderr: "" };
 		const timer = setTimeout(() => child.kill("SIGKILL"), ms);
-		child.stdout.on("data", (data) => { out.stdout += data; });
-		child.stderr.on("data", (data) => { out.stderr += data; });
+		let silent = 0;		// turns of the loop, each of which looks at the pipes
+		for (const name of ["stdout", "stderr"])
+			child[name].on("data", (data) => {
+				out[name] += data;
+				silent = 0;
+			});
 		child.on("error", reject);
 		child.on("exit", (status, signal) => {
 			clearTimeout(timer);
-			// What it leaves behind may hold the pipes; what it printed itself is here after one more turn.
-			setTimeout(() => {
+			// What it leaves behind may hold the pipes; what it printed itself is in them, and read before they are silent.
+			const turn = () => {
+				if (++silent < 5)
+					return setImmediate(turn);
 				child.stdout.destroy();
 				child.stderr.destroy();
 				resolve({ ...out, status: status ?? signal });
-			}, 5);
+			};
+			turn();
 		});
 	});
 }
