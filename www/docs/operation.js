@@ -28,6 +28,10 @@ function curl(o, schemas) {
 	const lines = [`curl -s ${o.method === "GET" || (o.method === "POST" && body) ? "" : `-X ${o.method} `}${quoted(address(o, parameters))}`];
 	if (o.security.length)
 		lines.push(`-H "Authorization: Bearer $token"`);
+	if (type === "multipart/form-data") {		// curl names it, with its boundary
+		lines.push(...(body.schema.required ?? []).map((name) => `-F ${name}=@file`));
+		return lines.join(" \\\n  ");
+	}
 	if (body)
 		lines.push(`-H ${quoted(`Content-Type: ${type}`)}`);
 	if (body && body.example !== undefined)
