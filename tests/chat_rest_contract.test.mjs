@@ -189,6 +189,7 @@ test("every answer carries a request id, and the caller's own is not trusted bli
 	const ids = new Set();
 	for (const res of [await stack.get("/health"), await stack.get("/health"), await stack.post("/api/v1/chat/session", {}), await stack.get("/api/v1/nothing")]) {
 		assert.match(res.headers["x-request-id"] ?? "", /^[\w-]{8,}$/);
+		assert.equal(Number(res.headers["content-length"]), Buffer.byteLength(res.text), "cut off by a death it is not taken for whole");
 		ids.add(res.headers["x-request-id"]);
 	}
 	assert.equal(ids.size, 4);

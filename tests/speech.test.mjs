@@ -268,6 +268,8 @@ describe("files", () => {
 		assert.match(all.headers["cache-control"], /^private, max-age=31536000, immutable$/);
 		assert.equal(all.headers["accept-ranges"], "bytes");
 		assert.equal(all.headers["cross-origin-resource-policy"], "cross-origin");
+		for (const place of [audioUrl, `/public${audioUrl}`])
+			assert.equal((await stack.get(place)).headers["content-type"], "audio/mpeg");
 		for (const place of [`/${audioUrl}`, `/public${audioUrl}`])
 			assert.deepEqual((await hear(place)).bytes, all.bytes, place);
 		const part = await hear(audioUrl, { headers: { range: "bytes=96-191" } });

@@ -17,6 +17,7 @@ const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/
 const pictures = process.env.HELPLINE_SCREENSHOTS;
 const executablePath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find(existsSync);
 const QUESTION = "How long does delivery take?";
+const LAST_WORDS = plainWords(QUESTION).slice(-4).join();
 const ANSWER = "Delivery takes two days.";
 const PHONE = { viewport: { width: 390, height: 780 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
@@ -86,9 +87,8 @@ for (const [name, options] of [["phone", PHONE], ["desk", { viewport: { width: 1
 		await page.keyboard.press("Enter");
 		await page.waitForSelector("#state[data-state=live], #state[data-state=answering]", { timeout: 20_000 });
 		await waitFor("his own level", () => page.$eval("#my-level", (m) => m.value > 0.02), { ms: 30_000, every: 30 });
-		await waitFor("his words", async () => (await captions(page, "mine")).length > 0, { ms: 40_000 });
-		const [first] = await captions(page, "mine");
-		assert.deepEqual(plainWords(first).slice(-4), plainWords(QUESTION).slice(-4));
+		// The file goes round and round, from wherever it is when the call begins: what is said first may be half a sentence.
+		await waitFor("his words", async () => (await captions(page, "mine")).some((t) => plainWords(t).slice(-4).join() === LAST_WORDS), { ms: 90_000 });
 		await waitFor("the answer", async () => (await captions(page, "theirs")).includes(ANSWER));
 		await waitFor("the answer's sound", () => page.$eval("#their-level", (m) => m.value > 0.02), { every: 20 });
 		await picture(page, `voice-${name}-answer`);

@@ -169,6 +169,8 @@ describe("through the openai client", () => {
 			owned_by: AGENT.companyName, x_helpline: { agent: agents[0]._id, name: "Twin" } });
 		for (const id of [agents[0]._id, agents[1]._id, "helpline/Twin", "helpline%2FTwin"])
 			assert.equal((await carl.openai.models.retrieve(id)).id, decodeURIComponent(id));
+		for (const id of [agents[0]._id, "helpline/Twin"])	// once more as the description of the API is compared with
+			assert.equal((await stack.get(`/v1/models/${id}`, { authorization: `Bearer ${carl.key}` })).json.id, id);
 		for (const id of [agents[2]._id, "helpline/Off", robin._id, "gpt-4o", "helpline/", "helpline%2F%c3%28", "x".repeat(300)])
 			await assert.rejects(carl.openai.models.retrieve(id), { status: 404 }, id);
 	});

@@ -1,3 +1,4 @@
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,8 +46,14 @@ write_cors(struct call *call, struct buf *head)
 #define NEVER_KEPT "no-store"
 #define ASKED_AGAIN "private, no-cache"
 
+#define UNKNOWN_LENGTH SIZE_MAX
+
+/*
+ * length is the body's: without it nginx would take what is cut off by the death of this program for the whole, and a
+ * client half an answer.
+ */
 static enum hl_err
-send_head_for(struct call *call, int status, const char *type, const char *kept, const char *more)
+send_head_for(struct call *call, int status, const char *type, size_t length, const char *kept, const char *more)
 {
 	struct buf head = BUF_INIT(HEAD_MAX);
 	enum hl_err err;
@@ -58,6 +65,10 @@ send_head_for(struct call *call, int status, const char *type, const char *kept,
 	if (type) {
 		buf_puts(&head, "\r\nContent-Type: ");
 		buf_puts(&head, type);
+	}
+	if (length != UNKNOWN_LENGTH) {
+		buf_puts(&head, "\r\nContent-Length: ");
+		buf_int(&head, (int64_t)length);
 	}
 	buf_puts(&head, "\r\nX-Request-Id: ");
 	buf_puts(&head, call->shown_id);
@@ -78,34 +89,39 @@ send_head_for(struct call *call, int status, const char *type, const char *kept,
 static enum hl_err
 send_head(struct call *call, int status, const char *type, const char *more)
 {
-	return send_head_for(call, status, type, NEVER_KEPT, more);
+	return send_head_for(call, status, type, UNKNOWN_LENGTH, NEVER_KEPT, more);
+}
+
+static enum hl_err
+send_whole(struct call *call, int status, const char *type, const char *kept, const char *more, const struct buf *body)
+{
+	enum hl_err err = buf_err(body);
+
+	if (err == HL_OK)
+		err = send_head_for(call, status, type, body->len, kept, more);
+	return err ? err : fcgi_write(call->fcgi, body->data, body->len);
 }
 
 enum hl_err
 reply_json(struct call *call, int status, const struct buf *body)
 {
-	enum hl_err err = buf_err(body);
-
-	if (err == HL_OK)
-		err = send_head(call, status, "application/json", "");
-	return err ? err : fcgi_write(call->fcgi, body->data, body->len);
+	return send_whole(call, status, "application/json", NEVER_KEPT, "", body);
 }
 
 enum hl_err
 reply_tagged(struct call *call, const char *etag, const char *link, const struct buf *body)
 {
 	struct buf more = BUF_INIT(HEAD_MAX);
-	enum hl_err err = body ? buf_err(body) : HL_OK;
+	enum hl_err err;
 
 	buf_printf(&more, "ETag: %s\r\nVary: Authorization\r\n", etag);
 	if (link)
 		buf_printf(&more, "Link: %s\r\n", link);
-	if (err == HL_OK)
-		err = buf_err(&more);
-	if (err == HL_OK)
-		err = send_head_for(call, body ? 200 : 304, body ? "application/json" : NULL, ASKED_AGAIN, more.data);
+	err = buf_err(&more);
 	if (err == HL_OK && body)
-		err = fcgi_write(call->fcgi, body->data, body->len);
+		err = send_whole(call, 200, "application/json", ASKED_AGAIN, more.data, body);
+	else if (err == HL_OK)
+		err = send_head_for(call, 304, NULL, UNKNOWN_LENGTH, ASKED_AGAIN, more.data);
 	buf_free(&more);
 	return err;
 }
@@ -114,12 +130,9 @@ enum hl_err
 reply_csv(struct call *call, const char *name, const struct buf *body)
 {
 	char more[HEAD_MAX];
-	enum hl_err err = buf_err(body);
 
 	snprintf(more, sizeof(more), "Content-Disposition: attachment; filename=\"%s\"\r\n", name);
-	if (err == HL_OK)
-		err = send_head(call, 200, "text/csv; charset=utf-8; header=present", more);
-	return err ? err : fcgi_write(call->fcgi, body->data, body->len);
+	return send_whole(call, 200, "text/csv; charset=utf-8; header=present", NEVER_KEPT, more, body);
 }
 
 enum hl_err
@@ -172,9 +185,8 @@ reply_problem(struct call *call, enum hl_err err)
 		buf_puts(&more, "WWW-Authenticate: Bearer\r\n");
 	if (err == HL_METHOD && *call->allow)
 		buf_printf(&more, "Allow: %s\r\n", call->allow);
-	if (buf_err(&body) || buf_err(&more) ||
-	    send_head(call, status, openai ? "application/json" : "application/problem+json", more.data ? more.data : "") != HL_OK ||
-	    fcgi_write(call->fcgi, body.data, body.len) != HL_OK)
+	if (buf_err(&more) || send_whole(call, status, openai ? "application/json" : "application/problem+json", NEVER_KEPT,
+	    more.data ? more.data : "", &body) != HL_OK)
 		log_line(LOG_LEVEL_DEBUG, "unanswered", "code", err_code(err), NULL);
 out:
 	buf_free(&body);
