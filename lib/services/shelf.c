@@ -337,7 +337,7 @@ note_parts(struct shelf *s, const char *file, const char (*keys)[SHELF_FILE_MAX]
 		if (count == 1)
 			continue;
 		part_name(file, i, name);
-		(void)linkat(s->places[CACHE], keys[i], s->places[PARTS], name, 0);
+		(void)!linkat(s->places[CACHE], keys[i], s->places[PARTS], name, 0);	/* else it is made again when it is wanted */
 	}
 	manifest_name(file, manifest);
 	(void)put_file(s, PARTS, manifest, list, (size_t)(at - list));
