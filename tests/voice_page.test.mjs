@@ -83,6 +83,7 @@ for (const [name, options] of [["phone", PHONE], ["desk", { viewport: { width: 1
 		const { page, trouble } = await visitor(options);
 		await accessible(page);
 		await picture(page, `voice-${name}-before`);
+		assert.notEqual(await page.$eval("#call", (b) => getComputedStyle(b).backgroundColor), "rgba(0, 0, 0, 0)", "a button looks like one");
 		await page.focus("#call");
 		await page.keyboard.press("Enter");
 		await page.waitForSelector("#state[data-state=live], #state[data-state=answering]", { timeout: 20_000 });
