@@ -132,12 +132,11 @@ export function openStream(base, target, body, headers = {}) {
 			host: url.hostname, port: url.port, method: "POST", path: target, agent: false,
 			headers: { "content-type": "application/json", accept: "text/event-stream", "content-length": Buffer.byteLength(data), ...headers },
 		}, (res) => {
-			let text = "";
-			res.on("end", () => record(base, "POST", target, data, res.statusCode, res.headers, text));
+			const whole = (text) => record(base, "POST", target, data, res.statusCode, res.headers, text);
 			resolve({
 				response: { status: res.statusCode, headers: res.headers },
 				abort: () => req.destroy(),
-				events: parseEvents(res, (piece) => { text += piece; }),
+				events: parseEvents(res, whole),
 			});
 		});
 		req.on("error", reject);
@@ -145,12 +144,13 @@ export function openStream(base, target, body, headers = {}) {
 	});
 }
 
-async function* parseEvents(res, heard) {
-	let rest = "";
+// whole is told all that came, unless the reader leaves before the end.
+async function* parseEvents(res, whole) {
+	let rest = "", text = "";
 	res.setEncoding("utf8");
 	for await (const chunk of res) {
 		rest += chunk;
-		heard(chunk);
+		text += chunk;
 		for (let at; (at = rest.indexOf("\n\n")) >= 0; rest = rest.slice(at + 2)) {
 			const event = { at: Date.now() };
 			for (const line of rest.slice(0, at).split("\n")) {
@@ -164,6 +164,7 @@ async function* parseEvents(res, heard) {
 				yield { ...event, json: JSON.parse(event.data) };
 		}
 	}
+	whole(text);
 	assert.equal(rest.trim(), "", "the stream ends after a whole event");
 }
 
