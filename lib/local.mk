@@ -11,7 +11,7 @@ libhelpline_a_SOURCES = \
 	lib/api/route.c lib/api/route.h \
 	lib/base/buf.c lib/base/buf.h \
 	lib/base/clock.c lib/base/clock.h \
-	lib/base/conf.c lib/base/conf.h \
+	lib/base/conf.c lib/base/conf.h lib/base/conf_file.c \
 	lib/base/engineio.c lib/base/engineio.h \
 	lib/base/csv.c lib/base/csv.h \
 	lib/base/error.c lib/base/error.h \
@@ -87,18 +87,21 @@ libhelpline_a_SOURCES = \
 	lib/records/entry.c lib/records/entry.h \
 	lib/records/escalation.c lib/records/escalation.h lib/records/escalation_scripts.h \
 	lib/records/holder.c lib/records/holder.h \
+	lib/records/inventory.c lib/records/inventory.h \
 	lib/records/job.c lib/records/job.h \
 	lib/records/keys.c lib/records/keys.h lib/records/scripts.h \
 	lib/records/lease.c lib/records/lease_scripts.h \
 	lib/records/recall.c lib/records/recall.h \
 	lib/records/sign_in.c lib/records/sign_in.h \
 	lib/records/spend.c \
+	lib/records/tally.h \
 	lib/records/tokens.c lib/records/tokens.h \
 	lib/services/crypto.c lib/services/crypto.h \
 	lib/services/fcgi.c lib/services/fcgi.h \
 	lib/services/file.c lib/services/file.h \
 	lib/services/listen.c lib/services/listen.h \
 	lib/services/http.c lib/services/http.h \
+	lib/services/notify.c lib/services/notify.h \
 	lib/services/jwt.c lib/services/jwt.h \
 	lib/services/password.c lib/services/password.h \
 	lib/services/redis.c lib/services/redis.h lib/services/redis_link.h \
@@ -111,6 +114,7 @@ libhelpline_a_SOURCES = \
 	lib/services/search_vocab.c lib/services/search_vocab.h \
 	lib/services/search_words.c lib/services/search_words.h \
 	lib/services/uploads.c lib/services/uploads.h \
+	lib/services/vault.c lib/services/vault.h \
 	lib/push/answer.c lib/push/answer.h \
 	lib/push/push.c lib/push/push.h \
 	lib/push/recovery.c lib/push/recovery.h \

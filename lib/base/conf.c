@@ -1,28 +1,24 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/conf.h"
 #include "base/str.h"
-
-#define ENV_FILE_MAX	65536u
 
 static const struct conf_entry entries[] = {
 #define X(member, name, type, value, low, high, meaning) { name, type, value, low, high, meaning },
 	CONF_SETTINGS(X)
 #undef X
 };
+#define ENTRIES	(sizeof(entries) / sizeof(entries[0]))
 
 const struct conf_entry *
 conf_entries(size_t *count)
 {
-	*count = sizeof(entries) / sizeof(entries[0]);
+	*count = ENTRIES;
 	return entries;
 }
 
@@ -38,52 +34,154 @@ old_name(const char *name)
 	return NULL;
 }
 
+/* The value in force, and under which of its names it is set; its own if it is not. */
 static const char *
-setting_text(const struct conf_entry *e)
+setting_value(const struct conf_entry *e, const char **ret_name)
 {
 	const char *v = getenv(e->name);
 
-	if ((v == NULL || *v == '\0') && old_name(e->name))
-		v = getenv(old_name(e->name));
-	return v && *v ? v : e->value;
+	*ret_name = e->name;
+	if ((v == NULL || *v == '\0') && old_name(e->name) && (v = getenv(old_name(e->name))) != NULL && *v)
+		*ret_name = old_name(e->name);
+	return v && *v ? v : NULL;
 }
 
-static enum hl_err
-wrong(struct buf *problem, const struct conf_entry *e, const char *given, const char *allowed)
+static const char *
+setting_text(const struct conf_entry *e)
 {
-	buf_printf(problem, "%s is \"%s\" (from the environment or .env): it must be %s.", e->name,
-	    e->type == CONF_SECRET ? "(hidden)" : given, allowed);
-	return HL_BAD_REQUEST;
+	const char *name, *v = setting_value(e, &name);
+
+	return v ? v : e->value;
 }
 
-static enum hl_err
-parse_number(const struct conf_entry *e, const char *text, double *ret, struct buf *problem)
+const char *
+conf_value(const struct conf_entry *e, struct conf_origin *origin)
 {
+	const char *name, *v = setting_value(e, &name);
+
+	if (v)
+		conf_origin_of(name, v, origin);
+	else
+		*origin = (struct conf_origin){ .place = CONF_DEFAULT };
+	return v ? v : e->value;
+}
+
+bool
+conf_is_secret(const struct conf_entry *e, const char *value)
+{
+	if (e->type != CONF_SECRET || *value == '\0')
+		return false;
+	return strcmp(e->name, "REDIS_URL") != 0 || strchr(value, '@') != NULL;	/* an address alone is none */
+}
+
+const struct conf_entry *
+conf_find(const char *name, size_t len)
+{
+	for (size_t i = 0; i < ENTRIES; i++)
+		if (strncmp(entries[i].name, name, len) == 0 && entries[i].name[len] == '\0')
+			return &entries[i];
+	return NULL;
+}
+
+const struct conf_entry *
+conf_find_any(const char *name)
+{
+	for (size_t i = 0; i < ENTRIES; i++)
+		if (str_equal(old_name(entries[i].name), name))
+			return &entries[i];
+	return conf_find(name, strlen(name));
+}
+
+/* ---- what is wrong ---- */
+
+struct loading {
+	conf_tell	*tell;
+	void		*arg;
+	enum hl_err	 err;
+};
+
+#define TOLD_MAX	2048
+
+static void
+tell(struct loading *l, const char *name, const char *where, const char *allowed, const char *sentence)
+{
+	const struct conf_wrong wrong = { name, where, allowed, sentence };
+
+	l->err = HL_BAD_REQUEST;
+	l->tell(&wrong, l->arg);
+}
+
+static void
+place_of(const struct conf_entry *e, char *out, size_t size)
+{
+	struct conf_origin origin;
+
+	(void)conf_value(e, &origin);
+	conf_origin_text(&origin, out, size);
+}
+
+/* what: 'is "blue"', 'is too short' */
+static void
+refuse(struct loading *l, const char *name, const char *what, const char *allowed)
+{
+	char where[CONF_WHERE_MAX], sentence[TOLD_MAX];
+
+	place_of(conf_find(name, strlen(name)), where, sizeof(where));
+	snprintf(sentence, sizeof(sentence), "%s %s (%s): it must be %s.", name, what, where, allowed);
+	tell(l, name, where, allowed, sentence);
+}
+
+static void
+refuse_value(struct loading *l, const struct conf_entry *e, const char *given, const char *allowed)
+{
+	char what[160];
+
+	snprintf(what, sizeof(what), "is \"%.*s%s\"", (int)utf8_cut(given, strlen(given), 80), e->type == CONF_SECRET ? "(hidden)" : given,
+	    e->type != CONF_SECRET && strlen(given) > 80 ? "…" : "");
+	refuse(l, e->name, what, allowed);
+}
+
+static void
+contradict(struct loading *l, const char *name, const char *other, const char *why)
+{
+	char where[CONF_WHERE_MAX], there[CONF_WHERE_MAX], sentence[TOLD_MAX];
+
+	place_of(conf_find(name, strlen(name)), where, sizeof(where));
+	place_of(conf_find(other, strlen(other)), there, sizeof(there));
+	snprintf(sentence, sizeof(sentence), "%s (%s) contradicts %s (%s): %s.", name, where, other, there, why);
+	tell(l, name, where, why, sentence);
+}
+
+/* ---- one setting ---- */
+
+static void
+parse_number(struct loading *l, const struct conf_entry *e, double *ret)
+{
+	const char *text = setting_text(e);
 	char allowed[96], *end;
 
 	errno = 0;
 	*ret = strtod(text, &end);
 	if (errno == 0 && end != text && *end == '\0' && isfinite(*ret) && *ret >= e->low && *ret <= e->high &&
 	    (e->type != CONF_INT || (floor(*ret) == *ret && strspn(text, "0123456789") == strlen(text))))
-		return HL_OK;
+		return;
 	snprintf(allowed, sizeof(allowed), "a %s from %.15g to %.15g", e->type == CONF_INT ? "whole number" : "number",
 	    e->low, e->high);
-	return wrong(problem, e, text, allowed);
+	refuse_value(l, e, utf8_valid(text, strlen(text)) ? text : "not text", allowed);
+	*ret = e->low;
 }
 
-static enum hl_err
-parse_int(const struct conf_entry *e, int64_t *ret, struct buf *problem)
+static void
+parse_int(struct loading *l, const struct conf_entry *e, int64_t *ret)
 {
 	double d;
-	enum hl_err err = parse_number(e, setting_text(e), &d, problem);
 
-	if (err == HL_OK)
-		*ret = (int64_t)d;
-	return err;
+	parse_number(l, e, &d);
+	*ret = (int64_t)d;
 }
 
-static enum hl_err
-parse_switch(const struct conf_entry *e, bool *ret, struct buf *problem)
+static void
+parse_switch(struct loading *l, const struct conf_entry *e, bool *ret)
 {
 	static const char *const words[] = { "off", "on", "false", "true", "no", "yes", "0", "1" };
 	const char *text = setting_text(e);
@@ -91,33 +189,50 @@ parse_switch(const struct conf_entry *e, bool *ret, struct buf *problem)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(text, words[i]) == 0) {
 			*ret = i % 2 == 1;
-			return HL_OK;
+			return;
 		}
-	return wrong(problem, e, text, "on or off");
+	refuse_value(l, e, utf8_valid(text, strlen(text)) ? text : "not text", "on or off");
 }
 
-static enum hl_err
-parse_text(const struct conf_entry *e, char **store, const char **ret, struct buf *problem)
+/* What is wrong with it, or NULL; then *given is what to repeat of it. */
+static const char *
+text_allowed(const struct conf_entry *e, const char *text, char *room, size_t size, const char **given)
 {
-	const char *text = setting_text(e);
+	size_t len = strlen(text);
+
+	*given = text;
+	if (!utf8_valid(text, len)) {
+		*given = "not text";
+		return "UTF-8 text";
+	}
+	if ((double)len < e->low || (double)len > e->high) {
+		snprintf(room, size, "%g to %g bytes long", e->low, e->high);
+		*given = len > 64 ? "too long" : text;
+		return room;
+	}
+	if (e->type == CONF_URL && len && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
+		return "an address that starts with https:// or http://";
+	return NULL;
+}
+
+static void
+parse_text(struct loading *l, const struct conf_entry *e, char **store, const char **ret)
+{
+	const char *text = setting_text(e), *given, *allowed;
+	char room[96];
 	size_t len;
-	char allowed[96];
 
 	if (e->type == CONF_URL && strcmp(text, "none") == 0)
 		text = "";		/* said on purpose, so that nothing is looked for */
-	len = strlen(text);
-	if ((double)len < e->low || (double)len > e->high) {
-		snprintf(allowed, sizeof(allowed), "%g to %g bytes long", e->low, e->high);
-		return wrong(problem, e, len > 64 ? "too long" : text, allowed);
+	allowed = text_allowed(e, text, room, sizeof(room), &given);
+	if (allowed) {
+		refuse_value(l, e, given, allowed);
+		text = e->value;	/* so that the rest can be looked at */
 	}
-	if (!utf8_valid(text, len))
-		return wrong(problem, e, "not text", "UTF-8 text");
-	if (e->type == CONF_URL && len && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
-		return wrong(problem, e, text, "an address that starts with https:// or http://");
+	len = strlen(text);
 	memcpy(*store, text, len + 1);
 	*ret = *store;
 	*store += len + 1;
-	return HL_OK;
 }
 
 static size_t
@@ -125,88 +240,84 @@ storage_size(void)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)
-		n += strlen(setting_text(&entries[i])) + 1;
+	for (size_t i = 0; i < ENTRIES; i++)
+		n += strlen(setting_text(&entries[i])) + strlen(entries[i].value) + 2;
 	return n;
 }
 
-/* FRONTEND_URL: origins as a browser sends them, or a single star. */
-static enum hl_err
-check_origins(const char *list, struct buf *problem)
-{
-	const char *at = list;
+/* ---- rules of one setting that the table does not hold ---- */
 
-	if (strcmp(list, "*") == 0)
-		return HL_OK;
+/* FRONTEND_URL: origins as a browser sends them, or a single star. */
+static void
+check_origins(struct loading *l, const struct conf *conf)
+{
+	const char *at = conf->frontend_url;
+	char what[128];
+
+	if (strcmp(at, "*") == 0)
+		return;
 	while (*(at += strspn(at, ", \t"))) {
 		size_t len = strcspn(at, ", \t"), scheme = strncmp(at, "https://", 8) == 0 ? 8 : strncmp(at, "http://", 7) == 0 ? 7 : 0;
 		size_t host = scheme ? strcspn(at + scheme, "/?#@, \t") : 0;
 
 		if (host == 0 || (scheme + host != len && !(scheme + host + 1 == len && at[len - 1] == '/'))) {
-			buf_printf(problem, "FRONTEND_URL names \"%.*s\" (from the environment or .env): it must be *, or origins like "
-			    "https://www.example.com separated by commas.", (int)(len < 80 ? len : 80), at);
-			return HL_BAD_REQUEST;
+			snprintf(what, sizeof(what), "names \"%.*s\"", (int)utf8_cut(at, len, 80), at);
+			refuse(l, "FRONTEND_URL", what, "*, or origins like https://www.example.com separated by commas");
+			return;
 		}
 		at += len;
 	}
-	return HL_OK;
 }
 
-static enum hl_err
-check_replicas(const char *number, struct buf *problem)
+static void
+check_replicas(struct loading *l, const struct conf *conf)
 {
-	if (number[strspn(number, "0123456789")] == '\0')
-		return HL_OK;
-	buf_printf(problem, "REDIS_REPLICAS is \"%s\" (from the environment or .env): it must be a whole number.", number);
-	return HL_BAD_REQUEST;
+	const char *number = conf->redis_replicas;
+
+	if (number[strspn(number, "0123456789")])
+		refuse_value(l, conf_find("REDIS_REPLICAS", 14), number, "a whole number");
 }
 
-static enum hl_err
-check_word(const char *name, const char *value, const char *one, const char *other, struct buf *problem)
+/* One of some words: "mp3 or wav", "desk, all or off". */
+static void
+check_word(struct loading *l, const char *name, const char *value, const char *allowed)
 {
-	if (strcmp(value, one) == 0 || strcmp(value, other) == 0)
-		return HL_OK;
-	buf_printf(problem, "%s is \"%s\": it must be %s or %s.", name, value, one, other);
-	return HL_BAD_REQUEST;
+	const char *at = allowed;
+	size_t len = strlen(value), n;
+
+	while (len && *at) {
+		n = strcspn(at, ", ");
+		if (n == len && strncmp(at, value, n) == 0 && strcmp(value, "or") != 0)
+			return;
+		at += n + strspn(at + n, ", ");
+	}
+	refuse_value(l, conf_find(name, strlen(name)), value, allowed);
 }
 
-static enum hl_err
-check_livekit(const char *address, struct buf *problem)
+static void
+check_words(struct loading *l, const struct conf *conf)
+{
+	check_word(l, "LOG_LEVEL", conf->log_level, "error, warn, info or debug");
+	check_word(l, "ESCALATION_SENTIMENT", conf->escalation_sentiment, "desk, all or off");
+	check_word(l, "OPENAI_TTS_FORMAT", conf->tts_format, "mp3 or wav");
+	check_word(l, "SPEECH_DELIVERY", conf->speech_delivery, "url or base64");
+}
+
+static void
+check_livekit(struct loading *l, const struct conf *conf)
 {
 	static const char *const schemes[] = { "wss://", "ws://", "https://", "http://" };
+	const char *address = conf->livekit_url;
 	size_t n;
 
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
 		n = strlen(schemes[i]);
 		if (strncmp(address, schemes[i], n) == 0 && address[n] && strpbrk(address + n, "@?# \t") == NULL)
-			return HL_OK;
+			return;
 	}
-	if (*address == '\0')
-		return HL_OK;
-	buf_printf(problem, "LIVEKIT_URL is \"%s\": it must be the address of a LiveKit server, like wss://livekit.example.com.",
-	    address);
-	return HL_BAD_REQUEST;
-}
-
-static enum hl_err
-check_log_level(const char *name, struct buf *problem)
-{
-	static const char *const names[] = { "error", "warn", "info", "debug" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(name, names[i]) == 0)
-			return HL_OK;
-	buf_printf(problem, "LOG_LEVEL is \"%s\" (from the environment or .env): it must be error, warn, info or debug.", name);
-	return HL_BAD_REQUEST;
-}
-
-static enum hl_err
-check_sentiment(const char *where, struct buf *problem)
-{
-	if (strcmp(where, "desk") == 0 || strcmp(where, "all") == 0 || strcmp(where, "off") == 0)
-		return HL_OK;
-	buf_printf(problem, "ESCALATION_SENTIMENT is \"%s\" (from the environment or .env): it must be desk, all or off.", where);
-	return HL_BAD_REQUEST;
+	if (*address)	/* it may have a password in it, at the wrong place */
+		refuse(l, "LIVEKIT_URL", strchr(address, '@') ? "has an @ in it" : "is no such address",
+		    "the address of a LiveKit server, like wss://livekit.example.com");
 }
 
 bool
@@ -253,97 +364,117 @@ conf_lists(const char *list, const char *word, size_t len)
 	return false;
 }
 
-static enum hl_err
-check_files(const struct conf *conf, struct buf *problem)
+static void
+check_files(struct loading *l, const struct conf *conf)
 {
 	static const char known[] = "png,jpg,jpeg,gif,webp";
 	const char *at = conf->file_types;
+	char what[64];
 	int64_t bytes;
 
-	if (!conf_size(conf->max_file_size, &bytes)) {
-		buf_printf(problem, "MAX_FILE_SIZE is \"%s\" (from the environment or .env): it must be a size like 5MB, 512KB or "
-		    "5242880 (bytes), at most 64MB.", conf->max_file_size);
-		return HL_BAD_REQUEST;
-	}
+	if (!conf_size(conf->max_file_size, &bytes))
+		refuse_value(l, conf_find("MAX_FILE_SIZE", 13), conf->max_file_size,
+		    "a size like 5MB, 512KB or 5242880 (bytes), at most 64MB");
 	while (*(at += strspn(at, ", \t"))) {
 		size_t n = strcspn(at, ", \t");
 
 		if (!conf_lists(known, at, n)) {
-			buf_printf(problem, "ALLOWED_FILE_TYPES names \"%.*s\" (from the environment or .env): it must be a list of %s.",
-			    (int)(n < 32 ? n : 32), at, known);
-			return HL_BAD_REQUEST;
+			snprintf(what, sizeof(what), "names \"%.*s\"", (int)utf8_cut(at, n, 32), at);
+			refuse(l, "ALLOWED_FILE_TYPES", what, "a list of png,jpg,jpeg,gif,webp");
+			return;
 		}
 		at += n;
 	}
-	return HL_OK;
 }
 
 /* What is too short could be guessed from any token that it signed. */
-static enum hl_err
-check_tokens(const struct conf *conf, struct buf *problem)
+static void
+check_tokens(struct loading *l, const struct conf *conf)
 {
 	const char *secrets[] = { conf->jwt_secret, conf->jwt_secret_previous };
+	static const char *const names[] = { "JWT_SECRET", "JWT_SECRET_PREVIOUS" };
+	char allowed[64];
 	int64_t s;
 
+	snprintf(allowed, sizeof(allowed), "%d bytes or more", JWT_SECRET_MIN);
 	for (size_t i = 0; i < 2; i++)
-		if (*secrets[i] && strlen(secrets[i]) < JWT_SECRET_MIN) {
-			buf_printf(problem, "%s is too short (from the environment or .env): it must have %d bytes or more.",
-			    i ? "JWT_SECRET_PREVIOUS" : "JWT_SECRET", JWT_SECRET_MIN);
-			return HL_BAD_REQUEST;
-		}
-	if (conf_duration(conf->jwt_expires_in, &s))
-		return HL_OK;
-	buf_printf(problem, "JWT_EXPIRES_IN is \"%s\" (from the environment or .env): it must be a time like 7d, 24h, 30m or 900 "
-	    "(seconds).", conf->jwt_expires_in);
-	return HL_BAD_REQUEST;
+		if (*secrets[i] && strlen(secrets[i]) < JWT_SECRET_MIN)
+			refuse(l, names[i], "is too short", allowed);
+	if (!conf_duration(conf->jwt_expires_in, &s))
+		refuse_value(l, conf_find("JWT_EXPIRES_IN", 14), conf->jwt_expires_in, "a time like 7d, 24h, 30m or 900 (seconds)");
 }
 
-#define PARSE_CONF_TEXT(m)	parse_text(e, &store, &conf->m, problem)
-#define PARSE_CONF_SECRET(m)	parse_text(e, &store, &conf->m, problem)
-#define PARSE_CONF_URL(m)	parse_text(e, &store, &conf->m, problem)
-#define PARSE_CONF_INT(m)	parse_int(e, &conf->m, problem)
-#define PARSE_CONF_REAL(m)	parse_number(e, setting_text(e), &conf->m, problem)
-#define PARSE_CONF_SWITCH(m)	parse_switch(e, &conf->m, problem)
+/* What one says and another takes back. */
+static void
+check_contradictions(struct loading *l, const struct conf *conf)
+{
+	struct conf_origin origin;
+
+	if ((*conf->fallback_key || *conf->fallback_url) && *conf->gemini_key)
+		contradict(l, "GEMINI_API_KEY", *conf->fallback_key ? "FALLBACK_API_KEY" : "FALLBACK_BASE_URL",
+		    "both name the second model server; set one of them");
+	if (*conf->speech_key && *conf->speech_url == '\0')
+		contradict(l, "SPEECH_API_KEY", "SPEECH_BASE_URL", "it is the key of that server, and none is set");
+	(void)conf_value(conf_find("AUDIO_CACHE_SIZE", 16), &origin);
+	if (origin.place != CONF_DEFAULT && conf->audio_cache > conf->max_audio)
+		contradict(l, "AUDIO_CACHE_SIZE", "MAX_AUDIO_BYTES", "the cache is a part of what that allows for all sounds");
+	if (*conf->jwt_secret && strcmp(conf->jwt_secret, conf->jwt_secret_previous) == 0)
+		contradict(l, "JWT_SECRET_PREVIOUS", "JWT_SECRET", "they are the same; leave the previous one out");
+}
+
+#define PARSE_CONF_TEXT(m)	parse_text(&l, e, &store, &conf->m)
+#define PARSE_CONF_SECRET(m)	parse_text(&l, e, &store, &conf->m)
+#define PARSE_CONF_URL(m)	parse_text(&l, e, &store, &conf->m)
+#define PARSE_CONF_INT(m)	parse_int(&l, e, &conf->m)
+#define PARSE_CONF_REAL(m)	parse_number(&l, e, &conf->m)
+#define PARSE_CONF_SWITCH(m)	parse_switch(&l, e, &conf->m)
 
 enum hl_err
-conf_load(struct conf *conf, struct buf *problem)
+conf_check(struct conf *conf, conf_tell *tell_one, void *arg)
 {
+	static void (*const rules[])(struct loading *, const struct conf *) = {
+		check_origins, check_replicas, check_words, check_livekit, check_files, check_tokens, check_contradictions };
+	struct loading l = { .tell = tell_one, .arg = arg };
 	const struct conf_entry *e = entries;
-	enum hl_err err;
+	const char *file = getenv("HELPLINE_CONFIG");
 	char *store;
 
 	memset(conf, 0, sizeof(*conf));
+	if (file && *file) {
+		l.err = conf_read_file(file, true, tell_one, arg);
+		if (l.err == HL_NO_MEMORY)
+			return l.err;
+	}
 	conf->storage = store = malloc(storage_size());
 	if (store == NULL)
 		return HL_NO_MEMORY;
 #define X(member, name, type, value, low, high, meaning)	\
-	err = PARSE_##type(member);				\
-	if (err)						\
-		goto out;					\
+	PARSE_##type(member);					\
 	e++;
 	CONF_SETTINGS(X)
 #undef X
-	err = check_origins(conf->frontend_url, problem);
-	if (err == HL_OK)
-		err = check_replicas(conf->redis_replicas, problem);
-	if (err == HL_OK)
-		err = check_log_level(conf->log_level, problem);
-	if (err == HL_OK)
-		err = check_sentiment(conf->escalation_sentiment, problem);
-	if (err == HL_OK)
-		err = check_word("OPENAI_TTS_FORMAT", conf->tts_format, "mp3", "wav", problem);
-	if (err == HL_OK)
-		err = check_word("SPEECH_DELIVERY", conf->speech_delivery, "url", "base64", problem);
-	if (err == HL_OK)
-		err = check_livekit(conf->livekit_url, problem);
-	if (err == HL_OK)
-		err = check_files(conf, problem);
-	if (err == HL_OK)
-		err = check_tokens(conf, problem);
-out:
-	if (err)
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		rules[i](&l, conf);
+	if (l.err)
 		conf_free(conf);
-	return err;
+	return l.err;
+}
+
+/* A line for each. */
+void
+conf_tell_text(const struct conf_wrong *wrong, void *arg)
+{
+	struct buf *problem = arg;
+
+	if (problem->len)
+		buf_putc(problem, '\n');
+	buf_puts(problem, wrong->sentence);
+}
+
+enum hl_err
+conf_load(struct conf *conf, struct buf *problem)
+{
+	return conf_check(conf, conf_tell_text, problem);
 }
 
 void
@@ -413,7 +544,7 @@ conf_misspelt(const char *name, size_t len)
 
 	if (len < NAME_MIN_LEN || len > NAME_MAX_LEN)
 		return NULL;
-	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]) && best > 0; i++) {
+	for (size_t i = 0; i < ENTRIES && best > 0; i++) {
 		size_t known = strlen(entries[i].name);
 
 		d = known < NAME_MIN_LEN || known > NAME_MAX_LEN ? best : distance(name, len, entries[i].name, known);
@@ -423,108 +554,4 @@ conf_misspelt(const char *name, size_t len)
 		}
 	}
 	return best > 0 ? found : NULL;
-}
-
-/* ---- .env files ---- */
-
-static bool
-name_ok(const char *s, size_t len)
-{
-	if (len == 0 || (*s >= '0' && *s <= '9'))
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (s[i] != '_' && !(s[i] >= '0' && s[i] <= '9') && !((s[i] | 32) >= 'a' && (s[i] | 32) <= 'z'))
-			return false;
-	return true;
-}
-
-/* Takes off quotes or a trailing comment, in place.  Returns false if a quote is not closed. */
-static bool
-env_value(char *v)
-{
-	char *end;
-	size_t len;
-
-	if (*v == '"' || *v == '\'') {
-		end = strrchr(v + 1, *v);
-		if (end == NULL)
-			return false;
-		*end = '\0';
-		memmove(v, v + 1, (size_t)(end - v));
-		return true;
-	}
-	if ((end = strstr(v, " #")) != NULL || (end = strstr(v, "\t#")) != NULL)
-		*end = '\0';
-	len = strlen(v);
-	while (len && (v[len - 1] == ' ' || v[len - 1] == '\t'))
-		v[--len] = '\0';
-	return true;
-}
-
-/* One line without its end.  Returns false if it cannot be understood. */
-static bool
-env_line(char *line)
-{
-	char *eq, *v;
-	size_t len;
-
-	line += strspn(line, " \t");
-	if (*line == '\0' || *line == '#')
-		return true;
-	if (strncmp(line, "export ", 7) == 0)
-		line += 7 + strspn(line + 7, " ");
-	if ((eq = strchr(line, '=')) == NULL)
-		return false;
-	len = (size_t)(eq - line);
-	while (len && line[len - 1] == ' ')
-		len--;
-	if (!name_ok(line, len))
-		return false;
-	line[len] = '\0';
-	v = eq + 1 + strspn(eq + 1, " \t");
-	return env_value(v) && setenv(line, v, 0) == 0;
-}
-
-static enum hl_err
-read_file(const char *path, struct buf *out, struct buf *problem)
-{
-	enum hl_err err = HL_OK;
-	ssize_t n = 0;
-	char *p;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0) {
-		buf_printf(problem, "%s cannot be read: %s.", path, strerror(errno));
-		return HL_BAD_REQUEST;
-	}
-	while ((p = buf_reserve(out, 4096)) != NULL && (n = read(fd, p, 4096)) > 0)
-		buf_grow(out, (size_t)n);
-	if (buf_err(out) || n < 0) {
-		buf_printf(problem, "%s cannot be read, or is larger than %u bytes.", path, ENV_FILE_MAX);
-		err = HL_BAD_REQUEST;
-	}
-	close(fd);
-	return err;
-}
-
-enum hl_err
-conf_load_file(const char *path, struct buf *problem)
-{
-	struct buf text = BUF_INIT(ENV_FILE_MAX);
-	enum hl_err err = read_file(path, &text, problem);
-	unsigned number = 1;
-	char *line, *next;
-
-	for (line = text.data; err == HL_OK && line && *line; line = next, number++) {
-		next = line + strcspn(line, "\n");
-		if (*next)
-			*next++ = '\0';
-		line[strcspn(line, "\r")] = '\0';
-		if (!env_line(line)) {
-			buf_printf(problem, "%s, line %u: expected NAME=VALUE.", path, number);
-			err = HL_BAD_REQUEST;
-		}
-	}
-	buf_free(&text);
-	return err;
 }

@@ -1,9 +1,10 @@
 /*
  * conf.h - every setting, written once (conf.c's table).
  *
- * Settings are environment variables.  The table gives the parser, the defaults, `helpline config explain`, the manual
- * page and the README's table; a test holds them together.  conf_load() fails with a sentence that names the setting,
- * where it was read and what is allowed.
+ * Settings are environment variables, and lines of the file that HELPLINE_CONFIG names (NAME=VALUE, as in a .env file):
+ * what the environment has wins.  The table gives the parser, the defaults, `helpline config explain`, the manual page and
+ * the README's table; a test holds them together.  What is wrong is told in a sentence that names the setting, where it
+ * was read and what is allowed.
  */
 #ifndef HL_CONF_H
 #define HL_CONF_H
@@ -200,7 +201,23 @@ struct conf {
 	char	*storage;	/* the strings above point into it */
 };
 
-/* Reads the environment.  On failure *problem holds the sentence. */
+/* One thing that is wrong; all of it lives as long as the call that tells it. */
+struct conf_wrong {
+	const char	*name;		/* the setting; NULL: the file as a whole, or a line that is none */
+	const char	*where;		/* "from the environment", "/etc/helpline/helpline.conf, line 3" */
+	const char	*allowed;	/* what it must be; NULL if only the sentence says it */
+	const char	*sentence;	/* all of it; never a secret's value */
+};
+typedef void conf_tell(const struct conf_wrong *, void *arg);
+
+/* A conf_tell whose arg is a struct buf: the sentences, a line for each. */
+void	 conf_tell_text(const struct conf_wrong *, void *buf);
+
+/*
+ * Reads HELPLINE_CONFIG's file, if that is set, and the environment.  Tells everything that is wrong, each value and what
+ * contradicts another; then it fails, and there is nothing to free.  conf_load() collects the sentences in *problem.
+ */
+enum hl_err conf_check(struct conf *, conf_tell *, void *arg) HL_MUST_CHECK;
 enum hl_err conf_load(struct conf *, struct buf *problem) HL_MUST_CHECK;
 void	 conf_free(struct conf *);
 
@@ -240,10 +257,44 @@ const struct conf_entry *conf_entries(size_t *count);
  */
 const char *conf_misspelt(const char *name, size_t len);
 
+/* The entry of that name; the second one knows old names, too.  NULL if there is none. */
+const struct conf_entry *conf_find(const char *name, size_t len);
+const struct conf_entry *conf_find_any(const char *name);
+
+/* ---- where values come from ---- */
+
+#define CONF_FILE	"/etc/helpline/helpline.conf"	/* where the command looks if nothing names another */
+#define CONF_WHERE_MAX	4352
+
+enum conf_place { CONF_DEFAULT, CONF_ENVIRONMENT, CONF_FILE_LINE, CONF_CREDENTIAL };
+
+struct conf_origin {
+	enum conf_place	 place;
+	const char	*name;		/* under which it is set: the old one, perhaps */
+	const char	*file;		/* of CONF_FILE_LINE; of a credential its name */
+	unsigned	 line;
+};
+
+/* The value in force as it was written, and where. */
+const char *conf_value(const struct conf_entry *, struct conf_origin *);
+void	 conf_origin_of(const char *name, const char *value, struct conf_origin *);
+void	 conf_origin_text(const struct conf_origin *, char *out, size_t size);
+
+/* Is that value one that nobody may see?  An address of Redis is one only with a password in it. */
+bool	 conf_is_secret(const struct conf_entry *, const char *value);
+
+/* Sets name in the environment, unless it is there, and remembers where it was read (file is copied). */
+enum hl_err conf_take(const char *name, const char *value, enum conf_place, const char *file, unsigned line) HL_MUST_CHECK;
+
 /*
- * A .env file (NAME=VALUE lines; # comments; optional "export "; single or double quotes; CRLF): sets what the
- * environment does not have yet.  A line that cannot be understood fails with its number in *problem.
+ * A file of NAME=VALUE lines (# comments; optional "export "; single or double quotes; CRLF): sets what the environment
+ * does not have yet.  A line that cannot be understood is told with its number.  strict, which Helpline's own file is
+ * read: names that look misspelt and settings that are there twice are refused, and so is a file that anybody may write,
+ * or read although a secret is in it (judged by the open descriptor).
  */
+enum hl_err conf_read_file(const char *path, bool strict, conf_tell *, void *arg) HL_MUST_CHECK;
+
+/* The same, not strict, for a .env file. */
 enum hl_err conf_load_file(const char *path, struct buf *problem) HL_MUST_CHECK;
 
 #endif

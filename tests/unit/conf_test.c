@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/conf.h"
@@ -28,6 +29,7 @@ clean(void **state)
 		unsetenv(e[i].name);
 	unsetenv("NODE_ENV");
 	unsetenv("LIVEKIT_WS_URL");
+	unsetenv("HELPLINE_CONFIG");
 	buf_free(&problem);
 	return 0;
 }
@@ -153,6 +155,120 @@ env_files_are_read_as_people_write_them(void **state)
 	assert_int_not_equal(conf_load_file(path, &problem), HL_OK);
 }
 
+/* A settings file in use, 0640 unless told otherwise; the caller frees nothing and unlinks nothing: one name for all. */
+static const char *
+settings_file(const char *text, mode_t mode)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "/tmp/conf_test.%ld.conf", (long)getpid());
+	write_file(path, text);
+	assert_int_equal(chmod(path, mode), 0);
+	setenv("HELPLINE_CONFIG", path, 1);
+	return path;
+}
+
+static void
+refused(const char *text, mode_t mode, const char *word, const char *where)
+{
+	struct conf c;
+	const char *path = settings_file(text, mode);
+
+	if (conf_load(&c, &problem) == HL_OK)
+		fail_msg("taken: %s", text);
+	if (strstr(problem.data, word) == NULL || strstr(problem.data, where) == NULL || strstr(problem.data, path) == NULL)
+		fail_msg("%s\nshould say: %s, %s, %s", problem.data, word, where, path);
+	assert_null(strstr(problem.data, "hunter2"));
+	unlink(path);
+	clean(NULL);
+}
+
+static void
+the_settings_file_is_read_and_the_environment_wins(void **state)
+{
+	size_t n;
+	const struct conf_entry *e = conf_entries(&n);
+	struct conf_origin origin;
+	char where[CONF_WHERE_MAX];
+	const char *path;
+	struct conf c;
+
+	(void)state;
+	setenv("OPENAI_MODEL", "from-environment", 1);
+	path = settings_file("# ours\nPORT=4001\nOPENAI_MODEL=from-file\nOPENAI_API_KEY=hunter2\nTZ=UTC\n", 0640);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(conf_load(&c, &problem), HL_OK);
+		assert_int_equal(c.port, 4001);
+		assert_string_equal(c.openai_model, "from-environment");
+		conf_free(&c);
+	}
+	assert_string_equal(conf_value(&e[0], &origin), "4001");
+	conf_origin_text(&origin, where, sizeof(where));
+	assert_int_equal(origin.place, CONF_FILE_LINE);
+	assert_non_null(strstr(where, path));
+	assert_non_null(strstr(where, "line 2"));
+	(void)conf_value(conf_find("OPENAI_MODEL", 12), &origin);
+	assert_int_equal(origin.place, CONF_ENVIRONMENT);
+	(void)conf_value(conf_find("TURN_TIMEOUT", 12), &origin);
+	assert_int_equal(origin.place, CONF_DEFAULT);
+	setenv("PORT", "4002", 1);
+	(void)conf_value(&e[0], &origin);
+	assert_int_equal(origin.place, CONF_ENVIRONMENT);
+	unlink(path);
+}
+
+static void
+a_wrong_settings_file_is_refused_with_its_line(void **state)
+{
+	(void)state;
+	refused("PORT=0\n", 0640, "PORT is \"0\"", "line 1): it must be a whole number from 1 to 65535.");
+	refused("\n# x\nLOG_LEVEL=loud\n", 0640, "LOG_LEVEL", "line 3): it must be error, warn, info or debug.");
+	refused("NODE_ENV=x\nLIVEKIT_WS_URL=nowhere\n", 0640, "LIVEKIT_URL", "line 2)");
+	refused("OPENAI_API_KAY=hunter2\n", 0640, "is OPENAI_API_KEY meant?", "line 1");
+	refused("PORT=1\nTZ=UTC\nPORT=2\n", 0640, "PORT is set a second time; line 1", "line 3");
+	refused("this is no line\n", 0640, "NAME=VALUE", "line 1");
+	refused("SYSTEM_PROMPT=\"hello\n", 0640, "the quote of SYSTEM_PROMPT is not closed", "line 1");
+	refused("OPENAI_API_KEY=hunter2\n", 0644, "OPENAI_API_KEY in it is a secret", "chmod 640");
+	refused("REDIS_URL=redis://x:hunter2@h\n", 0604, "REDIS_URL in it is a secret", "chmod 640");
+	refused("PORT=80\n", 0642, "can be written by anybody", "chmod 640");
+	refused("SPEECH_API_KEY=hunter2\n", 0640, "SPEECH_API_KEY", "contradicts SPEECH_BASE_URL (default)");
+	refused("GEMINI_API_KEY=hunter2\nFALLBACK_API_KEY=hunter2\n", 0640, "GEMINI_API_KEY", "line 2)");
+	refused("AUDIO_CACHE_SIZE=2\nMAX_AUDIO_BYTES=1\n", 0640, "AUDIO_CACHE_SIZE", "contradicts MAX_AUDIO_BYTES");
+}
+
+static void
+a_settings_file_without_secrets_may_be_read_by_all(void **state)
+{
+	struct conf c;
+	const char *path = settings_file("REDIS_URL=redis://localhost:6379\nOPENAI_API_KEY=\n", 0644);
+
+	(void)state;
+	assert_int_equal(conf_load(&c, &problem), HL_OK);
+	conf_free(&c);
+	unlink(path);
+	assert_int_not_equal(conf_load(&c, &problem), HL_OK);
+	assert_non_null(strstr(problem.data, "cannot be read: No such file or directory (HELPLINE_CONFIG names it)"));
+	setenv("HELPLINE_CONFIG", "/dev/null", 1);
+	assert_int_not_equal(conf_load(&c, &problem), HL_OK);
+	assert_non_null(strstr(problem.data, "is not a file"));
+}
+
+static void
+everything_that_is_wrong_is_told(void **state)
+{
+	struct conf c;
+
+	(void)state;
+	setenv("PORT", "x", 1);
+	setenv("RATE_LIMITS", "maybe", 1);
+	setenv("JWT_EXPIRES_IN", "soon", 1);
+	assert_int_not_equal(conf_load(&c, &problem), HL_OK);
+	assert_non_null(strstr(problem.data, "PORT is \"x\" (from the environment): it must be"));
+	assert_non_null(strstr(problem.data, "\nRATE_LIMITS is"));
+	assert_non_null(strstr(problem.data, "\nJWT_EXPIRES_IN is"));
+	assert_null(c.storage);
+}
+
 /* What the table says stands word for word in a file, in that file's form. */
 static void
 check_file(const char *path, void (*form)(struct buf *, const struct conf_entry *))
@@ -230,6 +346,10 @@ main(void)
 		cmocka_unit_test(sizes_are_bytes_with_or_without_a_unit),
 		cmocka_unit_test_setup_teardown(secrets_are_not_repeated, clean, clean),
 		cmocka_unit_test_setup_teardown(env_files_are_read_as_people_write_them, clean, clean),
+		cmocka_unit_test_setup_teardown(the_settings_file_is_read_and_the_environment_wins, clean, clean),
+		cmocka_unit_test_setup_teardown(a_wrong_settings_file_is_refused_with_its_line, clean, clean),
+		cmocka_unit_test_setup_teardown(a_settings_file_without_secrets_may_be_read_by_all, clean, clean),
+		cmocka_unit_test_setup_teardown(everything_that_is_wrong_is_told, clean, clean),
 		cmocka_unit_test_setup_teardown(every_setting_is_documented, clean, clean),
 	};
 
