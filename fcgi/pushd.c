@@ -9,6 +9,9 @@
 #include "base/log.h"
 #include "push/push.h"
 #include "services/listen.h"
+#include "services/notify.h"
+
+#define DRAIN_MS	20000
 
 static struct push push;
 
@@ -17,6 +20,7 @@ on_signal(uv_signal_t *signal, int number)
 {
 	(void)number;
 	uv_signal_stop(signal);
+	notify_stopping(DRAIN_MS);
 	push_drain(&push);
 }
 
@@ -47,6 +51,7 @@ main(int argc, char **argv)
 	uv_signal_start(&term, on_signal, SIGTERM);
 	uv_signal_start(&interrupt, on_signal, SIGINT);
 	log_line(LOG_LEVEL_INFO, "ready", "version", PACKAGE_VERSION, NULL);
+	notify_ready(loop);
 	uv_run(loop, UV_RUN_DEFAULT);
 	log_line(LOG_LEVEL_INFO, "stopped", NULL);
 	push_free(&push);

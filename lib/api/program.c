@@ -9,6 +9,9 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "services/listen.h"
+#include "services/notify.h"
+
+#define DRAIN_MS	20000	/* to end, beyond what an answer may take */
 
 struct running {
 	const struct program *program;
@@ -62,6 +65,7 @@ on_signal(uv_signal_t *signal, int number)
 	(void)number;
 	uv_signal_stop(&r->on_term);
 	uv_signal_stop(&r->on_int);
+	notify_stopping(r->app.conf.turn_timeout_ms + DRAIN_MS);
 	fcgi_drain(r->server, requests_drained, r);
 }
 
@@ -70,6 +74,7 @@ close_all(struct running *r)
 {
 	uv_close((uv_handle_t *)&r->on_term, NULL);
 	uv_close((uv_handle_t *)&r->on_int, NULL);
+	notify_end();
 	fcgi_free(r->server);
 	engine_free(r->app.engine);
 	redis_close(r->app.redis);
@@ -197,6 +202,7 @@ program_main(const struct program *p, int argc, char **argv)
 		return 2;
 	}
 	log_line(LOG_LEVEL_INFO, "ready", "version", PACKAGE_VERSION, NULL);
+	notify_ready(r.app.loop);
 	uv_run(r.app.loop, UV_RUN_DEFAULT);
 	log_line(LOG_LEVEL_INFO, "stopped", NULL);
 	buf_free(&problem);
