@@ -102,7 +102,6 @@ libhelpline_a_SOURCES = \
 	lib/services/listen.c lib/services/listen.h \
 	lib/services/http.c lib/services/http.h \
 	lib/services/notify.c lib/services/notify.h \
-	lib/services/notify.c lib/services/notify.h \
 	lib/services/jwt.c lib/services/jwt.h \
 	lib/services/password.c lib/services/password.h \
 	lib/services/redis.c lib/services/redis.h lib/services/redis_link.h \
