@@ -70,9 +70,13 @@ post_session(struct call *call)
 	if (err)
 		goto out;
 	clock_iso(conv.created_ms, at);
-	buf_printf(&body, "{\"success\":true,\"sessionId\":\"%s\",\"userId\":", conv.id);
+	buf_puts(&body, "{\"success\":true,\"sessionId\":\"");
+	buf_puts(&body, conv.id);
+	buf_puts(&body, "\",\"userId\":");
 	buf_json_str(&body, user_id);
-	buf_printf(&body, ",\"createdAt\":\"%s\"}", at);
+	buf_puts(&body, ",\"createdAt\":\"");
+	buf_puts(&body, at);
+	buf_puts(&body, "\"}");
 	err = reply_json(call, 200, &body);
 out:
 	conversation_clear(&conv);

@@ -60,19 +60,15 @@ allow(struct call *call, const char *method)
 static enum hl_err
 find(struct call *call, const struct route *routes, size_t count, const struct route **ret)
 {
-	bool path_known = false;
-
-	for (size_t i = 0; i < count; i++) {
-		if (!path_matches(&routes[i], call->path, call))
-			continue;
-		path_known = true;
-		allow(call, routes[i].method);
-		if (method_matches(&routes[i], call->method)) {
+	for (size_t i = 0; i < count; i++)
+		if (method_matches(&routes[i], call->method) && path_matches(&routes[i], call->path, call)) {
 			*ret = &routes[i];
 			return HL_OK;
 		}
-	}
-	if (!path_known)
+	for (size_t i = 0; i < count; i++)
+		if (path_matches(&routes[i], call->path, call))
+			allow(call, routes[i].method);
+	if (call->allow[0] == '\0')
 		return call_fail(call, HL_NOT_FOUND, "There is nothing at this address");
 	return HL_METHOD;
 }

@@ -111,15 +111,9 @@ buf_printf(struct buf *b, const char *fmt, ...)
 void
 buf_int(struct buf *b, int64_t value)
 {
-	char digits[20], *p = digits + sizeof(digits);
-	uint64_t v = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	char digits[STR_INT_MAX];
 
-	do
-		*--p = (char)('0' + v % 10);
-	while (v /= 10);
-	if (value < 0)
-		buf_putc(b, '-');
-	buf_add(b, p, (size_t)(digits + sizeof(digits) - p));
+	buf_add(b, digits, str_int(digits, value));
 }
 
 void

@@ -234,3 +234,21 @@ str_hash(const char *s, size_t len)
 		h = (h ^ (unsigned char)s[i]) * 16777619u;
 	return h;
 }
+
+size_t
+str_int(char out[STR_INT_MAX], int64_t value)
+{
+	char digits[STR_INT_MAX], *p = digits + sizeof(digits);
+	uint64_t v = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	size_t n;
+
+	*--p = '\0';
+	do
+		*--p = (char)('0' + v % 10);
+	while (v /= 10);
+	if (value < 0)
+		*--p = '-';
+	n = (size_t)(digits + sizeof(digits) - p);
+	memcpy(out, p, n);
+	return n - 1;
+}

@@ -32,6 +32,10 @@ size_t	 str_json_plain(const char *, const char *end);
 
 bool	 str_blank(const char *, size_t);	/* empty or only white space (Unicode) */
 uint32_t str_hash(const char *, size_t);	/* FNV-1a: for tables whose keys no stranger chooses, or that are bounded */
+/* The number in decimal digits, as printf's %lld writes it; returns their count. */
+#define STR_INT_MAX	21
+size_t	 str_int(char out[STR_INT_MAX], int64_t);
+
 bool	 str_equal(const char *, const char *);	/* NULL equals only NULL */
 
 #endif

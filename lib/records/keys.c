@@ -3,14 +3,15 @@
 #include <string.h>
 
 #include "base/network.h"
+#include "base/str.h"
 #include "records/keys.h"
 
 void
 keys_of(const struct place *p, struct keys *k)
 {
-	snprintf(k->c, sizeof(k->c), "c:" SHARD ":%s", p->h);
-	snprintf(k->log, sizeof(k->log), "c:" SHARD ":%s:log", p->h);
-	snprintf(k->seen, sizeof(k->seen), "c:" SHARD ":%s:seen", p->h);
+	stpcpy(stpcpy(k->c, "c:" SHARD ":"), p->h);
+	stpcpy(stpcpy(k->log, k->c), ":log");
+	stpcpy(stpcpy(k->seen, k->c), ":seen");
 }
 
 struct place
@@ -25,15 +26,13 @@ conversation_place(const struct store *s, const char *id)
 void
 conversation_room(const struct place *p, char out[CONVERSATION_KEY_MAX])
 {
-	snprintf(out, CONVERSATION_KEY_MAX, "room:%s", p->h);
+	stpcpy(stpcpy(out, "room:"), p->h);
 }
 
 struct redis_arg
 number_arg(struct number *n, int64_t value)
 {
-	int len = snprintf(n->text, sizeof(n->text), "%lld", (long long)value);
-
-	return RAN(n->text, (size_t)len);
+	return RAN(n->text, str_int(n->text, value));
 }
 
 struct redis_arg
@@ -132,10 +131,10 @@ add_limit(const struct store *s, struct limit_args *a, const char *kind, const c
 {
 	char name[CRYPTO_NAME_LEN + 1];
 
-	if (!s->conf->rate_limits || what == NULL)
+	if (what == NULL)
 		return;
 	crypto_name(s->crypto, kind, what, strlen(what), name);
-	snprintf(a->keys[a->count], CONVERSATION_KEY_MAX, "rl:" SHARD ":%s", name);
+	stpcpy(stpcpy(a->keys[a->count], "rl:" SHARD ":"), name);
 	a->key[a->count] = RA(a->keys[a->count]);
 	a->interval[a->count] = number_arg(&a->intervals[a->count], (60000 + per_minute - 1) / per_minute);
 	a->count++;
@@ -147,6 +146,8 @@ limit_args(const struct store *s, const struct limits *l, struct limit_args *a)
 	char network[NETWORK_MAX] = "", visitor[NETWORK_MAX + 512];
 
 	a->count = 0;
+	if (!s->conf->rate_limits)
+		return;
 	if (l->address)
 		network_of(l->address, network);
 	add_limit(s, a, "limit-address", l->address ? network : NULL, s->conf->rate_address);

@@ -4,6 +4,7 @@
 #ifndef HL_KEYS_H
 #define HL_KEYS_H
 
+#include "base/str.h"
 #include "records/conversation.h"
 
 #define SHARD		"{0}"		/* one shard until an installation has more */
@@ -23,7 +24,7 @@ struct keys {
 void	 keys_of(const struct place *, struct keys *);
 
 /* A number as an argument; the text lives in the caller's buffer. */
-struct number { char text[24]; };
+struct number { char text[STR_INT_MAX]; };
 
 struct redis_arg number_arg(struct number *, int64_t);
 struct redis_arg buf_arg(const struct buf *);

@@ -40,6 +40,9 @@ struct fcgi_server {
 	void		*drained_arg;
 };
 
+/* value lies in the same block as the table. */
+struct param { const char *name, *value; size_t name_len; };
+
 /* A connection of nginx's and the one request it carries at a time. */
 struct fcgi_request {
 	struct fcgi_server *server;
@@ -58,7 +61,8 @@ struct fcgi_request {
 	struct task	*flusher;	/* waits for room */
 	void		(*on_gone)(void *);
 	void		*on_gone_arg;
-	char		*params;	/* NAME=VALUE, each with its NUL; an empty one ends them */
+	struct param	*params;
+	size_t		 param_count;
 	char		*body;
 	size_t		 body_len;
 	struct buf	 out;
@@ -148,18 +152,24 @@ connection_new(struct fcgi_server *s, int fd)
 static enum hl_err
 copy_params(struct fcgi_request *r, char **envp)
 {
-	size_t size = 1;
+	size_t size = 0, n = 0;
 	char *p;
 
-	for (char **e = envp; *e; e++)
+	for (char **e = envp; *e; e++, n++)
 		size += strlen(*e) + 1;
 	free(r->params);
-	r->params = p = malloc(size);
-	if (p == NULL)
+	r->param_count = 0;
+	r->params = malloc(n * sizeof(*r->params) + size + 1);
+	if (r->params == NULL)
 		return HL_NO_MEMORY;
-	for (char **e = envp; *e; e++)
-		p = stpcpy(p, *e) + 1;
-	*p = '\0';
+	p = (char *)(r->params + n);
+	for (char **e = envp; *e; e++) {
+		char *end = stpcpy(p, *e), *equals = strchr(p, '=');
+
+		if (equals)
+			r->params[r->param_count++] = (struct param){ p, equals + 1, (size_t)(equals - p) };
+		p = end + 1;
+	}
 	return HL_OK;
 }
 
@@ -220,9 +230,9 @@ fcgi_param(const struct fcgi_request *r, const char *name)
 {
 	size_t n = strlen(name);
 
-	for (const char *p = r->params; *p; p += strlen(p) + 1)
-		if (strncmp(p, name, n) == 0 && p[n] == '=')
-			return p + n + 1;
+	for (const struct param *p = r->params; p < r->params + r->param_count; p++)
+		if (p->name_len == n && memcmp(p->name, name, n) == 0)
+			return p->value;
 	return NULL;
 }
 

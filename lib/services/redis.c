@@ -1,13 +1,14 @@
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "loop/task.h"
 #include "services/redis_link.h"
 
 #define WATCH_MS	1000
 #define CONFIRM_MS	"500"	/* that a replica has */
+#define COMMAND_MAX	(512u * 1024 * 1024)	/* the server takes no longer one */
 
 static void on_confirm(uv_prepare_t *);
 
@@ -27,6 +28,7 @@ redis_open(uv_loop_t *loop, const struct conf *conf, struct redis **ret)
 	if (r == NULL)
 		return HL_NO_MEMORY;
 	r->loop = loop;
+	r->command = BUF_INIT(COMMAND_MAX);
 	err = subs_open(r);
 	if (err == HL_OK)
 		err = links_open(r, conf);
@@ -45,6 +47,7 @@ redis_open(uv_loop_t *loop, const struct conf *conf, struct redis **ret)
 fail:
 	links_free(r);
 	subs_free(r);
+	buf_free(&r->command);
 	free(r);
 	return err;
 }
@@ -146,23 +149,45 @@ check_deposed(struct link *l, const redisReply *reply)
 		link_failed(l, "the server is not the master any more");
 }
 
-#define MAX_ARGS 48
+#define MAX_ARGS	48
+#define KEPT_BYTES	65536u	/* of the buffer in which commands are written */
+
+static void
+write_length(struct buf *out, char kind, size_t n)
+{
+	buf_putc(out, kind);
+	buf_int(out, (int64_t)n);
+	buf_puts(out, "\r\n");
+}
+
+/* RESP, an array of bulk strings.  Left to hiredis, it was an eighth of the time that chat takes for a new session. */
+static void
+write_command(struct buf *out, const struct redis_arg *args, size_t nargs)
+{
+	write_length(out, '*', nargs);
+	for (size_t i = 0; i < nargs; i++) {
+		write_length(out, '$', args[i].len);
+		buf_add(out, args[i].bytes, args[i].len);
+		buf_puts(out, "\r\n");
+	}
+}
 
 /* With sentinels nothing is sent before the server has said that it is the master. */
 static bool
 transmit(struct redis *r, const struct redis_arg *args, size_t nargs, redisCallbackFn *callback, void *arg)
 {
 	struct link *l = &r->commands;
-	const char *argv[MAX_ARGS];
-	size_t lens[MAX_ARGS];
+	bool queued;
 
 	if (l->ac == NULL || nargs > MAX_ARGS || (r->sentinel_count && !l->up))
 		return false;
-	for (size_t i = 0; i < nargs; i++) {
-		argv[i] = args[i].bytes ? args[i].bytes : "";
-		lens[i] = args[i].len;
-	}
-	if (redisAsyncCommandArgv(l->ac, callback, arg, (int)nargs, argv, lens) != REDIS_OK)
+	buf_reset(&r->command);
+	write_command(&r->command, args, nargs);
+	queued = buf_err(&r->command) == HL_OK &&
+	    redisAsyncFormattedCommand(l->ac, callback, arg, r->command.data, r->command.len) == REDIS_OK;
+	if (r->command.cap > KEPT_BYTES)
+		buf_free(&r->command);
+	if (!queued)
 		return false;
 	if (l->pending++ == 0)
 		l->oldest_mono_ms = clock_mono_ms();
@@ -473,13 +498,13 @@ redis_script(struct redis *r, struct redis_script *script, const struct redis_ar
     const struct redis_arg *args, size_t nargs, const struct redis_reply **ret)
 {
 	struct redis_arg all[MAX_ARGS] = { RA("EVALSHA") };
-	char count[8];
+	char count[STR_INT_MAX];
 	enum hl_err err = HL_OK;
 
 	*ret = NULL;
 	if (3 + nkeys + nargs > MAX_ARGS)
 		return HL_INTERNAL;
-	snprintf(count, sizeof(count), "%u", (unsigned)nkeys);
+	(void)str_int(count, (int64_t)nkeys);
 	all[2] = RA(count);
 	for (size_t i = 0; i < nkeys; i++)
 		all[3 + i] = keys[i];
@@ -572,6 +597,7 @@ on_handle_closed(uv_handle_t *handle)
 		return;
 	subs_free(r);
 	links_free(r);
+	buf_free(&r->command);
 	free(r);
 }
 

@@ -53,6 +53,7 @@ struct redis {
 	char		*master;	/* its name */
 	char		 replicas[12];	/* that must confirm what is acknowledged; "0": none */
 	struct link	 commands, subscriptions;
+	struct buf	 command;	/* the one that is being sent */
 	uv_timer_t	 watchdog;
 	uv_prepare_t	 confirm;	/* sends WAIT behind the scripts of one turn of the loop */
 	struct call	*unconfirmed;	/* those scripts */
