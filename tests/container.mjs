@@ -1,0 +1,266 @@
+// A whole host of one's own: this computer's files under a real systemd, with a network of its own, in which packages are
+// installed and services are broken, and of which nothing stays.  systemd-nspawn boots it on the root folder, read-only, with
+// whatever is changed kept in memory (--volatile=overlay).
+//
+//	const why = containerMissing();				// a sentence, or undefined: then it can be tried
+//	const box = await startContainer();
+//	box.sh("systemctl start nginx")				// → what it printed; throws with all it said when it fails
+//	box.try("false")					// → { status, stdout, stderr }
+//	await box.shell("apt-get install …")			// as try(), while this process goes on
+//	box.copy("/tmp/some/folder/.", "/")			// cp -a from here into it; /tmp, /run and /dev there are its own
+//	box.write("/etc/x", "text", 0o600)
+//	box.read("/etc/x")
+//	await box.reach(80)					// → http://127.0.0.1:N here is port 80 there
+//	await box.offer("http://127.0.0.1:N")			// → http://127.0.0.1:M there is port N here
+//	box.pid("helpline-chat@1.service")			// the main process, as this computer numbers it
+//	box.journal("helpline-*")				// what its units said
+//	await box.stop()
+//
+// What this computer starts at its own boot is started there too, except what MASKED names.
+
+import { spawn, spawnSync } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { waitFor } from "./harness.mjs";
+
+const MASKED = ["systemd-timesyncd.service", "systemd-networkd.service", "cron.service", "apt-daily.timer", "apt-daily-upgrade.timer",
+	"e2scrub_all.timer", "fstrim.timer", "man-db.timer", "dpkg-db-backup.timer", "redis-server.service", "nginx.service",
+	"postgresql.service"];
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const BOOT_MS = 90_000;
+
+export function containerMissing() {
+	if (process.getuid() !== 0)
+		return "a container with a systemd of its own needs root";
+	if (spawnSync("systemd-nspawn", ["--version"]).status !== 0)
+		return "systemd-nspawn is not installed (Debian package systemd-container)";
+	if (hierarchies().length === 0)
+		return "there are no control groups here";
+	return undefined;
+}
+
+// ---- control groups: nspawn makes its own below those it is in, and leaves them ----
+
+function hierarchies() {
+	const all = "/sys/fs/cgroup";
+	if (existsSync(`${all}/cgroup.controllers`))
+		return [all];
+	return existsSync(all) ? readdirSync(all).map((name) => `${all}/${name}`).filter((dir) => existsSync(`${dir}/cgroup.procs`)) : [];
+}
+
+function removeGroup(dir) {
+	if (!existsSync(dir))
+		return;
+	for (const entry of readdirSync(dir, { withFileTypes: true }))
+		if (entry.isDirectory())
+			removeGroup(path.join(dir, entry.name));
+	rmdirSync(dir);
+}
+
+// ---- ways through the wall: a process in the container's network, and a socket in a folder here ----
+
+const RELAY = `
+	const net = require("node:net");
+	const [from, to] = process.argv.slice(1).map((a) => /^\\d+$/.test(a) ? { host: "127.0.0.1", port: Number(a) } : { path: a });
+	const server = net.createServer({ allowHalfOpen: true }, (a) => {
+		const b = net.connect({ ...to, allowHalfOpen: true });
+		for (const [x, y] of [[a, b], [b, a]]) {
+			x.pipe(y);
+			x.on("error", () => y.destroy());
+			x.on("close", () => y.destroySoon());
+		}
+	});
+	server.listen(from, () => process.stdout.write(String(server.address().port ?? "ready") + "\\n"));
+`;
+
+function relay(child) {
+	return new Promise((resolve, reject) => {
+		let said = "";
+		child.stdout.on("data", (data) => {
+			said += data;
+			if (said.includes("\n"))
+				resolve(said.trim());
+		});
+		child.on("error", reject);
+		child.on("exit", () => reject(new Error("a relay ended")));
+	});
+}
+
+// ----
+
+class Container {
+	#children = [];
+	#ways = 0;
+
+	constructor(dir, name, nspawn, groups) {
+		Object.assign(this, { dir, name, nspawn, groups });
+	}
+
+	// As this computer numbers it.
+	get leader() {
+		const [pid] = readFileSync(`/proc/${this.nspawn.pid}/task/${this.nspawn.pid}/children`, "utf8").trim().split(" ");
+		return Number(pid) || undefined;
+	}
+
+	get root() {
+		return `/proc/${this.leader}/root`;
+	}
+
+	#enter(script) {
+		return ["-t", String(this.leader), "-m", "-u", "-i", "-n", "-p", "-C", "env", "-i", `PATH=${PATH}`, "HOME=/root", "LANG=C.UTF-8",
+			"DEBIAN_FRONTEND=noninteractive", "bash", "-c", `cd /; ${script}`];
+	}
+
+	try(script, { input, timeout = 120_000 } = {}) {
+		const { status, stdout, stderr } = spawnSync("nsenter", this.#enter(script), { encoding: "utf8", input: input ?? "", timeout });
+		return { status, stdout, stderr };
+	}
+
+	sh(script, options) {
+		const { status, stdout, stderr } = this.try(script, options);
+		if (status !== 0)
+			throw new Error(`in the container: ${script}: status ${status}\n${stdout}${stderr}`);
+		return stdout;
+	}
+
+	shell(script) {
+		const child = spawn("nsenter", this.#enter(script), { stdio: ["ignore", "pipe", "pipe"] });
+		let stdout = "", stderr = "";
+		child.stdout.on("data", (data) => { stdout += data; });
+		child.stderr.on("data", (data) => { stderr += data; });
+		return new Promise((resolve) => { child.on("close", (status) => resolve({ status, stdout, stderr })); });
+	}
+
+	copy(from, to) {
+		const { status, stderr } = spawnSync("cp", ["-a", from, path.join(this.root, to)], { encoding: "utf8" });
+		if (status !== 0)
+			throw new Error(stderr);
+	}
+
+	write(name, text, mode = 0o644) {
+		writeFileSync(path.join(this.root, name), text, { mode });
+	}
+
+	read(name) {
+		return readFileSync(path.join(this.root, name), "utf8");
+	}
+
+	// The main process of a unit; undefined: it has none.  Inside it is one number, here another.
+	pid(unit) {
+		const inside = this.sh(`systemctl show -P MainPID '${unit}'`).trim();
+		if (inside === "0")
+			return undefined;
+		const namespace = (pid) => spawnSync("readlink", [`/proc/${pid}/ns/pid`], { encoding: "utf8" }).stdout.trim();
+		const ours = namespace(this.leader);
+		return readdirSync("/proc").filter((n) => /^\d+$/.test(n)).map(Number).find((pid) => {
+			try {
+				const own = /^NSpid:.*?(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+				return own === inside && namespace(pid) === ours;
+			} catch {
+				return false;
+			}
+		});
+	}
+
+	journal(units = "*") {
+		return this.try(`journalctl --no-pager -o cat -u '${units}'`).stdout;
+	}
+
+	async #relay(where, from, to) {
+		const command = [process.execPath, "-e", RELAY, "--", String(from), String(to)];
+		const args = where === "there" ? ["-t", String(this.leader), "-n", ...command] : command.slice(1);
+		const child = spawn(where === "there" ? "nsenter" : command[0], args, { stdio: ["ignore", "pipe", "inherit"] });
+		this.#children.push(child);
+		return relay(child);
+	}
+
+	async reach(port) {
+		const way = path.join(this.dir, `way-${++this.#ways}`);
+		await this.#relay("there", way, port);
+		return `http://127.0.0.1:${await this.#relay("here", 0, way)}`;
+	}
+
+	async offer(base) {
+		const way = path.join(this.dir, `way-${++this.#ways}`);
+		await this.#relay("here", way, new URL(base).port);
+		return `http://127.0.0.1:${await this.#relay("there", 0, way)}`;
+	}
+
+	async booted() {
+		await waitFor("the container's systemd", () => {
+			if (this.nspawn.exitCode !== null)
+				throw new Error(`systemd-nspawn ended: ${readFileSync(path.join(this.dir, "console"), "utf8")}`);
+			return this.leader && existsSync(`${this.root}/run/systemd/private`);
+		}, { ms: BOOT_MS, every: 50 });
+		const state = (await this.shell("systemctl is-system-running --wait")).stdout.trim();
+		if (state !== "running" && state !== "degraded")
+			throw new Error(`the container's systemd is ${state}\n${readFileSync(path.join(this.dir, "console"), "utf8")}`);
+	}
+
+	async stop() {
+		const ended = new Promise((resolve) => {
+			if (this.nspawn.exitCode !== null || this.nspawn.signalCode !== null)
+				resolve();
+			else
+				this.nspawn.on("exit", resolve);
+		});
+		for (const child of this.#children)
+			child.kill("SIGKILL");
+		try {
+			if (this.leader)
+				process.kill(this.leader, "SIGKILL");	// and with it all that it has started
+		} catch { /* it has ended */ }
+		await ended;
+		clean(this);
+	}
+}
+
+function clean({ dir, groups }) {
+	spawnSync("umount", ["-l", path.join(dir, "root")]);
+	for (const group of groups)
+		for (let tries = 0; tries < 50; tries++)
+			try {
+				removeGroup(group);
+				break;
+			} catch {
+				Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);	// what is in it is still ending
+			}
+	rmdirSync(path.join(dir, "root"));	// which fails rather than remove anything of the host's
+	rmSync(dir, { recursive: true, force: true });
+}
+
+export async function startContainer() {
+	const dir = mkdtempSync(path.join(tmpdir(), "helpline-host-"));
+	const name = path.basename(dir).toLowerCase().replace(/[^a-z0-9-]/g, "x");
+	const root = path.join(dir, "root");
+	mkdirSync(root);
+	const mounted = spawnSync("sh", ["-c", 'mount --bind / "$1" && mount --make-private "$1"', "-", root], { encoding: "utf8" });
+	if (mounted.status !== 0)
+		throw new Error(mounted.stderr);
+	const groups = hierarchies().map((h) => path.join(h, name));
+	for (const group of groups) {
+		mkdirSync(group);
+		if (existsSync(`${group}/cpuset.cpus`))
+			for (const file of ["cpuset.cpus", "cpuset.mems"])
+				writeFileSync(`${group}/${file}`, readFileSync(`${path.dirname(group)}/${file}`));
+	}
+	const console = openSync(path.join(dir, "console"), "w");
+	const nspawn = spawn("sh", ["-c", 'for group; do [ "$group" != -- ] || break; echo $$ >"$group/cgroup.procs" || exit; shift; done; shift; exec "$@"', "-",
+		...groups, "--", "systemd-nspawn", "--quiet", `--directory=${root}`, "--volatile=overlay", "--register=no", "--keep-unit",
+		"--private-network", `--machine=${name}`, "--link-journal=no", "--console=pipe", "--boot",
+		...MASKED.map((unit) => `systemd.mask=${unit}`), "systemd.journald.storage=volatile"], { stdio: ["ignore", console, console] });
+	closeSync(console);
+	const box = new Container(dir, name, nspawn, groups);
+	process.once("exit", () => {
+		if (nspawn.exitCode === null && nspawn.signalCode === null)
+			nspawn.kill("SIGKILL");
+	});
+	try {
+		await box.booted();
+	} catch (error) {
+		await box.stop();
+		throw error;
+	}
+	return box;
+}
