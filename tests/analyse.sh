@@ -1,6 +1,6 @@
 #!/bin/bash
-# ./run analyse [cppcheck | tidy | tidy-quick | threads | memory | coverage]…: what looks at the code rather than at what it does; without a
-# name all of it, some ten minutes. Each has a build tree of its own below HELPLINE_ANALYSE (default: build-analyse in the checkout).
+# ./run analyse [cppcheck | tidy | tidy-quick | threads | memory | coverage | distcheck | distributions]…: what looks at the code rather than
+# at what it does; without a name all of it but the last one, some fifteen minutes. Each has a build tree of its own below HELPLINE_ANALYSE (default: build-analyse in the checkout).
 # shellcheck disable=SC2317	# the steps are called by their names in a table
 set -euo pipefail
 cd -- "${BASH_SOURCE[0]%/*}/.."
@@ -77,11 +77,29 @@ coverage() {
 	node tests/coverage.mjs "$trees/coverage" "$least"
 }
 
-declare -A steps=([cppcheck]=cppcheck_all [tidy]=tidy_all [tidy-quick]=tidy_quick [threads]=threads [memory]=memory [coverage]=coverage)
+# The tarball has all that is in the repository, and from it alone everything is built, tested, installed and removed again.
+distcheck() {
+	local missing
+	build distcheck
+	make -C "$trees/distcheck" distcheck XZ_OPT=-1 >"$trees/distcheck.check" 2>&1 || { tail -n 20 "$trees/distcheck.check"; return 1; }
+	[[ -e .git ]] || return 0
+	missing=$(comm -13 <(tar tJf "$trees"/distcheck/helpline-*.tar.xz | cut -d / -f 2- | sort) <(git ls-files | sort))
+	[[ ! $missing ]] || { say "not in the tarball: $missing"; return 1; }
+}
+
+# Debian 12 and Debian 13, each from nothing: needs root, a mirror and time.
+distributions() {
+	build distcheck
+	make -C "$trees/distcheck" dist XZ_OPT=-1 >"$trees/distcheck.check" 2>&1 || { tail -n 20 "$trees/distcheck.check"; return 1; }
+	HELPLINE_DISTRIBUTIONS=${HELPLINE_DISTRIBUTIONS:-$trees/distributions} tests/distributions.sh "$trees"/distcheck/helpline-*.tar.xz
+}
+
+declare -A steps=([cppcheck]=cppcheck_all [tidy]=tidy_all [tidy-quick]=tidy_quick [threads]=threads [memory]=memory [coverage]=coverage
+	[distcheck]=distcheck [distributions]=distributions)
 failed=0
-(($# > 0)) || set -- cppcheck tidy threads memory coverage
+(($# > 0)) || set -- cppcheck tidy threads memory coverage distcheck
 for what; do
-	[[ ${steps[$what]-} ]] || { say "There is no \"$what\": cppcheck tidy tidy-quick threads memory coverage"; exit 2; }
+	[[ ${steps[$what]-} ]] || { say "There is no \"$what\": cppcheck tidy tidy-quick threads memory coverage distcheck distributions"; exit 2; }
 	begin=$SECONDS
 	# Not as a condition: bash would go on after a step that fails.
 	set +e
