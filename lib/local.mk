@@ -11,7 +11,7 @@ libhelpline_a_SOURCES = \
 	lib/api/route.c lib/api/route.h \
 	lib/base/buf.c lib/base/buf.h \
 	lib/base/clock.c lib/base/clock.h \
-	lib/base/conf.c lib/base/conf.h lib/base/conf_file.c \
+	lib/base/conf.c lib/base/conf.h lib/base/conf_file.c lib/base/conf_credentials.c \
 	lib/base/engineio.c lib/base/engineio.h \
 	lib/base/csv.c lib/base/csv.h \
 	lib/base/error.c lib/base/error.h \

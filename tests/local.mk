@@ -12,6 +12,7 @@ unit_tests = \
 	tests/unit/queue_test \
 	tests/unit/analytics_test \
 	tests/unit/figures_test \
+	tests/unit/systemd_test \
 	tests/unit/holder_test \
 	tests/unit/escalation_test \
 	tests/unit/insight_test \
@@ -65,6 +66,8 @@ tests_unit_holder_test_LDADD = $(unit_libs)
 tests_unit_analytics_test_SOURCES = tests/unit/analytics_test.c tests/unit/own_redis.c tests/unit/own_redis.h
 tests_unit_analytics_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_analytics_test_LDADD = $(unit_libs)
+tests_unit_systemd_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_systemd_test_LDADD = $(unit_libs)
 tests_unit_figures_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_figures_test_LDADD = $(unit_libs)
 tests_unit_queue_test_CPPFLAGS = $(unit_cppflags)

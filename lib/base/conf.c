@@ -440,11 +440,14 @@ conf_check(struct conf *conf, conf_tell *tell_one, void *arg)
 	char *store;
 
 	memset(conf, 0, sizeof(*conf));
-	if (file && *file) {
-		l.err = conf_read_file(file, true, tell_one, arg);
-		if (l.err == HL_NO_MEMORY)
-			return l.err;
+	l.err = conf_read_credentials(tell_one, arg);
+	if (file && *file && l.err != HL_NO_MEMORY) {
+		enum hl_err err = conf_read_file(file, true, tell_one, arg);
+
+		l.err = err ? err : l.err;
 	}
+	if (l.err == HL_NO_MEMORY)
+		return l.err;
 	conf->storage = store = malloc(storage_size());
 	if (store == NULL)
 		return HL_NO_MEMORY;

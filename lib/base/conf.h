@@ -297,4 +297,10 @@ enum hl_err conf_read_file(const char *path, bool strict, conf_tell *, void *arg
 /* The same, not strict, for a .env file. */
 enum hl_err conf_load_file(const char *path, struct buf *problem) HL_MUST_CHECK;
 
+/*
+ * Secrets that systemd hands over (LoadCredential=NAME:FILE): files of $CREDENTIALS_DIRECTORY with the names of settings.  The
+ * environment wins over them, and they over the settings file.  conf_check() does it.
+ */
+enum hl_err conf_read_credentials(conf_tell *, void *arg) HL_MUST_CHECK;
+
 #endif
