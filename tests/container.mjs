@@ -16,7 +16,8 @@
 //	box.journal("helpline-*")				// what its units said
 //	await box.stop()
 //
-// What this computer starts at its own boot is started there too, except what MASKED names.
+// What this computer starts at its own boot is started there too, except what MASKED names; startContainer({ hosts: ["nginx.service"] })
+// leaves some of those as they are here.
 
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
@@ -25,7 +26,7 @@ import path from "node:path";
 import { waitFor } from "./harness.mjs";
 
 const MASKED = ["systemd-timesyncd.service", "systemd-networkd.service", "cron.service", "apt-daily.timer", "apt-daily-upgrade.timer",
-	"e2scrub_all.timer", "fstrim.timer", "man-db.timer", "dpkg-db-backup.timer", "redis-server.service", "nginx.service",
+	"e2scrub_all.timer", "fstrim.timer", "man-db.timer", "dpkg-db-backup.timer",
 	"postgresql.service"];
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const BOOT_MS = 90_000;
@@ -230,7 +231,7 @@ function clean({ dir, groups }) {
 	rmSync(dir, { recursive: true, force: true });
 }
 
-export async function startContainer() {
+export async function startContainer({ hosts = [] } = {}) {
 	const dir = mkdtempSync(path.join(tmpdir(), "helpline-host-"));
 	const name = path.basename(dir).toLowerCase().replace(/[^a-z0-9-]/g, "x");
 	const root = path.join(dir, "root");
@@ -249,7 +250,7 @@ export async function startContainer() {
 	const nspawn = spawn("sh", ["-c", 'for group; do [ "$group" != -- ] || break; echo $$ >"$group/cgroup.procs" || exit; shift; done; shift; exec "$@"', "-",
 		...groups, "--", "systemd-nspawn", "--quiet", `--directory=${root}`, "--volatile=overlay", "--register=no", "--keep-unit",
 		"--private-network", `--machine=${name}`, "--link-journal=no", "--console=pipe", "--boot",
-		...MASKED.map((unit) => `systemd.mask=${unit}`), "systemd.journald.storage=volatile"], { stdio: ["ignore", console, console] });
+		...MASKED.filter((unit) => !hosts.includes(unit)).map((unit) => `systemd.mask=${unit}`), "systemd.journald.storage=volatile"], { stdio: ["ignore", console, console] });
 	closeSync(console);
 	const box = new Container(dir, name, nspawn, groups);
 	process.once("exit", () => {
