@@ -43,14 +43,28 @@ pushd_LDADD = $(HELPLINE_LIBS)
 helpline_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
 helpline_SOURCES = fcgi/helpline.c \
 	fcgi/helpline/check.c \
+	fcgi/helpline/check.h \
+	fcgi/helpline/check_files.c \
+	fcgi/helpline/check_nginx.c \
+	fcgi/helpline/check_redis.c \
 	fcgi/helpline/child.c \
 	fcgi/helpline/child.h \
 	fcgi/helpline/client.c \
 	fcgi/helpline/client.h \
 	fcgi/helpline/command.h \
+	fcgi/helpline/config.c \
 	fcgi/helpline/detect.c \
 	fcgi/helpline/detect.h \
 	fcgi/helpline/api_keys.c \
+	fcgi/helpline/archive.c \
+	fcgi/helpline/archive.h \
+	fcgi/helpline/ask.c \
+	fcgi/helpline/ask.h \
+	fcgi/helpline/backup.c \
+	fcgi/helpline/backup.h \
+	fcgi/helpline/paths.c \
+	fcgi/helpline/paths.h \
+	fcgi/helpline/restore.c \
 	fcgi/helpline/books.c \
 	fcgi/helpline/books.h \
 	fcgi/helpline/keys.c \

@@ -17,13 +17,15 @@
 #define USAGE "usage: helpline keys add --name NAME [--owner EMAIL]\n" \
 	"       helpline keys list\n" \
 	"       helpline keys remove --name NAME [--owner EMAIL]\n" \
-	"       each with [--state-dir DIR] [--env-file FILE]; without an owner, they are the first administrator's\n" \
+	"       each with [--json] [--state-dir DIR] [--env-file FILE]; without an owner, they are the first administrator's\n" \
 	"       helpline keys init --dir DIR"
 
 struct keys_asked {
 	const char	*name, *owner_text;
 	struct books_place place;
 	char		 owner[ACCOUNT_EMAIL_MAX + 1];
+	bool		 json;
+	unsigned	 listed;
 	struct buf	 problem;
 };
 
@@ -33,6 +35,28 @@ fail(struct keys_asked *k, enum hl_err err, const char *sentence)
 	buf_reset(&k->problem);
 	buf_puts(&k->problem, sentence);
 	return err;
+}
+
+/* {"name":…,"owner":…} and then what is given as members; text: the key itself, or NULL. */
+static void
+print_json(const char *name, const char *owner, const char *text, const char *more)
+{
+	struct buf out = BUF_INIT(16384);
+
+	buf_puts(&out, "{\"name\":");
+	buf_json_str(&out, name);
+	buf_puts(&out, ",\"owner\":");
+	buf_json_str(&out, owner);
+	if (text) {
+		buf_puts(&out, ",\"key\":");
+		buf_json_str(&out, text);
+	}
+	buf_printf(&out, "%s}", more);
+	if (buf_err(&out) == HL_OK)
+		fputs(out.data, stdout);
+	if (out.data)
+		explicit_bzero(out.data, out.cap);
+	buf_free(&out);
 }
 
 static enum hl_err
@@ -68,7 +92,10 @@ add(struct store *s, void *arg)
 		return fail(k, err, "the account has a key of this name already; remove it first, or choose another name");
 	if (err == HL_TOO_LARGE)
 		return fail(k, err, "the account has as many keys as it may");
-	if (err == HL_OK) {
+	if (err == HL_OK && k->json) {
+		print_json(key.name, owner.email, text, "");
+		putchar('\n');
+	} else if (err == HL_OK) {
 		fprintf(stderr, "added: %s, of %s; the key is shown only now:\n", key.name, owner.email);
 		puts(text);
 	}
@@ -88,13 +115,27 @@ remove_key(struct store *s, void *arg)
 		if (err == HL_NOT_FOUND)
 			return fail(k, err, "the account has no key of this name");
 	}
-	if (err == HL_OK)
+	if (err == HL_OK && k->json) {
+		print_json(k->name, owner.email, NULL, ",\"removed\":true");
+		putchar('\n');
+	} else if (err == HL_OK)
 		printf("removed: %s, of %s\n", k->name, owner.email);
 	return err;
 }
 
+static void
+print_listed(struct keys_asked *k, const struct api_key *key, const char *owner, const char *created, const char *used)
+{
+	char more[2 * CLOCK_ISO_LEN + 64];
+
+	snprintf(more, sizeof(more), ",\"createdAt\":\"%s\",\"lastUsedAt\":%s%s%s", created, key->used_ms ? "\"" : "",
+	    key->used_ms ? used : "null", key->used_ms ? "\"" : "");
+	fputs(k->listed++ ? ",\n " : "", stdout);
+	print_json(key->name, owner, NULL, more);
+}
+
 static enum hl_err
-print_key(struct store *s, const struct api_key *key)
+print_key(struct store *s, struct keys_asked *k, const struct api_key *key)
 {
 	char created[CLOCK_ISO_LEN + 1], used[CLOCK_ISO_LEN + 1];
 	struct account owner;
@@ -104,7 +145,10 @@ print_key(struct store *s, const struct api_key *key)
 		return err;
 	clock_iso(key->created_ms, created);
 	clock_iso(key->used_ms, used);
-	printf("%.10s  last used %-16.16s  %-32s  %s\n", created, key->used_ms ? used : "never", err ? "-" : owner.email, key->name);
+	if (k->json)
+		print_listed(k, key, err ? NULL : owner.email, created, used);
+	else
+		printf("%.10s  last used %-16.16s  %-32s  %s\n", created, key->used_ms ? used : "never", err ? "-" : owner.email, key->name);
 	return HL_OK;
 }
 
@@ -113,15 +157,19 @@ list(struct store *s, void *arg)
 {
 	static struct api_key keys[API_KEYS_PAGE];
 	size_t from = 0, count;
+	struct keys_asked *k = arg;
 	enum hl_err err;
 
-	(void)arg;
+	if (k->json)
+		putchar('[');
 	do {
 		err = api_key_list(s, from, keys, &count);
 		for (size_t i = 0; err == HL_OK && i < count; i++)
-			err = print_key(s, &keys[i]);
+			err = print_key(s, k, &keys[i]);
 		from += count;
 	} while (err == HL_OK && count == API_KEYS_PAGE);
+	if (k->json)
+		puts("]");
 	return err;
 }
 
@@ -136,7 +184,8 @@ parse(int argc, char **argv, struct keys_asked *k)
 {
 	static const struct option options[] = {
 		{ "name", required_argument, NULL, 'n' }, { "owner", required_argument, NULL, 'o' },
-		{ "state-dir", required_argument, NULL, 's' }, { "env-file", required_argument, NULL, 'f' }, { NULL, 0, NULL, 0 }
+		{ "state-dir", required_argument, NULL, 's' }, { "env-file", required_argument, NULL, 'f' },
+		{ "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 }
 	};
 	int o;
 
@@ -146,6 +195,7 @@ parse(int argc, char **argv, struct keys_asked *k)
 		case 'o': k->owner_text = optarg; break;
 		case 's': k->place.state_dir = optarg; break;
 		case 'f': k->place.env_file = optarg; break;
+		case 'j': k->json = true; break;
 		default: return NULL;
 		}
 	for (size_t i = 0; optind + 1 == argc && i < sizeof(actions) / sizeof(actions[0]); i++)

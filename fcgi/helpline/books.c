@@ -19,6 +19,7 @@ books_settings(const struct books_place *place, struct conf *ret, struct buf *pr
 {
 	enum hl_err err = place->env_file ? conf_load_file(place->env_file, problem) : HL_OK;
 
+	settings_choose(place->state_dir, place->env_file);
 	if (err)
 		return err;
 	if (place->state_dir && !state_use(place->state_dir)) {

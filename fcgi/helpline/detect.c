@@ -62,18 +62,37 @@ run_detection(struct client *client, void *arg)
 		d->done = socket_answers(ports[i], CONNECT_MS) && ask_port(client, d, ports[i]);
 }
 
+static void
+print_json(const struct model_server *found)
+{
+	struct buf out = BUF_INIT(CLIENT_MAX_BODY);
+
+	buf_puts(&out, "{\"url\":");
+	buf_json_str(&out, found->url);
+	buf_puts(&out, ",\"model\":");
+	buf_json_str(&out, found->model);
+	buf_puts(&out, "}\n");
+	if (buf_err(&out) == HL_OK)
+		fputs(out.data, stdout);
+	buf_free(&out);
+}
+
 int
 cmd_detect(int argc, char **argv)
 {
 	struct detection d = { .done = false };
+	bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
 
-	if (argc > 1)
-		return complain(2, argv[0], "it takes no arguments");
+	if (argc > 1 && !json)
+		return complain(2, argv[0], "it takes no arguments but --json");
 	if (client_run(run_detection, &d) != HL_OK)
 		return complain(2, argv[0], "out of memory");
 	if (!d.done)
 		return 1;
-	printf("%s\n%s\n", d.found.url, d.found.model);
+	if (json)
+		print_json(&d.found);
+	else
+		printf("%s\n%s\n", d.found.url, d.found.model);
 	return 0;
 }
 

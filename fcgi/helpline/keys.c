@@ -74,23 +74,42 @@ keys_use_jwt(const char *dir, struct buf *problem)
 	return ok ? HL_OK : HL_INTERNAL;
 }
 
+static void
+tell_json(const char *dir)
+{
+	struct buf out = BUF_INIT(32768);
+
+	buf_puts(&out, "{\"dir\":");
+	buf_json_str(&out, dir);
+	buf_puts(&out, "}\n");
+	if (buf_err(&out) == HL_OK)
+		fputs(out.data, stdout);
+	buf_free(&out);
+}
+
 static int
 init_command(int argc, char **argv)
 {
-	static const struct option options[] = { { "dir", required_argument, NULL, 'd' }, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "dir", required_argument, NULL, 'd' }, { "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 } };
 	struct buf problem = BUF_INIT(1024);
 	const char *dir = NULL;
+	bool json = false;
 	int o, ret = 0;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
 		if (o == 'd')
 			dir = optarg;
+		else if (o == 'j')
+			json = true;
 		else
 			return 2;
 	if (dir == NULL || optind + 1 != argc || strcmp(argv[optind], "init") != 0)
-		return complain(2, argv[0], "usage: helpline keys init --dir DIR");
+		return complain(2, argv[0], "usage: helpline keys init --dir DIR [--json]");
 	if (keys_init(dir, &problem) != HL_OK)
 		ret = complain(1, argv[0], "%s", problem.data ? problem.data : "it did not work");
+	else if (json)
+		tell_json(dir);
 	buf_free(&problem);
 	return ret;
 }

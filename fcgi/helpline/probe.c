@@ -165,24 +165,29 @@ cmd_probe(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "address", required_argument, NULL, 'a' }, { "secrets", required_argument, NULL, 's' },
-		{ "timeout", required_argument, NULL, 't' }, { NULL, 0, NULL, 0 }
+		{ "timeout", required_argument, NULL, 't' }, { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 }
 	};
 	struct probe p = { .deadline = 10000, .body = BUF_INIT(CLIENT_MAX_BODY), .problem = BUF_INIT(2048) };
+	int64_t begun = clock_mono_ms();
+	bool json = false;
 	int o, ret = 0;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (o) {
 		case 'a': p.address = optarg; break;
 		case 's': p.secrets = optarg; break;
+		case 'j': json = true; break;
 		case 't': p.deadline = atoll(optarg); break;
 		default: return 2;
 		}
 	if (p.address == NULL || p.secrets == NULL || optind < argc)
-		return complain(2, argv[0], "usage: helpline probe --address URL --secrets DIR [--timeout MS]");
+		return complain(2, argv[0], "usage: helpline probe --address URL --secrets DIR [--timeout MS] [--json]");
 	p.deadline += clock_mono_ms();
 	read_word(&p);
 	if (client_run(run_probe, &p) != HL_OK || !p.ok)
 		ret = complain(1, argv[0], "%s", p.problem.data ? p.problem.data : "it did not work");
+	if (json && ret == 0)
+		printf("{\"answered\":true,\"ms\":%lld}\n", (long long)(clock_mono_ms() - begun));
 	buf_free(&p.body);
 	buf_free(&p.problem);
 	return ret;

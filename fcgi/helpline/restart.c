@@ -59,7 +59,7 @@ restart_answer(const char *result)
 }
 
 static int
-wait_for_outcome(const char *command)
+wait_for_outcome(const char *command, bool json)
 {
 	char result[256];
 
@@ -72,22 +72,27 @@ wait_for_outcome(const char *command)
 		return complain(1, command, "it takes too long; --status shows what runs");
 	if (*result)
 		return complain(1, command, "%s", result);
-	puts("Restarted.");
+	puts(json ? "{\"restarted\":true}" : "Restarted.");
 	return 0;
 }
 
 int
 cmd_restart(int argc, char **argv)
 {
-	static const struct option options[] = { { "state-dir", required_argument, NULL, 's' }, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "state-dir", required_argument, NULL, 's' },
+		{ "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 } };
+	bool json = false;
 	const char *state_dir = NULL, *name = "";
 	pid_t pid;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (o != 's')
+		if (o == 's')
+			state_dir = optarg;
+		else if (o == 'j')
+			json = true;
+		else
 			return 2;
-		state_dir = optarg;
 	}
 	if (optind < argc)
 		name = argv[optind++];
@@ -95,12 +100,12 @@ cmd_restart(int argc, char **argv)
 		return complain(2, argv[0], "say which system, and which program if not all: --state-dir DIR [NAME]");
 	pid = state_supervisor(state_dir);
 	if (pid <= 0) {
-		puts("Helpline is not running.");
+		puts(json ? "{\"restarted\":false}" : "Helpline is not running.");
 		return 3;
 	}
 	if (access(WISH, F_OK) == 0)
 		return complain(1, argv[0], "a restart is under way already");
 	if (!write_line(WISH, name) || kill(pid, SIGUSR2) != 0)
 		return complain(1, argv[0], "%s", strerror(errno));
-	return wait_for_outcome(argv[0]);
+	return wait_for_outcome(argv[0], json);
 }

@@ -1,11 +1,9 @@
-#include <getopt.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str.h"
-#include "command.h"
 #include "settings.h"
 
 extern char **environ;
@@ -28,26 +26,45 @@ settings_port(int *port)
 	return true;
 }
 
+void
+settings_choose(const char *state_dir, const char *env_file)
+{
+	const char *named = getenv("HELPLINE_CONFIG");
+	char *whole;
+
+	if (env_file)
+		unsetenv("HELPLINE_CONFIG");
+	else if (named && *named && (whole = realpath(named, NULL)) != NULL) {
+		setenv("HELPLINE_CONFIG", whole, 1);
+		free(whole);
+	} else if ((named == NULL || *named == '\0') && state_dir == NULL && access(CONF_FILE, F_OK) == 0)
+		setenv("HELPLINE_CONFIG", CONF_FILE, 1);
+}
+
+enum hl_err
+settings_check(const char *env_file, struct conf *ret, conf_tell *tell, void *arg)
+{
+	enum hl_err file_err = env_file ? conf_read_file(env_file, false, tell, arg) : HL_OK, err;
+	const char *port = getenv("PORT");
+	bool any_port = port && strcmp(port, "0") == 0 && unsetenv("PORT") == 0;
+
+	err = conf_check(ret, tell, arg);
+	if (err == HL_OK && file_err)
+		conf_free(ret);
+	unsetenv("HELPLINE_CONFIG");	/* read it is; who is started from here has it all from the environment */
+	if (any_port)
+		setenv("PORT", "0", 1);
+	return err ? err : file_err;
+}
+
 enum hl_err
 settings_load(const char *env_file, struct conf *ret, struct buf *problem)
 {
-	enum hl_err err = env_file ? conf_load_file(env_file, problem) : HL_OK;
-	const char *port;
-	bool any_port = false;
-
-	if (err)
-		return err;
-	port = getenv("PORT");
-	if (port && strcmp(port, "0") == 0)
-		any_port = unsetenv("PORT") == 0;
-	err = conf_load(ret, problem);
-	if (any_port)
-		setenv("PORT", "0", 1);
-	return err;
+	return settings_check(env_file, ret, conf_tell_text, problem);
 }
 
 void
-settings_misspelt(void (*tell)(const char *))
+settings_misspelt(void (*tell)(const char *, void *), void *arg)
 {
 	char sentence[256];
 
@@ -58,7 +75,7 @@ settings_misspelt(void (*tell)(const char *))
 		if (meant == NULL)
 			continue;
 		snprintf(sentence, sizeof(sentence), "%.*s is no setting; is %s meant?", (int)len, *e, meant);
-		tell(sentence);
+		tell(sentence, arg);
 	}
 }
 
@@ -139,93 +156,4 @@ char **
 settings_bare_environment(void)
 {
 	return filtered(bare);
-}
-
-/* ---- helpline config ---- */
-
-static const char *
-type_name(enum conf_type type)
-{
-	static const char *const names[] = {
-		[CONF_TEXT] = "text", [CONF_SECRET] = "secret", [CONF_INT] = "whole number", [CONF_REAL] = "number",
-		[CONF_SWITCH] = "on or off", [CONF_URL] = "address"
-	};
-
-	return names[type];
-}
-
-static void
-explain(const struct conf_entry *e)
-{
-	printf("%s=%s\n    %s.\n    %s", e->name, e->value, e->meaning, type_name(e->type));
-	if (e->type == CONF_INT || e->type == CONF_REAL)
-		printf(", %.15g to %.15g", e->low, e->high);
-	printf("\n\n");
-}
-
-static void
-dump(const struct conf_entry *e)
-{
-	const char *value = getenv(e->name);
-	bool set = value && *value;
-
-	if (e->type == CONF_SECRET && set)
-		value = "(hidden)";
-	printf("%s=%s%s\n", e->name, set ? value : e->value, set ? "" : "\t# default");
-}
-
-/* For another program: what is set, as it is, ended by a newline or (-0) a NUL, which no value can hold. */
-static void
-print_env(const struct conf_entry *e, char end)
-{
-	const char *value = getenv(e->name);
-
-	if (value && *value)
-		printf("%s=%s%c", e->name, value, end);
-}
-
-static int
-config_run(const char *what, const char *env_file, char end)
-{
-	struct buf problem = BUF_INIT(4096);
-	struct conf conf = { .storage = NULL };
-	size_t count;
-	const struct conf_entry *e = conf_entries(&count);
-	int ret = 0;
-
-	if (strcmp(what, "explain") != 0 && settings_load(env_file, &conf, &problem) != HL_OK)
-		ret = complain(1, "config", "%s", problem.data ? problem.data : "out of memory");
-	for (size_t i = 0; ret == 0 && i < count; i++)
-		if (strcmp(what, "explain") == 0)
-			explain(&e[i]);
-		else if (strcmp(what, "dump") == 0)
-			dump(&e[i]);
-		else
-			print_env(&e[i], end);
-	conf_free(&conf);
-	buf_free(&problem);
-	return ret;
-}
-
-int
-cmd_config(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "env-file", required_argument, NULL, 'f' }, { NULL, 0, NULL, 0 }
-	};
-	const char *env_file = NULL, *what;
-	char end = '\n';
-	int o;
-
-	while ((o = getopt_long(argc, argv, "0", options, NULL)) != -1)
-		if (o == 'f')
-			env_file = optarg;
-		else if (o == '0')
-			end = '\0';
-		else
-			return 2;
-	what = optind + 1 == argc ? argv[optind] : "";
-	if (strcmp(what, "dump") != 0 && strcmp(what, "explain") != 0 && strcmp(what, "env") != 0)
-		return complain(2, argv[0], "usage: helpline config dump|explain|env [--env-file FILE] [-0]");
-	return config_run(what, env_file, end);
 }

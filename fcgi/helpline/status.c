@@ -195,14 +195,14 @@ cmd_stop(int argc, char **argv)
 		return ret;
 	pid = state_supervisor(place.state_dir);
 	if (pid <= 0) {
-		puts("Helpline is not running.");
+		puts(place.json ? "{\"stopped\":false}" : "Helpline is not running.");
 		return pid < 0 || state_end_left() ? 0 : complain(1, argv[0], "programs that a killed run left do not end");
 	}
 	if (kill(pid, SIGTERM) != 0)
 		return complain(1, argv[0], "process %d cannot be ended: %s", (int)pid, strerror(errno));
 	for (int ms = 0; ms < STOP_WAIT_MS; ms += 10) {
 		if (state_supervisor(".") <= 0) {
-			puts("Helpline has ended.");
+			puts(place.json ? "{\"stopped\":true}" : "Helpline has ended.");
 			return 0;
 		}
 		usleep(10000);

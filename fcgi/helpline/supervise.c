@@ -74,8 +74,9 @@ parse_options(int argc, char **argv, struct launch *l)
 }
 
 static void
-warn_of_name(const char *sentence)
+warn_of_name(const char *sentence, void *arg)
 {
+	(void)arg;
 	fprintf(stderr, "Warning: %s\n", sentence);
 }
 
@@ -89,8 +90,9 @@ load_settings(struct launch *l, struct buf *problem)
 	if (l->pushd)
 		setenv("PUSHD_COUNT", l->pushd, 1);
 	unsetenv("PUSHD_INSTANCE");	/* each is told its own */
+	settings_choose(l->state_dir, l->env_file);
 	err = settings_load(l->env_file, &l->conf, problem);
-	settings_misspelt(warn_of_name);
+	settings_misspelt(warn_of_name, NULL);
 	if (err)
 		return err;
 	if (!l->port_given) {
@@ -302,6 +304,7 @@ set_places(const struct launch *l)
 	setenv("PORT", port, 1);
 	setenv("HELPLINE_SECRETS", "secrets", 1);
 	setenv("HELPLINE_FRONT", "run/front.sock", 1);
+	setenv("METRICS_FILE", "run/metrics", 1);
 }
 
 /* ---- */

@@ -13,10 +13,11 @@
 #include "services/jwt.h"
 #include "settings.h"
 
-#define USAGE "usage: helpline token --user NAME [--role admin|user] [--expires 24h] [--state-dir DIR] [--env-file FILE]"
+#define USAGE "usage: helpline token --user NAME [--role admin|user] [--expires 24h] [--json] [--state-dir DIR] [--env-file FILE]"
 
 struct request {
 	const char	*user, *role, *expires, *state_dir, *env_file;
+	bool		 json;
 };
 
 static bool
@@ -25,7 +26,8 @@ parse_options(int argc, char **argv, struct request *r)
 	static const struct option options[] = {
 		{ "user", required_argument, NULL, 'u' }, { "role", required_argument, NULL, 'r' },
 		{ "expires", required_argument, NULL, 'e' }, { "state-dir", required_argument, NULL, 's' },
-		{ "env-file", required_argument, NULL, 'f' }, { NULL, 0, NULL, 0 }
+		{ "env-file", required_argument, NULL, 'f' },
+		{ "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 }
 	};
 	int o;
 
@@ -36,6 +38,7 @@ parse_options(int argc, char **argv, struct request *r)
 		case 'e': r->expires = optarg; break;
 		case 's': r->state_dir = optarg; break;
 		case 'f': r->env_file = optarg; break;
+		case 'j': r->json = true; break;
 		default: return false;
 		}
 	return r->user && optind == argc && (strcmp(r->role, "admin") == 0 || strcmp(r->role, "user") == 0);
@@ -46,18 +49,35 @@ static enum hl_err
 find_secret(const struct request *r, struct conf *conf, struct buf *problem)
 {
 	char folder[4096];
-	enum hl_err err = settings_load(r->env_file, conf, problem);
+	enum hl_err err;
 
+	settings_choose(r->state_dir, r->env_file);
+	err = settings_load(r->env_file, conf, problem);
 	if (err || *conf->jwt_secret)
 		return err;
-	if (r->state_dir == NULL) {
-		buf_puts(problem, "JWT_SECRET is not set; set it, or say where ./run keeps one: --state-dir DIR");
-		return HL_BAD_REQUEST;
-	}
-	snprintf(folder, sizeof(folder), "%s/secrets", r->state_dir);
+	snprintf(folder, sizeof(folder), "%s%s", r->state_dir ? r->state_dir : conf->secrets_dir, r->state_dir ? "/secrets" : "");
 	err = keys_use_jwt(folder, problem);
+	if (err && r->state_dir == NULL)
+		buf_puts(problem, " (JWT_SECRET is not set; --state-dir DIR says where ./run keeps one)");
 	conf_free(conf);
 	return err ? err : settings_load(NULL, conf, problem);
+}
+
+static void
+print_json(const struct request *r, const char *token, int64_t life_s)
+{
+	struct buf out = BUF_INIT(TOKEN_MAX + 4096);
+
+	buf_puts(&out, "{\"token\":");
+	buf_json_str(&out, token);
+	buf_puts(&out, ",\"user\":");
+	buf_json_str(&out, r->user);
+	buf_printf(&out, ",\"role\":\"%s\",\"expiresIn\":", r->role);
+	buf_int(&out, life_s);
+	buf_puts(&out, "}\n");
+	if (buf_err(&out) == HL_OK)
+		fputs(out.data, stdout);
+	buf_free(&out);
 }
 
 static enum hl_err
@@ -82,7 +102,9 @@ print_token(const struct request *r, struct buf *problem)
 	}
 	strcpy(a.id, r->user);
 	err = account_token(&conf, &a, life, &token);
-	if (err == HL_OK)
+	if (err == HL_OK && r->json)
+		print_json(r, token.data, life);
+	else if (err == HL_OK)
 		puts(token.data);
 out:
 	buf_free(&token);

@@ -20,16 +20,17 @@
 	"       helpline users list\n" \
 	"       helpline users set-role --email ADDRESS --role admin|user\n" \
 	"       helpline users password --email ADDRESS\n" \
-	"       each with [--state-dir DIR] [--env-file FILE]; a password is read from the terminal or from standard input,\n" \
+	"       each with [--json] [--state-dir DIR] [--env-file FILE]; a password is read from the terminal or from standard input,\n" \
 	"       and made and printed if that has none"
 
 #define PASSWORD_LINE	256
+#define JSON_MAX	16384
 
 struct users {
 	const struct action *action;
 	const char	*email_text, *name, *role;
 	struct books_place place;
-	bool		 admin;
+	bool		 admin, json;
 	char		 email[ACCOUNT_EMAIL_MAX + 1];
 	char		 password[PASSWORD_LINE], hash[PASSWORD_HASH_LEN + 1];
 	bool		 made;			/* the password is ours: it is printed */
@@ -96,9 +97,48 @@ find(struct users *u, struct account *a)
 	return err == HL_NOT_FOUND ? fail(u, err, "there is no account with this address") : err;
 }
 
+/* Without its end: {"id":…,"role":"admin" */
+static void
+add_json(struct buf *out, const struct account *a)
+{
+	char created[CLOCK_ISO_LEN + 1];
+
+	clock_iso(a->created_ms, created);
+	buf_puts(out, "{\"id\":");
+	buf_json_str(out, a->id);
+	buf_puts(out, ",\"email\":");
+	buf_json_str(out, a->email);
+	buf_puts(out, ",\"name\":");
+	buf_json_str(out, a->name);
+	buf_printf(out, ",\"role\":\"%s\",\"createdAt\":", a->admin ? "admin" : "user");
+	buf_json_str(out, a->created_ms ? created : NULL);
+}
+
+static void
+print_json(const struct users *u, const struct account *a, const char *end)
+{
+	struct buf out = BUF_INIT(JSON_MAX);
+
+	add_json(&out, a);
+	if (u->made) {
+		buf_puts(&out, ",\"password\":");
+		buf_json_str(&out, u->password);
+	}
+	buf_printf(&out, "}%s", end);
+	if (buf_err(&out) == HL_OK)
+		fputs(out.data, stdout);
+	if (out.data)
+		explicit_bzero(out.data, out.cap);
+	buf_free(&out);
+}
+
 static void
 tell(const struct users *u, const struct account *a, const char *what)
 {
+	if (u->json) {
+		print_json(u, a, "\n");
+		return;
+	}
 	printf("%s: %s, %s (%s)\n", what, a->email, a->name, a->admin ? "admin" : "user");
 	if (u->made)
 		printf("password, shown only now:\n%s\n", u->password);
@@ -128,17 +168,26 @@ list(struct users *u)
 	size_t from = 0, count;
 	enum hl_err err;
 
+	if (u->json)
+		putchar('[');
 	do {
 		err = account_list(u->store, from, h, &count);
 		for (size_t i = 0; err == HL_OK && i < count; i++) {
 			err = account_load(u->store, h[i], &a);
 			if (err)
 				break;
+			if (u->json) {
+				fputs(from + i ? ",\n " : "", stdout);
+				print_json(u, &a, "");
+				continue;
+			}
 			clock_iso(a.created_ms, created);
 			printf("%.10s  %-5s  %-32s  %s\n", created, a.admin ? "admin" : "user", a.email, a.name);
 		}
 		from += count;
 	} while (err == HL_OK && count == ACCOUNTS_PAGE);
+	if (u->json)
+		puts("]");
 	return err;
 }
 
@@ -206,7 +255,8 @@ parse_options(int argc, char **argv, struct users *u)
 	static const struct option options[] = {
 		{ "email", required_argument, NULL, 'e' }, { "name", required_argument, NULL, 'n' },
 		{ "role", required_argument, NULL, 'r' }, { "admin", no_argument, NULL, 'a' },
-		{ "state-dir", required_argument, NULL, 's' }, { "env-file", required_argument, NULL, 'f' }, { NULL, 0, NULL, 0 }
+		{ "state-dir", required_argument, NULL, 's' }, { "env-file", required_argument, NULL, 'f' },
+		{ "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 }
 	};
 	int o;
 
@@ -218,6 +268,7 @@ parse_options(int argc, char **argv, struct users *u)
 		case 'a': u->admin = true; break;
 		case 's': u->place.state_dir = optarg; break;
 		case 'f': u->place.env_file = optarg; break;
+		case 'j': u->json = true; break;
 		default: return false;
 		}
 	if (optind + 1 != argc || (u->action = find_action(argv[optind])) == NULL)

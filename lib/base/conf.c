@@ -100,7 +100,7 @@ struct loading {
 	enum hl_err	 err;
 };
 
-#define TOLD_MAX	2048
+#define TOLD_MAX	(2 * CONF_WHERE_MAX + 1024)
 
 static void
 tell(struct loading *l, const char *name, const char *where, const char *allowed, const char *sentence)
@@ -400,6 +400,9 @@ check_tokens(struct loading *l, const struct conf *conf)
 	for (size_t i = 0; i < 2; i++)
 		if (*secrets[i] && strlen(secrets[i]) < JWT_SECRET_MIN)
 			refuse(l, names[i], "is too short", allowed);
+	snprintf(allowed, sizeof(allowed), "%d bytes or more", METRICS_TOKEN_MIN);
+	if (*conf->metrics_token && strlen(conf->metrics_token) < METRICS_TOKEN_MIN)
+		refuse(l, "METRICS_TOKEN", "is too short", allowed);
 	if (!conf_duration(conf->jwt_expires_in, &s))
 		refuse_value(l, conf_find("JWT_EXPIRES_IN", 14), conf->jwt_expires_in, "a time like 7d, 24h, 30m or 900 (seconds)");
 }
