@@ -20,7 +20,7 @@
 #include "engine/recorded.h"
 #include "engine/turn.h"
 #include "loop/task.h"
-#include "services/file.h"
+#include "services/sent.h"
 
 #define FORM_SLACK	65536	/* bytes of a form beside its file */
 #define SWEEP_MS	3600000	/* between two looks for recordings of conversations that are gone … */
@@ -31,7 +31,7 @@
 
 /* Done by a thread: everything that it needs is here, and what it came to. */
 struct form {
-	const char	*path;		/* of nginx's file */
+	const char	*front, *path;	/* nginx's socket, and its file */
 	const char	*content_type;
 	size_t		 max;
 	struct file_view body;
@@ -53,7 +53,7 @@ read_form(void *arg)
 	struct form *f = arg;
 	enum hl_err err;
 
-	f->err = file_open(f->path, f->max, &f->body);
+	f->err = sent_open(f->front, f->path, f->max, &f->body);
 	if (f->err)
 		return;
 	if (!multipart_is(f->content_type)) {
@@ -79,7 +79,8 @@ receive(struct call *call, struct form *f)
 	int64_t max = 0;
 	enum hl_err err;
 
-	*f = (struct form){ .path = fcgi_param(call->fcgi, "UPLOAD_FILE"), .content_type = fcgi_param(call->fcgi, "CONTENT_TYPE") };
+	*f = (struct form){ .front = call->app->conf.front_socket, .path = fcgi_param(call->fcgi, "UPLOAD_FILE"),
+	    .content_type = fcgi_param(call->fcgi, "CONTENT_TYPE") };
 	if (f->path == NULL || *f->path == '\0')
 		return call_fail(call, HL_BAD_REQUEST, "There is no recording in the request");
 	(void)conf_size(call->app->conf.max_file_size, &max);

@@ -18,6 +18,7 @@
 #include "desk/agents.h"
 #include "loop/task.h"
 #include "services/file.h"
+#include "services/sent.h"
 
 #define FORM_SLACK	65536	/* bytes of a form beside its file */
 #define ADDRESS_MAX	64
@@ -126,7 +127,7 @@ take_upload(void *arg)
 	struct file_view body;
 	struct part image;
 
-	u->err = file_open(u->path, u->max + FORM_SLACK, &body);
+	u->err = sent_open(u->conf->front_socket, u->path, u->max + FORM_SLACK, &body);
 	u->failure = errno;
 	if (u->err == HL_OK && find_image(u, &body, &image))
 		keep_image(u, &image);
