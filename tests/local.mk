@@ -4,6 +4,7 @@ unit_tests = \
 	tests/fault/alloc_test \
 	tests/unit/aliases_test \
 	tests/unit/breaker_test \
+	tests/unit/buf_test \
 	tests/unit/persona_test \
 	tests/unit/sound_test \
 	tests/unit/upload_test \
@@ -72,6 +73,8 @@ tests_unit_figures_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_figures_test_LDADD = $(unit_libs)
 tests_unit_queue_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_queue_test_LDADD = $(unit_libs)
+tests_unit_buf_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_buf_test_LDADD = $(unit_libs)
 tests_unit_breaker_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_breaker_test_LDADD = $(unit_libs)
 tests_unit_desk_test_SOURCES = tests/unit/desk_test.c tests/unit/own_redis.c tests/unit/own_redis.h

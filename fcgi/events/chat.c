@@ -17,7 +17,7 @@ chat_write_event(struct buf *out, const struct entry *e)
 {
 	static const char *const names[] = { "by", "needsEscalation", "confidence", "provider", "escalation", "sources",
 		"clientMessageId" };
-	bool user = entry_is_user(e);
+	bool user = e->user;
 	char at[CLOCK_ISO_LEN + 1];
 
 	entry_time(e, at);
@@ -25,7 +25,7 @@ chat_write_event(struct buf *out, const struct entry *e)
 	    e->id, (long long)e->seq);
 	json_view_write(out, entry_member(e, "content"));
 	buf_printf(out, ",\"timestamp\":\"%s\",%s", at, user ? "\"role\":\"user\"" :
-	    entry_is_human(e) ? "\"isBot\":false" : "\"isBot\":true");
+	    e->human ? "\"isBot\":false" : "\"isBot\":true");
 	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_puts(out, "}]");
 }
@@ -196,7 +196,7 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 	json_write(&body, json_get(then, "ack"));
 	buf_puts(&body, ",\"messages\":[");
 	for (size_t i = 0; i < messages.count; i++) {
-		if (entry_is_user(&messages.list[i]))
+		if (messages.list[i].user)
 			continue;
 		if (!first)
 			buf_putc(&body, ',');

@@ -27,7 +27,7 @@ desk_write_event(struct buf *out, const struct entry *e, const char *conversatio
 {
 	static const char *const names[] = { "by", "audioUrl", "needsEscalation", "confidence", "provider", "sentiment", "escalation", "sources",
 		"clientMessageId" };
-	bool user = entry_is_user(e);
+	bool user = e->user;
 	char at[CLOCK_ISO_LEN + 1];
 
 	entry_time(e, at);
@@ -336,7 +336,7 @@ write_joined(struct buf *out, const struct entries *messages, const char *id, in
 		comma = ",";
 	}
 	for (size_t i = 0; i < messages->count; i++) {
-		if (entry_is_user(&messages->list[i]))
+		if (messages->list[i].user)
 			continue;
 		buf_printf(out, "%s{\"seq\":%lld,\"emit\":[", comma, (long long)messages->list[i].seq);
 		desk_write_event(out, &messages->list[i], id);

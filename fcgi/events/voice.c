@@ -74,7 +74,7 @@ greeting_of(const struct calling *c, const struct desk_conversation *conv)
 {
 	size_t len;
 
-	if (!c->greet || conv->messages.count != 1 || entry_is_user(&conv->messages.list[0]))
+	if (!c->greet || conv->messages.count != 1 || conv->messages.list[0].user)
 		return NULL;
 	return entry_content(&conv->messages.list[0], &len);
 }

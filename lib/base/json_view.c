@@ -27,6 +27,12 @@ pass_string(const char *p, const char *end)
 	return p + 1;
 }
 
+static bool
+ends_scalar(char c)
+{
+	return c == ',' || c == ']' || c == '}' || c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\0';
+}
+
 /* Returns the first byte after the value at p. */
 static const char *
 pass(const char *p, const char *end)
@@ -50,7 +56,7 @@ pass(const char *p, const char *end)
 			break;
 		default:
 			p++;
-			while (depth == 0 && p < end && !strchr(",]} \t\n\r", *p))
+			while (depth == 0 && p < end && !ends_scalar(*p))
 				p++;
 		}
 	} while (depth);
@@ -65,7 +71,9 @@ json_view_open(const char *text, size_t len, enum json_strict strict, struct jso
 	*ret = nothing;
 	if (err == HL_OK) {
 		ret->at = json_space(text, text + len);
-		ret->end = pass(ret->at, text + len);
+		ret->end = text + len;
+		while (json_space(ret->end - 1, ret->end) == ret->end)	/* no value ends with white space */
+			ret->end--;
 	}
 	return err;
 }
@@ -98,7 +106,7 @@ take_member(const char *const *names, struct json_view *ret, size_t count, struc
 	size_t len = (size_t)(key.end - key.at);
 
 	for (size_t i = 0; i < count; i++)
-		if (ret[i].at == NULL && strncmp(names[i], key.at, len) == 0 && names[i][len] == '\0')
+		if (names[i][0] == *key.at && ret[i].at == NULL && strncmp(names[i], key.at, len) == 0 && names[i][len] == '\0')
 			ret[i] = value;
 }
 

@@ -68,7 +68,7 @@ verdict_free(struct verdict *v)
 bool
 answer_covers(const struct lease *l, const struct entry *e)
 {
-	return e->seq > l->before && entry_is_user(e);
+	return e->seq > l->before && e->user;
 }
 
 /* Of more than QUESTION_MAX bytes the newest messages, at least the last: no turn may fail because somebody wrote a lot. */
@@ -128,7 +128,7 @@ mood_before(const struct lease *l)
 		const struct entry *e = &l->context.list[i];
 
 		buf_reset(&name);
-		if (!entry_is_user(e) && json_view_string(entry_member(e, "sentiment"), &name) && name.len)
+		if (!e->user && json_view_string(entry_member(e, "sentiment"), &name) && name.len)
 			(void)sentiment_parse(name.data, &found);
 	}
 	buf_free(&name);
@@ -195,7 +195,7 @@ write_people(const struct lease *l, struct buf *marked, struct buf *about)
 	size_t len;
 
 	for (size_t i = 0; i < l->context.count; i++) {
-		if (!entry_is_human(&l->context.list[i]))
+		if (!l->context.list[i].human)
 			continue;
 		text = entry_content(&l->context.list[i], &len);
 		buf_puts(marked, person_mark);
@@ -218,9 +218,9 @@ set_context(const struct lease *l, const char *marked, struct question *q, struc
 	for (size_t i = 0; i < l->context.count; i++) {
 		struct prompt_message *m = &messages[q->count++];
 
-		m->role = entry_is_user(&l->context.list[i]) ? ROLE_USER : ROLE_ASSISTANT;
+		m->role = l->context.list[i].user ? ROLE_USER : ROLE_ASSISTANT;
 		m->text = entry_content(&l->context.list[i], &m->len);
-		if (!entry_is_human(&l->context.list[i]))
+		if (!l->context.list[i].human)
 			continue;
 		m->len += sizeof(person_mark) - 1;
 		m->text = marked;

@@ -43,10 +43,10 @@ rules_insight(const struct entry *e, struct insight *ret)
 bool
 insight_of(const struct entries *es, size_t index, struct insight *ret)
 {
-	if (!entry_is_user(&es->list[index]))
+	if (!es->list[index].user)
 		return stored_insight(&es->list[index], ret);
 	for (size_t i = index + 1; i < es->count; i++)
-		if (!entry_is_user(&es->list[i]) && stored_insight(&es->list[i], ret))
+		if (!es->list[i].user && stored_insight(&es->list[i], ret))
 			return true;
 	rules_insight(&es->list[index], ret);
 	return true;
@@ -73,7 +73,7 @@ outcome_of(const struct entries *es, bool by_rules, struct outcome *ret)
 
 	*ret = (struct outcome){ .sentiment = SENTIMENT_NEUTRAL };
 	for (size_t i = 0; i < es->count; i++) {
-		if (!entry_is_user(&es->list[i]))
+		if (!es->list[i].user)
 			continue;
 		ret->written = true;
 		if (by_rules)

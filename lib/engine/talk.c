@@ -563,7 +563,7 @@ ask(struct talk *t, const struct utterance *u, const struct buf *words)
 			talk_refuse(t, err, NULL);
 		return;
 	}
-	if (e.seq > 0 && !entry_is_human(&e)) {
+	if (e.seq > 0 && !e.human) {
 		memcpy(t->answer.id, e.id, sizeof(t->answer.id));
 		t->answer.seq = e.seq;
 	}

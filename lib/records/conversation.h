@@ -72,13 +72,13 @@ struct entry {
 	const char	*content;	/* in text, or in decoded if it has escapes there */
 	size_t		 content_len;
 	struct buf	 decoded;
+	bool		 user, human;	/* a customer wrote it; a person of the company did */
 };
 
 struct entries { struct entry *list; size_t count; };
 void	 entries_free(struct entries *);
 enum hl_err entry_make(int64_t seq, const char *id, const struct buf *json, struct entry *ret) HL_MUST_CHECK;
 void	 entry_clear(struct entry *);
-bool	 entry_is_user(const struct entry *);
 const char *entry_content(const struct entry *, size_t *len);
 struct json_view entry_member(const struct entry *, const char *name);
 
@@ -92,7 +92,6 @@ void	 entry_time(const struct entry *, char out[CLOCK_ISO_LEN + 1]);
  */
 void	 entry_write(struct buf *, const struct entry *);
 void	 entry_write_desk(struct buf *, const struct entry *);	/* as the desk API names the members: "_id", … */
-bool	 entry_is_human(const struct entry *);		/* a person of the company wrote it */
 
 /* ---- sessions ---- */
 

@@ -51,7 +51,7 @@ write_event(const struct entry *e, const char *text, size_t len, struct buf *out
 static bool
 may_be_cut(const struct entry *e, const char *id)
 {
-	return strcmp(e->id, id) == 0 && !entry_is_user(e) && !entry_is_human(e) && entry_member(e, "content").at;
+	return strcmp(e->id, id) == 0 && !e->user && !e->human && entry_member(e, "content").at;
 }
 
 /* Its sealed bytes, and it. */

@@ -27,16 +27,19 @@ entries_free(struct entries *es)
 static enum hl_err
 read_text(struct entry *e)
 {
+	static const char *const names[] = { "role", "by", "content" };
 	enum hl_err err = json_view_open(e->text.data, e->text.len, JSON_STRICT, &e->json);
-	struct json_view content;
+	struct json_view found[3];
 
 	if (err)
 		return err;
-	content = json_view_get(e->json, "content");
-	e->content = json_view_plain(content, &e->content_len);
+	json_view_members(e->json, names, found, 3);
+	e->user = json_view_is(found[0], "user");
+	e->human = json_view_is(found[1], "human");
+	e->content = json_view_plain(found[2], &e->content_len);
 	if (e->content)
 		return HL_OK;
-	(void)json_view_string(content, &e->decoded);
+	(void)json_view_string(found[2], &e->decoded);
 	e->content = e->decoded.len ? e->decoded.data : "";
 	e->content_len = e->decoded.len;
 	return buf_err(&e->decoded);
@@ -62,12 +65,6 @@ struct json_view
 entry_member(const struct entry *e, const char *name)
 {
 	return json_view_get(e->json, name);
-}
-
-bool
-entry_is_user(const struct entry *e)
-{
-	return json_view_is(entry_member(e, "role"), "user");
 }
 
 const char *
@@ -229,10 +226,4 @@ entry_write_desk(struct buf *out, const struct entry *e)
 	buf_printf(out, ",\"timestamp\":\"%s\"", at);
 	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_putc(out, '}');
-}
-
-bool
-entry_is_human(const struct entry *e)
-{
-	return json_view_is(entry_member(e, "by"), "human");
 }

@@ -359,7 +359,7 @@ check_context(const struct entries *context, int64_t first, int64_t last)
 		const char *text;
 		size_t len;
 
-		snprintf(expected, sizeof(expected), "%s %lld", entry_is_user(e) ? "question" : "answer", (long long)e->seq);
+		snprintf(expected, sizeof(expected), "%s %lld", e->user ? "question" : "answer", (long long)e->seq);
 		assert_int_equal(e->seq, first + (int64_t)i);
 		text = entry_content(e, &len);
 		assert_int_equal(len, strlen(expected));
@@ -448,7 +448,7 @@ person_says(struct escalation *e, const struct staff *who, const char *text, con
 
 	*seq = stored.seq;
 	if (err == HL_OK)
-		assert_true(entry_is_human(&stored));
+		assert_true(stored.human);
 	entry_clear(&stored);
 	return err;
 }
@@ -520,7 +520,7 @@ TEST(after_a_return_the_assistant_knows_what_was_said)
 	assert_int_equal(next.lease.before, 3);
 	assert_string_equal(next.lease.escalation_id, "");
 	assert_string_equal(next.lease.note.data, "he is in a hurry");
-	assert_true(entry_is_human(&next.lease.context.list[next.lease.context.count - 2]));
+	assert_true(next.lease.context.list[next.lease.context.count - 2].human);
 	assert_int_equal(answer(&next.lease, "it was 7", NULL, &how, &seq), HL_OK);
 	assert_int_equal(how, COMMITTED);
 	lease_clear(&late.lease);
