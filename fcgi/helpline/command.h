@@ -18,6 +18,8 @@ int	 cmd_config(int argc, char **argv);
 int	 cmd_keys(int argc, char **argv);
 int	 cmd_token(int argc, char **argv);
 int	 cmd_users(int argc, char **argv);
+int	 cmd_backup(int argc, char **argv);
+int	 cmd_restore(int argc, char **argv);
 
 /* Prints "helpline NAME: SENTENCE" to standard error and returns status. */
 int	 complain(int status, const char *command, const char *format, ...) __attribute__((format(printf, 3, 4)));
