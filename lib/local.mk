@@ -77,6 +77,7 @@ libhelpline_a_SOURCES = \
 	lib/records/analytics.c lib/records/analytics.h lib/records/analytics_scripts.h \
 	lib/records/chat_owner.c lib/records/chat_owner.h \
 	lib/records/account.c lib/records/account.h lib/records/account_scripts.h \
+	lib/records/belongings.c lib/records/belongings.h \
 	lib/records/calls.c lib/records/calls.h \
 	lib/records/conversation.c lib/records/conversation.h \
 	lib/records/cut.c \
@@ -87,6 +88,7 @@ libhelpline_a_SOURCES = \
 	lib/records/entry.c lib/records/entry.h \
 	lib/records/escalation.c lib/records/escalation.h lib/records/escalation_scripts.h \
 	lib/records/holder.c lib/records/holder.h \
+	lib/records/sessions.c lib/records/sessions.h \
 	lib/records/inventory.c lib/records/inventory.h \
 	lib/records/job.c lib/records/job.h \
 	lib/records/keys.c lib/records/keys.h lib/records/scripts.h \

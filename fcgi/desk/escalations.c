@@ -20,55 +20,13 @@
 #define RECORD_MAX	(1u << 20)
 #define REPLY_MAX	(64u * 1024 * 1024)	/* a whole conversation, or the list */
 
-/* ---- what they look like ---- */
-
-static void
-write_text(struct buf *out, const char *member, const struct buf *text, bool always)
-{
-	if (text->len == 0 && !always)
-		return;
-	buf_printf(out, ",\"%s\":", member);
-	buf_json_str(out, text->len ? text->data : NULL);
-}
-
-static void
-write_member(struct buf *out, const struct json *data, const char *name, const char *as)
-{
-	const struct json *value = json_get(data, name);
-
-	if (value == NULL)
-		return;
-	buf_printf(out, ",\"%s\":", as);
-	json_write(out, value);
-}
-
-/* Open: the caller closes it. */
-static void
-write_record(struct buf *out, const struct escalation *e)
-{
-	char at[CLOCK_ISO_LEN + 1];
-
-	clock_iso(e->opened_ms, at);
-	buf_printf(out, "{\"_id\":\"%s\"", e->id);
-	write_member(out, e->data, "sessionId", "conversationId");
-	write_member(out, e->data, "userId", "userId");
-	buf_printf(out, ",\"reason\":\"%s\"", e->reason);
-	write_member(out, e->data, "keyword", "keyword");
-	write_member(out, e->data, "sentiment", "sentiment");
-	write_member(out, e->data, "originalMessage", "originalMessage");
-	buf_printf(out, ",\"openedAt\":\"%s\",\"status\":\"%s\"", at, e->status);
-	write_text(out, "takenBy", &e->taken_by, true);
-	write_text(out, "note", &e->note, false);
-	write_text(out, "resolution", &e->resolution, false);
-}
-
 static enum hl_err
 reply_record(struct call *call, const struct escalation *e)
 {
 	struct buf body = BUF_INIT(RECORD_MAX);
 	enum hl_err err;
 
-	write_record(&body, e);
+	escalation_write(&body, e);
 	buf_putc(&body, '}');
 	err = reply_json(call, 200, &body);
 	buf_free(&body);
@@ -153,7 +111,7 @@ get_list(struct call *call)
 			continue;
 		if (body.len > 1)
 			buf_putc(&body, ',');
-		write_record(&body, &all.list[i]);
+		escalation_write(&body, &all.list[i]);
 		buf_putc(&body, '}');
 	}
 	buf_putc(&body, ']');
@@ -222,7 +180,7 @@ get_one(struct call *call)
 		err = conversation_replay(&call->app->store, &e.place, 0, &messages);
 	if (err)
 		goto out;
-	write_record(&body, &e);
+	escalation_write(&body, &e);
 	buf_puts(&body, ",\"messages\":[");
 	for (size_t i = 0; i < messages.count; i++) {
 		if (i)

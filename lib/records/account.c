@@ -408,3 +408,36 @@ account_set_role(struct store *s, bool admin, struct account *a)
 		err = refusal(reply);
 	return err ? err : read_again(s, reply, a);
 }
+
+/* KEYS u families good email accounts first  ARGV H */
+static struct redis_script remove_script = { .durable = true, .text =
+	LUA_END_FAMILIES
+	"end_families('') "
+	"redis.call('DEL', KEYS[1], KEYS[2], KEYS[3]) "
+	"if redis.call('GET', KEYS[4]) == ARGV[1] then redis.call('DEL', KEYS[4]) end "
+	"redis.call('ZREM', KEYS[5], ARGV[1]) "
+	"if redis.call('GET', KEYS[6]) == ARGV[1] then "
+	"  redis.call('DEL', KEYS[6]) "
+	"  for _, h in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do "
+	"    if redis.call('HGET', 'u:" SHARD ":' .. h, 'role') == 'admin' then redis.call('SETNX', KEYS[6], h) end "
+	"  end "
+	"end "
+	LUA_CLOSE_SOCKETS
+	"return {'ok'} "
+};
+
+enum hl_err
+account_remove(struct store *s, const struct account *a)
+{
+	char key[ACCOUNT_KEY_MAX], families[ACCOUNT_KEY_MAX], good[ACCOUNT_KEY_MAX], email[ACCOUNT_KEY_MAX];
+	const struct redis_reply *reply;
+
+	account_key(a->h, "", key);
+	account_key(a->h, ":families", families);
+	account_key(a->h, ":good", good);
+	account_email_key(s, a->email, email);
+	const struct redis_arg keys[] = { RA(key), RA(families), RA(good), RA(email), RA(ACCOUNTS_KEY), RA(FIRST_KEY) };
+	const struct redis_arg args[] = { RA(a->h) };
+
+	return redis_script(s->redis, &remove_script, keys, 6, args, 1, &reply);
+}

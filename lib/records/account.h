@@ -56,6 +56,12 @@ enum hl_err account_change(struct store *, const char *hash, struct account *a) 
 enum hl_err account_set_role(struct store *, bool admin, struct account *a) HL_MUST_CHECK;
 
 /*
+ * Removes the account itself, its address and its refresh families; what belongs to it is the caller's (belongings.h).  Its
+ * tokens are void, its sockets closed; another administrator is the first one then.
+ */
+enum hl_err account_remove(struct store *, const struct account *) HL_MUST_CHECK;
+
+/*
  * The channel that sockets which came with a token of the account listen to, and what emitters call it: whoever loses
  * rights (a new password, no administrator any more) has them closed, for a token is looked at once, when they connect.
  */

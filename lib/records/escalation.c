@@ -37,6 +37,45 @@ escalations_free(struct escalations *es)
 }
 
 static void
+write_text(struct buf *out, const char *member, const struct buf *text, bool always)
+{
+	if (text->len == 0 && !always)
+		return;
+	buf_printf(out, ",\"%s\":", member);
+	buf_json_str(out, text->len ? text->data : NULL);
+}
+
+static void
+write_member(struct buf *out, const struct json *data, const char *name, const char *as)
+{
+	const struct json *value = json_get(data, name);
+
+	if (value == NULL)
+		return;
+	buf_printf(out, ",\"%s\":", as);
+	json_write(out, value);
+}
+
+void
+escalation_write(struct buf *out, const struct escalation *e)
+{
+	char at[CLOCK_ISO_LEN + 1];
+
+	clock_iso(e->opened_ms, at);
+	buf_printf(out, "{\"_id\":\"%s\"", e->id);
+	write_member(out, e->data, "sessionId", "conversationId");
+	write_member(out, e->data, "userId", "userId");
+	buf_printf(out, ",\"reason\":\"%s\"", e->reason);
+	write_member(out, e->data, "keyword", "keyword");
+	write_member(out, e->data, "sentiment", "sentiment");
+	write_member(out, e->data, "originalMessage", "originalMessage");
+	buf_printf(out, ",\"openedAt\":\"%s\",\"status\":\"%s\"", at, e->status);
+	write_text(out, "takenBy", &e->taken_by, true);
+	write_text(out, "note", &e->note, false);
+	write_text(out, "resolution", &e->resolution, false);
+}
+
+static void
 record_key(const char *id, const char *member, char out[CONVERSATION_KEY_MAX])
 {
 	snprintf(out, CONVERSATION_KEY_MAX, "e:" SHARD ":%.22s%s", id, member);

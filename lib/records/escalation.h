@@ -33,6 +33,12 @@ struct escalation {
 };
 void	 escalation_clear(struct escalation *);
 
+/*
+ * Appends {"_id","conversationId","userId","reason","keyword","sentiment","originalMessage","openedAt","status","takenBy",
+ * "note","resolution": what there is of them, takenBy always.  Without the closing brace.
+ */
+void	 escalation_write(struct buf *, const struct escalation *);
+
 struct escalations { struct escalation *list; size_t count; };
 void	 escalations_free(struct escalations *);
 
