@@ -183,14 +183,17 @@ tests_conformance_holder_SOURCES = tests/conformance/holder.c tests/conformance/
 EXTRA_DIST += tests/conformance/nginx.conf.in tests/conformance/rig.mjs tests/conformance/hands.mjs tests/conformance.test.mjs
 
 # What ./run bench measures with: built when it is asked for.
-EXTRA_PROGRAMS = tests/bench/load tests/bench/upstream tests/bench/fill
+EXTRA_PROGRAMS = tests/bench/load tests/bench/calls tests/bench/upstream tests/bench/fill
 tests_bench_fill_SOURCES = tests/bench/fill.c
 tests_bench_fill_LDADD = $(HELPLINE_LIBS)
-tests_bench_load_SOURCES = tests/bench/load.c tests/bench/load.h tests/bench/ways.c tests/bench/wire.c tests/bench/wire.h
+bench_wire = tests/bench/wire.c tests/bench/wire.h tests/bench/samples.c tests/bench/samples.h
+tests_bench_load_SOURCES = tests/bench/load.c tests/bench/load.h tests/bench/ways.c $(bench_wire)
 tests_bench_load_LDADD = $(HELPLINE_LIBS)
-tests_bench_upstream_SOURCES = tests/bench/upstream.c
+tests_bench_calls_SOURCES = tests/bench/calls.c tests/bench/marks.h $(bench_wire)
+tests_bench_calls_LDADD = $(HELPLINE_LIBS)
+tests_bench_upstream_SOURCES = tests/bench/upstream.c tests/bench/marks.h
 tests_bench_upstream_LDADD = $(HELPLINE_LIBS)
-EXTRA_DIST += tests/bench/run.mjs tests/bench/stack.mjs tests/bench/figures.mjs
+EXTRA_DIST += tests/bench/run.mjs tests/bench/stack.mjs tests/bench/figures.mjs tests/bench/voice.mjs
 
 # ./run fault; it builds its own shim.so.
 EXTRA_DIST += tests/fault/run.mjs tests/fault/scenarios.mjs tests/fault/clients.mjs tests/fault/judge.mjs tests/fault/ledger.mjs \

@@ -6,6 +6,7 @@
 import {
 	BareRedis, Stack, Reference, Load, wrk, cpu, pss, rss, pause, median, difference, sum,
 } from "./stack.mjs";
+import { voice } from "./voice.mjs";
 
 const OURS = ["auth", "chat", "desk", "events", "health", "pushd"];
 const ROUNDS = 3;
@@ -381,4 +382,4 @@ async function list(bench) {
 	return rows;
 }
 
-export const groups = { rest, waiting, idle, sockets, streams, cost, many, broadcast, stored, kept, list };
+export const groups = { rest, waiting, idle, sockets, streams, cost, many, broadcast, stored, kept, list, voice };

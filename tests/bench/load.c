@@ -17,13 +17,12 @@
 #include <string.h>
 
 #include "load.h"
+#include "samples.h"
 
 #define OPENING		64u		/* users that prepare at the same time */
 #define PATIENCE_MS	60000u		/* for the last answers */
 #define ANSWER_MAX	(1u << 20)
 #define TICK_MS		1u
-
-struct samples { double *ms; size_t count, cap; };
 
 struct load {
 	uv_loop_t	*loop;
@@ -78,33 +77,8 @@ load_first(const struct load *l)
 static void
 add_sample(const struct load *l, struct samples *s, uint64_t now, double ms)
 {
-	if (now - l->begin_ns < (uint64_t)l->settle_ms * 1000000)
-		return;
-	if (s->count == s->cap) {
-		s->cap = s->cap ? 2 * s->cap : 4096;
-		s->ms = realloc(s->ms, s->cap * sizeof(*s->ms));
-		if (s->ms == NULL)
-			abort();
-	}
-	s->ms[s->count++] = ms;
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void
-print_samples(const char *name, struct samples *s)
-{
-	if (s->count == 0)
-		return;
-	qsort(s->ms, s->count, sizeof(*s->ms), compare);
-	printf(",\"%s\":{\"count\":%zu,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}", name, s->count, s->ms[s->count / 2],
-	    s->ms[(size_t)((double)(s->count - 1) * 0.99)], s->ms[s->count - 1]);
+	if (now - l->begin_ns >= (uint64_t)l->settle_ms * 1000000)
+		samples_add(s, ms);
 }
 
 static void
@@ -113,8 +87,8 @@ print_result(struct load *l)
 	printf("{\"event\":\"result\",\"asked\":%u,\"answered\":%u,\"errors\":%u,\"mostWaiting\":%u,\"seconds\":%.3f,"
 	    "\"pieces\":%llu,\"heard\":%llu", l->asked, l->answered, l->errors + l->waiting, l->most_waiting,
 	    (double)(l->end_ns - l->begin_ns) / 1e9, (unsigned long long)l->pieces, (unsigned long long)l->heard);
-	print_samples("added", &l->added);
-	print_samples("tokens", &l->tokens);
+	samples_print("added", &l->added);
+	samples_print("tokens", &l->tokens);
 	if (l->errors) {
 		struct buf text = BUF_INIT(ANSWER_MAX);
 

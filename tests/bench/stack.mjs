@@ -87,11 +87,11 @@ const freePort = () => new Promise((resolve, reject) => {
 // ---- Helpline ------------------------------------------------------------------------------------------------------
 
 export class Stack {
-	static async start(upstream) {
+	static async start(upstream, more = {}) {
 		const stack = new Stack();
 		stack.dir = temporaryFolder();
 		stack.env = { ...env, HELPLINE_BUILD: build, RATE_LIMITS: "off", OPENAI_BASE_URL: upstream.url, OPENAI_API_KEY: "sk-bench",
-			OPENAI_MODEL: "bench", FALLBACK_API_KEY: "", GEMINI_API_KEY: "", REDIS_URL: "", KNOWLEDGE_PATH: "" };
+			OPENAI_MODEL: "bench", FALLBACK_API_KEY: "", GEMINI_API_KEY: "", REDIS_URL: "", KNOWLEDGE_PATH: "", ...more };
 		stack.end = () => stack.stop();
 		started.add(stack.end);
 		const begin = process.hrtime.bigint();
@@ -227,7 +227,7 @@ export class BareRedis {
 const tool = (name) => path.join(build, "tests/bench", name);
 
 export function buildTools() {
-	const made = spawnSync("make", ["-C", build, "tests/bench/load", "tests/bench/upstream", "tests/bench/fill"], { encoding: "utf8" });
+	const made = spawnSync("make", ["-C", build, "tests/bench/load", "tests/bench/calls", "tests/bench/upstream", "tests/bench/fill"], { encoding: "utf8" });
 	if (made.status !== 0 || !existsSync(tool("load")))
 		throw new Error(`the bench's own programs cannot be built\n${made.stdout}${made.stderr}`);
 }
@@ -241,18 +241,18 @@ export class Upstream {
 		return upstream;
 	}
 
-	// Answers begin after delay ms, have so many tokens, interval ms apart (0: all in one piece).
-	async set({ delay = 0, tokens = 20, interval = 0 } = {}) {
-		const res = await fetch(`http://127.0.0.1:${this.port}/control?delay=${delay}&tokens=${tokens}&interval=${interval}`);
+	// Answers begin after delay ms, have so many tokens, interval ms apart (0: all in one piece); more: for sounds, see upstream.c.
+	// Says what it was asked since the last time.
+	async set({ delay = 0, tokens = 20, interval = 0, ...more } = {}) {
+		const res = await fetch(`http://127.0.0.1:${this.port}/control?${new URLSearchParams({ delay, tokens, interval, ...more })}`);
 		return res.json();
 	}
 }
 
-export class Load {
-	// way: "rest", "socket" or "room"; options as the program's.
-	constructor(way, stack, { users, seconds = 0, ramp = 0, settle = 0, expect = 0, stream = false }) {
-		this.child = service(tool("load"), [way, "--port", stack.port, "--users", users, "--seconds", seconds, "--ramp", ramp,
-			"--settle", settle, "--expect", expect, ...(stream ? ["--stream"] : [])].map(String));
+// One of this folder's programs that speak to Helpline.
+class Client {
+	constructor(name, args) {
+		this.child = service(tool(name), args.map(String));
 	}
 
 	// The program's next event, which must be the one that is named.
@@ -266,6 +266,21 @@ export class Load {
 
 	go() {
 		this.child.stdin.write("go\n");
+	}
+}
+
+export class Load extends Client {
+	// way: "rest", "socket" or "room"; options as the program's.
+	constructor(way, stack, { users, seconds = 0, ramp = 0, settle = 0, expect = 0, stream = false }) {
+		super("load", [way, "--port", stack.port, "--users", users, "--seconds", seconds, "--ramp", ramp,
+			"--settle", settle, "--expect", expect, ...(stream ? ["--stream"] : [])]);
+	}
+}
+
+export class Calls extends Client {
+	constructor(stack, { account, agent, users, seconds, ramp = 0, piece = 20, interrupt = 0, greet = false }) {
+		super("calls", ["--port", stack.port, "--account", account, "--agent", agent, "--users", users, "--seconds", seconds, "--ramp", ramp,
+			"--piece", piece, "--interrupt", interrupt, ...(greet ? ["--greet"] : [])]);
 	}
 }
 

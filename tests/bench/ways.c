@@ -92,7 +92,7 @@ say(struct user *u, const char *text)
 {
 	struct buf out = BUF_INIT(REQUEST_MAX);
 
-	frame_add(&out, text, strlen(text));
+	frame_add(&out, FRAME_TEXT, text, strlen(text));
 	wire_send(&u->wire, out.data, out.len);
 	buf_free(&out);
 }
@@ -195,7 +195,7 @@ socket_bytes(struct user *u, const char *bytes, size_t len)
 		buf_add(&u->frames, u->answer.raw.data, u->answer.raw.len);
 	} else
 		buf_add(&u->frames, bytes, len);
-	while ((used = frame_take(&u->frames, &text, &len)) > 0) {
+	while ((used = frame_take(&u->frames, 0, &text, &len)) > 0) {
 		socket_packet(u, text, len);
 		buf_consume(&u->frames, used);
 	}

@@ -178,36 +178,36 @@ answer_feed(struct answer *a, const char *bytes, size_t len)
 /* ---- WebSocket ---- */
 
 size_t
-frame_take(const struct buf *in, const char **ret_text, size_t *ret_len)
+frame_take(const struct buf *in, size_t at, const char **ret_bytes, size_t *ret_len)
 {
-	const unsigned char *p = (const unsigned char *)in->data;
-	size_t head = 2, len;
+	const unsigned char *p = (const unsigned char *)in->data + at;
+	size_t head = 2, len, there = in->len - at;
 
-	if (in->len < 2)
+	if (there < 2)
 		return 0;
 	len = p[1] & 127;
 	if (len >= 126)
 		head = len == 126 ? 4 : 10;
-	if (in->len < head)
+	if (there < head)
 		return 0;
 	if (head > 2) {
 		len = 0;
 		for (size_t i = 2; i < head; i++)
 			len = len << 8 | p[i];
 	}
-	if (in->len - head < len)
+	if (there - head < len)
 		return 0;
-	*ret_text = in->data + head;
+	*ret_bytes = in->data + at + head;
 	*ret_len = len;
 	return head + len;
 }
 
 void
-frame_add(struct buf *out, const char *text, size_t len)
+frame_add(struct buf *out, enum frame kind, const char *bytes, size_t len)
 {
 	static const char no_mask[4];
 
-	buf_putc(out, (char)0x81);
+	buf_putc(out, (char)(0x80 | kind));
 	if (len < 126)
 		buf_putc(out, (char)(0x80 | len));
 	else {
@@ -216,5 +216,5 @@ frame_add(struct buf *out, const char *text, size_t len)
 		buf_putc(out, (char)len);
 	}
 	buf_add(out, no_mask, sizeof(no_mask));
-	buf_add(out, text, len);
+	buf_add(out, bytes, len);
 }

@@ -35,12 +35,13 @@ void	 answer_reset(struct answer *);
 void	 answer_feed(struct answer *, const char *, size_t);
 
 /*
- * The first whole text frame of a server's bytes: its length in bytes, or 0 if there is none.  Frames of other kinds
- * are not expected from pushd by a client that sends none.
+ * The first whole frame of a server's bytes, from offset at on: its length in bytes, or 0 if there is none.  It is text, or
+ * binary where a packet before it says so; others are not expected from pushd by a client that sends none.
  */
-size_t	 frame_take(const struct buf *, const char **ret_text, size_t *ret_len);
+size_t	 frame_take(const struct buf *, size_t at, const char **ret_bytes, size_t *ret_len);
 
-/* A text frame as a client must send it; the mask is zero, so that it costs nothing. */
-void	 frame_add(struct buf *, const char *, size_t);
+/* A frame as a client must send it, shorter than 65536 bytes; the mask is zero, so that it costs nothing. */
+enum frame { FRAME_TEXT = 1, FRAME_BINARY = 2 };
+void	 frame_add(struct buf *, enum frame, const char *, size_t);
 
 #endif
