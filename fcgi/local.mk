@@ -92,3 +92,16 @@ helpline_SOURCES = fcgi/helpline.c \
 	fcgi/helpline/tree.h \
 	fcgi/helpline/users.c
 helpline_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS) $(CRYPT_LIBS)
+
+# What is read about them, and what the shell knows.
+dist_man_MANS = fcgi/helpline/helpline.8 fcgi/helpline-auth.8 fcgi/helpline-chat.8 fcgi/helpline-desk.8 \
+	fcgi/helpline-events.8 fcgi/helpline-health.8 fcgi/helpline-pushd.8 www/helpline-api.7
+nodist_man_MANS = lib/base/helpline.conf.5
+EXTRA_DIST += lib/base/helpline.conf.5.in
+CLEANFILES += lib/base/helpline.conf.5
+lib/base/helpline.conf.5: lib/base/helpline.conf.5.in helpline$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) lib/base && ./helpline config explain --mdoc >$@.settings && \
+		sed -e '/^@SETTINGS@$$/{' -e 'r $@.settings' -e 'd' -e '}' $(srcdir)/lib/base/helpline.conf.5.in >$@.new && \
+		rm $@.settings && mv $@.new $@
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = fcgi/helpline/completion/helpline

@@ -18,6 +18,7 @@
 	"       each with [--state-dir DIR] [--env-file FILE]"
 
 #define OUT_MAX		(1u << 20)
+#define MDOC_COLUMNS	72
 
 struct asked {
 	const char	*env_file, *state_dir;
@@ -98,12 +99,19 @@ explain_json(struct buf *out, const struct conf_entry *e)
 	buf_putc(out, '}');
 }
 
-/* Text that mdoc(7) reads as itself: no word of it is a macro, no backslash begins anything. */
+/*
+ * Text that mdoc(7) reads as itself, in lines that are not too long: no word of it is a macro, no backslash begins anything.
+ */
 static void
 mdoc_text(struct buf *out, const char *text)
 {
-	for (const char *p = text; *p; p++)
-		if (*p == '\\')
+	size_t column = 0;
+
+	for (const char *p = text; *p; p++, column++)
+		if (*p == ' ' && column + strcspn(p + 1, " ") > MDOC_COLUMNS) {
+			buf_puts(out, p[1] == '.' || p[1] == '\'' ? "\n\\&" : "\n");
+			column = 0;
+		} else if (*p == '\\')
 			buf_puts(out, "\\e");
 		else if (*p == '\'' || *p == '"')
 			buf_puts(out, *p == '"' ? "\\(dq" : "\\(aq");
