@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "push/push.h"
 #include "services/listen.h"
+#include "services/metrics_file.h"
 #include "services/notify.h"
 
 #define DRAIN_MS	20000
@@ -29,6 +30,7 @@ main(int argc, char **argv)
 {
 	static struct conf conf;
 	static uv_signal_t term, interrupt;
+	static struct metrics_file *metrics;
 	struct buf problem = BUF_INIT(4096);
 	uv_loop_t *loop = uv_default_loop();
 	int sockets[2];			/* polls by FastCGI, WebSockets */
@@ -46,6 +48,9 @@ main(int argc, char **argv)
 		return 2;
 	}
 	log_init("pushd", log_level_named(conf.log_level));
+	metrics = metrics_file_open(loop, conf.metrics_file, "pushd", NULL, 0, &problem);
+	if (metrics == NULL)
+		log_line(LOG_LEVEL_WARN, "metrics", "problem", problem.len ? problem.data : NULL, NULL);
 	uv_signal_init(loop, &term);
 	uv_signal_init(loop, &interrupt);
 	uv_signal_start(&term, on_signal, SIGTERM);
@@ -54,6 +59,7 @@ main(int argc, char **argv)
 	notify_ready(loop);
 	uv_run(loop, UV_RUN_DEFAULT);
 	log_line(LOG_LEVEL_INFO, "stopped", NULL);
+	metrics_file_close(metrics);
 	push_free(&push);
 	conf_free(&conf);
 	buf_free(&problem);

@@ -22,6 +22,8 @@ libhelpline_a_SOURCES = \
 	lib/base/json.c lib/base/json.h \
 	lib/base/json_view.c lib/base/json_view.h \
 	lib/base/log.c lib/base/log.h \
+	lib/base/metrics.c lib/base/metrics.h \
+	lib/base/metrics_text.c lib/base/metrics_text.h \
 	lib/base/msgpack.c lib/base/msgpack.h \
 	lib/base/network.c lib/base/network.h \
 	lib/base/multipart.c lib/base/multipart.h \
@@ -35,6 +37,7 @@ libhelpline_a_SOURCES = \
 	lib/base/socketio.c lib/base/socketio.h \
 	lib/base/sse.c lib/base/sse.h \
 	lib/base/str.c lib/base/str.h \
+	lib/base/trace.c lib/base/trace.h \
 	lib/base/wire.c lib/base/wire.h \
 	lib/engine/hearing.c lib/engine/hearing.h \
 	lib/engine/knowledge.c lib/engine/knowledge.h \
@@ -103,6 +106,7 @@ libhelpline_a_SOURCES = \
 	lib/services/file.c lib/services/file.h \
 	lib/services/listen.c lib/services/listen.h \
 	lib/services/http.c lib/services/http.h \
+	lib/services/metrics_file.c lib/services/metrics_file.h \
 	lib/services/notify.c lib/services/notify.h \
 	lib/services/jwt.c lib/services/jwt.h \
 	lib/services/password.c lib/services/password.h \

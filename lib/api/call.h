@@ -33,6 +33,7 @@ struct app {
 	struct store	 store;
 	struct engine	*engine;	/* … likewise */
 	char		 probe_token[64];	/* "" if there is none */
+	struct metrics_file *metrics;	/* metrics_file.h; may be NULL */
 	struct kept	*kept;		/* kept.h; NULL until somebody keeps something */
 	int64_t		 completions;	/* under way (MAX_WAITING_TURNS) */
 	struct phone	*phone;		/* of the events program: where live calls arrive; NULL until there is one */
@@ -64,6 +65,7 @@ struct call {
 		bool	 again_never;		/* asking again will not help */
 	} openai;
 	bool		 answered;	/* headers are out */
+	int		 status;	/* that they said; 0: they are not out */
 };
 
 typedef enum hl_err (*call_handler)(struct call *);

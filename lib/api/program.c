@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "services/listen.h"
+#include "services/metrics_file.h"
 #include "services/notify.h"
 
 #define DRAIN_MS	20000	/* to end, beyond what an answer may take */
@@ -75,6 +76,7 @@ close_all(struct running *r)
 	uv_close((uv_handle_t *)&r->on_term, NULL);
 	uv_close((uv_handle_t *)&r->on_int, NULL);
 	notify_end();
+	metrics_file_close(r->app.metrics);
 	fcgi_free(r->server);
 	engine_free(r->app.engine);
 	redis_close(r->app.redis);
@@ -128,6 +130,29 @@ open_services(struct running *r, struct buf *problem)
 	return err;
 }
 
+/* Who cannot count with the others counts for itself. */
+static void
+open_metrics(struct running *r)
+{
+	const struct program *p = r->program;
+	struct buf names = BUF_INIT(METRICS_ROUTES * SEGMENT_MAX), problem = BUF_INIT(4400);
+	const char *routes[METRICS_ROUTES];
+	size_t at[METRICS_ROUTES], count = p->count < METRICS_ROUTES ? p->count : METRICS_ROUTES - 1;
+
+	for (size_t i = 0; i < count; i++) {
+		at[i] = names.len;
+		buf_printf(&names, "%s %s", p->routes[i].method, p->routes[i].path);
+		buf_add(&names, "", 1);
+	}
+	for (size_t i = 0; i < count; i++)
+		routes[i] = buf_err(&names) ? "" : names.data + at[i];
+	r->app.metrics = metrics_file_open(r->app.loop, r->app.conf.metrics_file, p->name, routes, count, &problem);
+	if (r->app.metrics == NULL)
+		log_line(LOG_LEVEL_WARN, "metrics", "problem", problem.len ? problem.data : NULL, NULL);
+	buf_free(&names);
+	buf_free(&problem);
+}
+
 static enum hl_err
 start(struct running *r, struct buf *problem)
 {
@@ -149,6 +174,7 @@ start(struct running *r, struct buf *problem)
 		err = fcgi_serve(r->app.loop, listener, handle, r, &r->server);
 	if (err)
 		return err;
+	open_metrics(r);
 	uv_signal_init(r->app.loop, &r->on_term);
 	uv_signal_init(r->app.loop, &r->on_int);
 	r->on_term.data = r->on_int.data = r;

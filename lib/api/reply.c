@@ -82,6 +82,7 @@ send_head_for(struct call *call, int status, const char *type, size_t length, co
 	if (err == HL_OK)
 		err = fcgi_write(call->fcgi, head.data, head.len);
 	call->answered = true;
+	call->status = status;
 	buf_free(&head);
 	return err;
 }

@@ -4,7 +4,10 @@
 #include "api/reply.h"
 #include "api/request.h"
 #include "api/route.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
+#include "loop/task.h"
 
 /* One segment of the path at *at, which a ":name" of the route stands for.  A segment is anything but a slash. */
 static bool
@@ -83,11 +86,12 @@ has_body(const struct call *call)
 }
 
 static enum hl_err
-run(struct call *call, const struct route *routes, size_t count)
+run(struct call *call, const struct route *routes, size_t count, size_t *ret_number)
 {
 	const struct route *route = NULL;
 	enum hl_err err;
 
+	*ret_number = 0;
 	if (call->origin == ORIGIN_REFUSED)
 		return call_fail(call, HL_FORBIDDEN, "Pages of this origin may not call; FRONTEND_URL lists those that may");
 	if (strcmp(call->method, "OPTIONS") == 0)
@@ -95,6 +99,7 @@ run(struct call *call, const struct route *routes, size_t count)
 	err = find(call, routes, count, &route);
 	if (route == NULL)
 		return err;
+	*ret_number = (size_t)(route - routes) + 1;
 	if (route->body >= BODY_JSON || (route->body == BODY_OPTIONAL && has_body(call)))
 		err = request_json(call, route->body == BODY_JSON_LONG ? REQUEST_LONG : REQUEST_MAX);
 	return err ? err : route->handler(call);
@@ -131,11 +136,17 @@ route_call(struct app *app, const struct route *routes, size_t count, struct fcg
 		.address = param(fcgi, "REMOTE_ADDR"), .request_id = param(fcgi, "REQUEST_ID"),
 		.problem = BUF_INIT(1024), .fields = BUF_INIT(4096),
 	};
+	int64_t began_us = clock_mono_us();
+	struct trace trace;
 	enum hl_err err;
+	size_t number;
 
+	metrics_change(M_REQUESTS_NOW, 1);
 	name_request(&call);
+	(void)trace_begin(&trace, fcgi_param(fcgi, "HTTP_TRACEPARENT"), call.shown_id);
+	task_traces(&trace);
 	call.origin = origin_check(app->conf.frontend_url, fcgi_param(fcgi, "HTTP_ORIGIN"), fcgi_param(fcgi, "HTTP_HOST"));
-	err = run(&call, routes, count);
+	err = run(&call, routes, count, &number);
 	if (err == HL_STORE && app->redis && call.problem.len == 0)
 		buf_puts(&call.problem, redis_reason(app->redis));
 	if (err)
@@ -146,4 +157,6 @@ route_call(struct app *app, const struct route *routes, size_t count, struct fcg
 	json_free(call.body);
 	buf_free(&call.problem);
 	buf_free(&call.fields);
+	metrics_change(M_REQUESTS_NOW, -1);
+	metrics_request(number, err ? err_status(err) : call.status ? call.status : err_status(HL_CANCELLED), clock_mono_us() - began_us);
 }

@@ -13,6 +13,7 @@
 
 int64_t	 clock_wall_ms(void);			/* since 1970, UTC */
 int64_t	 clock_mono_ms(void);			/* since some moment, never goes back */
+int64_t	 clock_mono_us(void);			/* the same in microseconds */
 void	 clock_iso(int64_t wall_ms, char out[CLOCK_ISO_LEN + 1]);	/* 2026-01-31T12:00:00.000Z */
 
 /* Days are whole days since 1970, UTC: 2026-01-31.  False: not written like that, no such day, or before 1970. */

@@ -16,6 +16,7 @@
 #include "base/error.h"
 
 #define JWT_SECRET_MIN	32	/* bytes */
+#define METRICS_TOKEN_MIN	16
 
 enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_URL };
 
@@ -167,6 +168,10 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Folder of the sealing keys, mode 0700")								\
 	X(front_socket,		"HELPLINE_FRONT",	CONF_TEXT,	"/run/helpline/front.sock", 1, 107,	\
 	    "nginx's private unix socket, by which pushd reaches the events program")				\
+	X(metrics_file,		"METRICS_FILE",		CONF_TEXT,	"/run/helpline/metrics", 1, 4096,	\
+	    "File in which the programs of this computer count together, for /metrics")			\
+	X(metrics_token,	"METRICS_TOKEN",	CONF_SECRET,	"",	0, 1024,			\
+	    "With it as bearer token /metrics answers from anywhere; without one this computer alone is answered") \
 	X(ping_interval_ms,	"SOCKET_PING_INTERVAL",	CONF_INT,	"25000", 50, 600000,			\
 	    "Milliseconds between two heartbeats of a socket")							\
 	X(ping_timeout_ms,	"SOCKET_PING_TIMEOUT",	CONF_INT,	"20000", 50, 600000,			\

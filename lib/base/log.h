@@ -1,5 +1,9 @@
 /*
- * log.h - one line an event to standard error: time, level, program, event, then key=value pairs.
+ * log.h - one line an event to standard error: time, level, program, event, then key=value pairs, and the ids of the request
+ * and of the trace (trace.h) that it is about, if there are any.
+ *
+ * If standard error is the journal's (JOURNAL_STREAM), a line begins with its priority as sd-daemon(3) has it, <3> to <7>,
+ * and has no time: the journal knows both.
  *
  * Never log a secret, a token, a session id or a customer's words.  Values are escaped, so input cannot forge a line.
  * The library itself does not log (a caller would report the same failure again); programs and the turn engine's

@@ -50,6 +50,8 @@ struct task {
 	bool		 listed;
 	enum task_state	 state;
 	bool		 cancelled;
+	bool		 traced;
+	struct trace	 trace;		/* then */
 	unsigned	 stack_id;	/* valgrind's */
 #ifdef __SANITIZE_ADDRESS__
 	const void	*caller_bottom;
@@ -252,6 +254,8 @@ task_free(struct task *t)
 static void
 resume(struct task *t)
 {
+	struct trace *before = trace_switch(t->traced ? &t->trace : NULL);
+
 	unlist(t);
 	t->before = current;
 	t->state = RUNNING;
@@ -262,12 +266,24 @@ resume(struct task *t)
 		siglongjmp(t->here, 1);
 	}
 	back_in_caller(t);
+	(void)trace_switch(before);
 	current = t->before;
 	if (t->state == FINISHED)
 		task_free(t);
 }
 
 /* ---- the interface ---- */
+
+/* The id is drawn before it is copied: both are of one trace. */
+static void
+inherit_trace(struct task *t)
+{
+	t->traced = current && current->traced;
+	if (!t->traced)
+		return;
+	(void)trace_id(&current->trace);
+	t->trace = current->trace;
+}
 
 enum hl_err
 task_start(uv_loop_t *loop, void (*run)(void *), void *arg)
@@ -280,9 +296,18 @@ task_start(uv_loop_t *loop, void (*run)(void *), void *arg)
 	t->arg = arg;
 	t->loop = loop;
 	t->cancelled = false;
+	inherit_trace(t);
 	running++;
 	resume(t);
 	return HL_OK;
+}
+
+void
+task_traces(const struct trace *trace)
+{
+	current->trace = *trace;
+	current->traced = true;
+	(void)trace_switch(&current->trace);
 }
 
 struct task *

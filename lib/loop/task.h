@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "base/trace.h"
 
 struct task;
 
@@ -22,6 +23,12 @@ struct task;
 enum hl_err task_start(uv_loop_t *, void (*run)(void *), void *arg) HL_MUST_CHECK;
 
 struct task *task_self(void);		/* NULL on the loop's own stack */
+
+/*
+ * The running task is at work for that request; what it starts from now on is, too, and so are its lines in the log
+ * (trace_now()).  Copied.
+ */
+void	 task_traces(const struct trace *);
 
 /*
  * Suspends until task_wake().  Returns HL_OK, or HL_CANCELLED if the task has been cancelled (at once, when it was

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "loop/task.h"
 #include "services/redis_link.h"
@@ -95,6 +96,7 @@ struct call {
 	struct task	*task;
 	const redisReply *reply;
 	bool		 done;
+	int64_t		 began_us;
 	/* of a transaction */
 	enum hl_err	 refused;	/* what a command in it met */
 	size_t		 queued;	/* commands before EXEC that have no reply yet */
@@ -125,8 +127,10 @@ reply_error(struct redis *r, const redisReply *reply)
 		{ "NOAUTH ", REDIS_LOCKED }, { "WRONGPASS ", REDIS_LOCKED }, { "NOPERM ", REDIS_LOCKED },
 	};
 
-	if (reply == NULL)
+	if (reply == NULL) {
+		metrics_count(M_REDIS_ERROR_AWAY, 1);
 		return HL_STORE;
+	}
 	if (reply->type != REDIS_REPLY_ERROR) {
 		r->state = REDIS_AWAY;		/* what it refused before, it may take now */
 		return HL_OK;
@@ -134,9 +138,12 @@ reply_error(struct redis *r, const redisReply *reply)
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
 		if (strncmp(reply->str, refusals[i].word, strlen(refusals[i].word)) == 0) {
 			note_problem(r, refusals[i].state, reply->str);
+			metrics_count(M_REDIS_ERROR_REFUSED, 1);
 			return HL_STORE;
 		}
 	note_problem(r, r->state, reply->str);
+	if (strncmp(reply->str, "NOSCRIPT", 8) != 0)
+		metrics_count(M_REDIS_ERROR_WRONG, 1);
 	return HL_INTERNAL;
 }
 
@@ -197,6 +204,7 @@ transmit(struct redis *r, const struct redis_arg *args, size_t nargs, redisCallb
 static void
 call_done(struct call *c, const redisReply *reply)
 {
+	metrics_took(M_TOOK_REDIS, clock_mono_us() - c->began_us);
 	c->reply = reply;
 	c->done = true;
 	task_wake(c->task);
@@ -216,7 +224,7 @@ on_reply(redisAsyncContext *ac, void *reply, void *arg)
 enum hl_err
 redis_call(struct redis *r, const struct redis_arg *args, size_t nargs, const struct redis_reply **ret)
 {
-	struct call call = { .redis = r, .task = task_self() };
+	struct call call = { .redis = r, .task = task_self(), .began_us = clock_mono_us() };
 
 	*ret = NULL;
 	if (!transmit(r, args, nargs, on_reply, &call))
@@ -353,7 +361,7 @@ wants_confirmation(const struct redis *r, bool durable)
 static enum hl_err
 call_confirmed(struct redis *r, const struct redis_arg *args, size_t nargs, const struct redis_reply **ret)
 {
-	struct call call = { .redis = r, .task = task_self() };
+	struct call call = { .redis = r, .task = task_self(), .began_us = clock_mono_us() };
 
 	*ret = NULL;
 	if (!transmit(r, args, nargs, on_script, &call))
@@ -408,7 +416,7 @@ redis_together(struct redis *r, const struct redis_command *commands, size_t cou
 {
 	static const struct redis_arg first = { "MULTI", 5 }, exec = { "EXEC", 4 };
 	const struct redis_command multi = { &first, 1 };
-	struct call call = { .redis = r, .task = task_self() };
+	struct call call = { .redis = r, .task = task_self(), .began_us = clock_mono_us() };
 	bool confirm = wants_confirmation(r, durable);
 	enum hl_err err;
 
