@@ -65,6 +65,17 @@ helpline_SOURCES = fcgi/helpline.c \
 	fcgi/helpline/paths.c \
 	fcgi/helpline/paths.h \
 	fcgi/helpline/restore.c \
+	fcgi/helpline/attached.c \
+	fcgi/helpline/attached.h \
+	fcgi/helpline/erase.c \
+	fcgi/helpline/escalations.c \
+	fcgi/helpline/export.c \
+	fcgi/helpline/sessions.c \
+	fcgi/helpline/sweep.c \
+	fcgi/helpline/who.c \
+	fcgi/helpline/who.h \
+	fcgi/helpline/written.c \
+	fcgi/helpline/written.h \
 	fcgi/helpline/books.c \
 	fcgi/helpline/books.h \
 	fcgi/helpline/keys.c \

@@ -20,6 +20,11 @@ int	 cmd_token(int argc, char **argv);
 int	 cmd_users(int argc, char **argv);
 int	 cmd_backup(int argc, char **argv);
 int	 cmd_restore(int argc, char **argv);
+int	 cmd_sessions(int argc, char **argv);
+int	 cmd_escalations(int argc, char **argv);
+int	 cmd_export(int argc, char **argv);
+int	 cmd_erase(int argc, char **argv);
+int	 cmd_sweep(int argc, char **argv);
 
 /* Prints "helpline NAME: SENTENCE" to standard error and returns status. */
 int	 complain(int status, const char *command, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -251,8 +251,8 @@ end_conversations(struct store *s, const struct belongings *b)
 }
 
 /* Somebody else must be able to let people in. */
-static enum hl_err
-check_replaceable(struct store *s, const struct belongings *b)
+enum hl_err
+belongings_check(struct store *s, const struct belongings *b)
 {
 	static char h[ACCOUNTS_PAGE][CRYPTO_NAME_LEN + 1];
 	size_t from = 0, count;
@@ -483,7 +483,7 @@ enum hl_err
 belongings_erase(struct store *s, const struct belongings *b, size_t *ret_removed)
 {
 	struct place_list names = { 0 };
-	enum hl_err err = check_replaceable(s, b);
+	enum hl_err err = belongings_check(s, b);
 
 	*ret_removed = 0;
 	if (err == HL_OK)

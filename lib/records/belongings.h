@@ -26,10 +26,13 @@ void	 belongings_free(struct belongings *);
 /* account NULL: the one with that id, if there is one.  HL_NOT_FOUND: there is nothing of such a person. */
 enum hl_err belongings_find(struct store *, const char *user_id, const struct account *, struct belongings *ret) HL_MUST_CHECK;
 
+/* HL_CONFLICT: it is the only administrator, whom the other accounts need. */
+enum hl_err belongings_check(struct store *, const struct belongings *) HL_MUST_CHECK;
+
 /*
  * Removes all of it from the store, and then looks at every key and value whether a name of it is left; what is, goes too.
  * Sums of the whole installation stay, they name nobody.  ret_removed: keys and entries in others.  Files are the caller's:
- * b still says what there was.  HL_CONFLICT: it is the only administrator.
+ * b still says what there was.  HL_CONFLICT as above.  HL_BUSY: something came again and again.
  */
 enum hl_err belongings_erase(struct store *, const struct belongings *b, size_t *ret_removed) HL_MUST_CHECK;
 
