@@ -18,3 +18,24 @@ dist_nginx_DATA = \
 	nginx/helpline-upstreams.conf \
 	nginx/helpline-voice.conf \
 	nginx/run.conf.in
+nodist_nginx_DATA = nginx/helpline-prefix.conf
+examplesdir = $(nginxdir)/examples
+dist_examples_DATA = \
+	nginx/examples/behind-proxy.conf \
+	nginx/examples/prefix.conf \
+	nginx/examples/tls.conf \
+	nginx/examples/two-hosts.conf
+sharedhostingdir = $(nginxdir)/shared-hosting
+dist_sharedhosting_DATA = \
+	nginx/shared-hosting/README.md \
+	nginx/shared-hosting/crontab \
+	nginx/shared-hosting/helpline.conf
+dist_sharedhosting_SCRIPTS = nginx/shared-hosting/keep-running
+EXTRA_DIST += nginx/helpline-prefix.conf.in nginx/README.md
+CLEANFILES += $(nodist_nginx_DATA)
+
+# The same routes, below an internal location.
+nginx/helpline-prefix.conf: nginx/helpline-locations.conf nginx/helpline-prefix.conf.in
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed -E -e '1,/^$$/d' -e '/\/_helpline\//!s,^(\s*location ([=~]|\^~)? ?"?\^?)/,\1/_helpline/,' \
+	    -e 's,^.,\t&,' $(srcdir)/nginx/helpline-locations.conf >$@.routes && \
+	    sed -e '/@ROUTES@/{' -e 'r $@.routes' -e 'd' -e '}' $(srcdir)/nginx/helpline-prefix.conf.in >$@ && rm $@.routes

@@ -298,7 +298,7 @@ describe("GET /api/conversations", () => {
 			assert.equal(res.status, 200, res.text);
 			assert.ok(res.json.length <= 3);
 			seen.push(...res.json.map((c) => c._id));
-			target = /^<([^>]+)>; rel="next"$/.exec(res.headers.link ?? "")?.[1];
+			target = nextOf(res);
 		}
 		assert.deepEqual(seen, ids);
 		const filtered = (await bob.get(`${BASE}?limit=1&agentId=${shop[0]._id}`)).headers.link;
@@ -407,13 +407,19 @@ describe("whose they are", () => {
 
 // ---- what is counted ---------------------------------------------------------------------------------------------------
 
+// The address of the next page, which is relative to this one's.
+function nextOf(res) {
+	const [, next] = /^<(\?[^>]+)>; rel="next"$/.exec(res.headers.link ?? "") ?? [];
+	return next && BASE + next;
+}
+
 // The statistics as the lists have them.
 async function recount(person) {
 	const all = [];
 	for (let target = `${BASE}?limit=100`; target;) {
 		const res = await person.get(target);
 		all.push(...res.json);
-		target = /^<([^>]+)>/.exec(res.headers.link ?? "")?.[1];
+		target = nextOf(res);
 	}
 	const agents = new Map((await person.ok("GET", "/api/agents")).map((a) => [a._id, a.companyName]));
 	const of = (sentiment) => all.filter((c) => c.metadata.sentiment === sentiment).length;

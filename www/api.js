@@ -1,4 +1,4 @@
-// The REST calls of the chat API.
+// The REST calls of the chat API. Addresses are relative to the page: it may lie below a prefix.
 
 export class ApiError extends Error {
 	// status 0: no answer at all
@@ -78,14 +78,14 @@ async function readEvents(res, touch, each) {
 }
 
 export const api = {
-	createSession: (userId) => call("/api/v1/chat/session", post({ userId }), REQUEST_MS, json),
-	history: (sessionId) => call("/api/v1/chat/history/" + encodeURIComponent(sessionId), {}, REQUEST_MS, json),
+	createSession: (userId) => call("api/v1/chat/session", post({ userId }), REQUEST_MS, json),
+	history: (sessionId) => call("api/v1/chat/history/" + encodeURIComponent(sessionId), {}, REQUEST_MS, json),
 	// 503 has the same body and names what fails.
-	health: () => call("/health", {}, REQUEST_MS, json),
+	health: () => call("health", {}, REQUEST_MS, json),
 
 	// One message and its answer. opened(): it is stored; delta({attempt, index, text}) while the answer is written.
 	// Gives the body of success. lastEventId: of an earlier try, whose stream broke; told(id) names it.
-	message: (body, { lastEventId, opened, delta, told }) => call("/api/v1/chat/message", post(body, {
+	message: (body, { lastEventId, opened, delta, told }) => call("api/v1/chat/message", post(body, {
 		accept: "text/event-stream", ...(lastEventId && { "last-event-id": lastEventId }),
 	}), SILENCE_MS, async (res, touch) => {
 		let answer;

@@ -27,7 +27,7 @@ function attemptSession() {
 const view = new View({ retry: (cid) => { chat.retry(cid); field.focus(); }, edit });
 const chat = new Chat({
 	api, store, view,
-	makeSocket: (on) => new Socket({ url: location.origin + "/socket.io/", on }),
+	makeSocket: (on) => new Socket({ url: new URL("socket.io/", location.href).href, on }),
 });
 
 // ---- the message field ----

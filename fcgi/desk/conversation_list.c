@@ -171,7 +171,8 @@ make_list(struct call *call, const struct asked *a, struct kept_body *ret)
 		err = write_page(call, &page, &ret->body);
 	if (err == HL_OK && *page.cursor) {
 		write_query(a, page.cursor, &query);
-		buf_printf(&ret->link, "</api/conversations?%s>; rel=\"next\"", query.data ? query.data : "");
+		/* Relative to this request's address: that may be below a prefix, which we do not know. */
+		buf_printf(&ret->link, "<?%s>; rel=\"next\"", query.data ? query.data : "");
 		err = buf_err(&query) ? buf_err(&query) : buf_err(&ret->link);
 	}
 	desk_page_free(&page);

@@ -1,8 +1,8 @@
-// The page of the API: made of /openapi.json, which says all there is to say.
+// The page of the API: made of openapi.json, which says all there is to say.
 
 import { make, words, copyButton, announce } from "./parts.js";
 import { Schemas } from "./schemas.js";
-import { showOperation, searchText } from "./operation.js";
+import { installation, showOperation, searchText } from "./operation.js";
 
 const $ = (id) => document.getElementById(id);
 const METHODS = ["get", "post", "put", "delete"];
@@ -149,7 +149,7 @@ function introduction(doc) {
 	box.id = "introduction";
 	box.append(make("p", "lead", doc.info.summary), ...words(doc.info.description));
 	const base = make("p", "base");
-	base.append("This installation: ", make("code", "", location.origin), copyButton(() => location.origin, "Copy the address"));
+	base.append("This installation: ", make("code", "", installation), copyButton(() => installation, "Copy the address"));
 	box.append(base);
 	return box;
 }
@@ -193,7 +193,7 @@ function show(doc) {
 async function start() {
 	menu();
 	try {
-		const res = await fetch("/openapi.json");
+		const res = await fetch("../openapi.json");
 		if (!res.ok)
 			throw new Error(`the server answered ${res.status}`);
 		show(await res.json());

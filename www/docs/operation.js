@@ -4,6 +4,9 @@ import { make, inline, words, codeBox } from "./parts.js";
 
 const PLACES = { path: "In the address", query: "In the query", header: "Headers" };
 
+// Where the API is: the pages may lie below a prefix.
+export const installation = new URL("..", location.href).href.replace(/\/$/, "");
+
 const isSuccess = (status) => /^[23]/.test(status);
 const pretty = (value) => JSON.stringify(value, null, 2);
 const spaced = (value) => JSON.stringify(value, null, 1).replace(/\n */g, " ");
@@ -18,7 +21,7 @@ function heading(text) {
 function address(o, parameters) {
 	const path = o.path.replace(/\{(\w+)\}/g, (_, name) => parameters.find((p) => p.name === name)?.example ?? `{${name}}`);
 	const query = parameters.filter((p) => p.in === "query" && p.required).map((p) => `${p.name}=${encodeURIComponent(p.example ?? "…")}`);
-	return location.origin + path + (query.length ? `?${query.join("&")}` : "");
+	return installation + path + (query.length ? `?${query.join("&")}` : "");
 }
 
 function curl(o, schemas) {

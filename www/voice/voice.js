@@ -208,7 +208,7 @@ async function call() {
 		state.context = new AudioContext();
 		state.player = new Player(state.context);
 		await state.context.resume();
-		await state.context.audioWorklet.addModule("/voice/microphone.js");
+		await state.context.audioWorklet.addModule("microphone.js");
 		await openMicrophone();
 	} catch (error) {
 		hangUp(error.name === "NotAllowedError" ? "The microphone may not be used. Allow it in the browser, then call again."
@@ -216,7 +216,7 @@ async function call() {
 		return;
 	}
 	$("mute").hidden = false;
-	state.socket = new Socket({ url: new URL("/socket.io/", location.href).href,
+	state.socket = new Socket({ url: new URL("../socket.io/", location.href).href,
 		on: { up: onUp, down: onDown, event: (name, data) => handlers[name] && handlers[name](data || {}) } });
 	state.socket.open();
 	showLevel();
