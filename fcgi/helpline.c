@@ -37,9 +37,9 @@ static const struct command {
 	    "sessions of the chat API, and conversations by their id" },
 	{ "escalations", cmd_escalations, "list|show|take|reply|return|close [ID] [--status open|taken] [--text TEXT] [--as EMAIL] [--json] "
 	    "[--state-dir DIR] [--env-file FILE]", "who waits for a person, and what to do about it" },
-	{ "export", cmd_export, "--user ID|--email ADDRESS --to DIR [--json] [--state-dir DIR] [--env-file FILE]",
+	{ "export", cmd_export, "--user ID | --email ADDRESS --to DIR [--json] [--state-dir DIR] [--env-file FILE]",
 	    "write all about one person into a new folder" },
-	{ "erase", cmd_erase, "--user ID|--email ADDRESS [--yes] [--json] [--state-dir DIR] [--env-file FILE]",
+	{ "erase", cmd_erase, "--user ID | --email ADDRESS [--yes] [--json] [--state-dir DIR] [--env-file FILE]",
 	    "remove all about one person, and look whether anything is left" },
 	{ "sweep", cmd_sweep, "[--age SECONDS] [--json] [--state-dir DIR] [--env-file FILE]",
 	    "remove what nobody has any more: recordings, sounds, images" },

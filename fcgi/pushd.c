@@ -45,6 +45,8 @@ main(int argc, char **argv)
 	if (conf_load(&conf, &problem) != HL_OK || listen_take(2, sockets, &problem) != HL_OK ||
 	    push_start(&push, loop, &conf, sockets[0], sockets[1]) != HL_OK) {
 		fprintf(stderr, "pushd: %s\n", problem.len ? problem.data : "cannot start");
+		buf_free(&problem);
+		conf_free(&conf);
 		return 2;
 	}
 	log_init("pushd", log_level_named(conf.log_level));

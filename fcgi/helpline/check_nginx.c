@@ -1,7 +1,6 @@
 /*
- * What nginx would do, as `nginx -T` shows its configuration: a line is a directive, as people and Debian write them.
+ * What nginx would do, as `nginx -T` shows its configuration.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -14,11 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/str.h"
 #include "check.h"
 
 #define SHOWN_MAX	(8u << 20)
-#define WORDS_MAX	16
+#define WORDS_MAX	64
 #define GROUPS_MAX	128
 
 struct shown {
@@ -179,32 +177,46 @@ take_directive(struct shown *s, char *const words[], size_t count)
 		    "nginx keeps streamed answers back to compress them: gzip_types %s", has_word(words, count, "*") ? "*" : "text/event-stream");
 }
 
-/* One line, which it cuts into words. */
-static void
-take_line(struct shown *s, char *line)
+/* The end of the word that begins at p, quoted or not; it is cut off there, and its quotes are taken off it. */
+static char *
+cut_word(char *p, char **ret_word, char *ret_after)
 {
-	char *words[WORDS_MAX], *rest = NULL;
-	size_t count = 0;
+	char quote = *p == '"' || *p == '\'' ? *p++ : '\0', *end = p;
 
-	for (char *w = strtok_r(line, " \t\r;{}\"'", &rest); w && count < WORDS_MAX; w = strtok_r(NULL, " \t\r;{}\"'", &rest)) {
-		if (*w == '#')
-			break;
-		words[count++] = w;
-	}
-	if (count)
-		take_directive(s, words, count);
+	while (*end && (quote ? *end != quote : strchr(" \t\r\n;{}", *end) == NULL))
+		end += *end == '\\' && end[1] ? 2 : 1;
+	*ret_word = p;
+	*ret_after = quote ? ' ' : *end;
+	if (*end)
+		*end++ = '\0';
+	return end;
 }
 
+/* A directive ends with ; or before { or }; a comment goes to the end of its line. */
 static void
 read_shown(struct shown *s, char *text)
 {
-	char *next;
+	char *words[WORDS_MAX], *word, after;
+	size_t count = 0;
 
-	for (char *line = text; line && *line; line = next) {
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = '\0';
-		take_line(s, line);
+	for (char *p = text; *p; ) {
+		after = *p;
+		if (*p == '#') {
+			p += strcspn(p, "\n");
+			continue;
+		}
+		if (strchr(" \t\r\n;{}", *p))
+			p++;
+		else {
+			p = cut_word(p, &word, &after);
+			if (count < WORDS_MAX)
+				words[count++] = word;
+		}
+		if (after == ';' || after == '{' || after == '}') {
+			if (count)
+				take_directive(s, words, count);
+			count = 0;
+		}
 	}
 }
 
