@@ -1,12 +1,16 @@
 /*
- * health - is the installation well?  /health for people and old clients, /ready for machines.
+ * health - is the installation well?  /health for people and old clients, /ready for machines, /metrics for Prometheus.
  */
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "api/program.h"
 #include "api/reply.h"
 #include "base/clock.h"
+#include "base/metrics_text.h"
 #include "loop/task.h"
+#include "services/metrics_file.h"
 
 /*
  * Everybody who asks while a count is under way shares the next one.  One that several had to share is good for FRESH_MS
@@ -144,17 +148,96 @@ get_ready(struct call *call)
 	return err;
 }
 
+/* ---- metrics ---- */
+
+static bool
+has_param(const struct call *call, const char *name)
+{
+	const char *value = fcgi_param(call->fcgi, name);
+
+	return value && *value;
+}
+
+static bool
+is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 || strncmp(address, "::ffff:127.", 11) == 0 ||
+	    strncmp(address, "unix:", 5) == 0;
+}
+
+/* Somebody on this computer, unless he says that he asks for another one: a proxy does. */
+static bool
+is_local(const struct call *call)
+{
+	return is_loopback(call->address) && !has_param(call, "HTTP_X_FORWARDED_FOR") && !has_param(call, "HTTP_FORWARDED") &&
+	    !has_param(call, "HTTP_X_REAL_IP") && !has_param(call, "HTTP_VIA");
+}
+
+static bool
+has_token(const struct call *call)
+{
+	const char *wanted = call->app->conf.metrics_token, *given = fcgi_param(call->fcgi, "HTTP_AUTHORIZATION");
+
+	if (*wanted == '\0' || given == NULL || strncasecmp(given, "Bearer ", 7) != 0)
+		return false;
+	given += 7;
+	return strlen(given) == strlen(wanted) && crypto_equal(given, wanted, strlen(wanted));
+}
+
+/* What the store says.  While it is away, that is all there is to say of it. */
+static void
+write_store(struct app *app, struct buf *out)
+{
+	int64_t sessions, owed = 0, called = 0;
+	bool well = count_sessions(app, &sessions) == HL_OK && conversation_count_owed(&app->store, &owed, &called) == HL_OK;
+
+	metrics_write_gauge(out, "helpline_store_up", "Whether Redis answers", well);
+	if (!well)
+		return;
+	metrics_write_gauge(out, "helpline_sessions_active", "Sessions of the chat API that are not forgotten, of all computers", sessions);
+	metrics_write_gauge(out, "helpline_turns_owed", "Conversations that an answer is owed, of all computers", owed);
+	metrics_write_gauge(out, "helpline_escalations_open", "Escalations that no person has closed, of all computers", called);
+}
+
+static enum hl_err
+get_metrics(struct call *call)
+{
+	struct app *app = call->app;
+	struct buf body = BUF_INIT(METRICS_TEXT_MAX);
+	struct metrics *boards;
+	const bool alone = true;
+	bool *alive;
+	size_t count;
+	enum hl_err err;
+
+	if (!is_local(call) && !has_token(call))
+		return *app->conf.metrics_token ? call_fail(call, HL_UNAUTHORIZED, "Send METRICS_TOKEN as bearer token") :
+		    call_fail(call, HL_FORBIDDEN, "Only this computer is told, as METRICS_TOKEN is not set");
+	count = metrics_file_read(app->metrics, &boards, &alive);
+	if (count)
+		metrics_write(&body, boards, alive, count, clock_wall_ms());
+	else
+		metrics_write(&body, metrics_own, &alone, 1, clock_wall_ms());
+	free(boards);
+	free(alive);
+	write_store(app, &body);
+	err = reply_text(call, METRICS_TEXT_TYPE, &body);
+	buf_free(&body);
+	return err;
+}
+
 static const struct route routes[] = {
 	{ "GET", "/health", BODY_NONE, get_health },
 	{ "GET", "/api/v1/health", BODY_NONE, get_health },
 	{ "GET", "/ready", BODY_NONE, get_ready },
+	{ "GET", "/metrics", BODY_NONE, get_metrics },
 };
 
 int
 main(int argc, char **argv)
 {
 	static const struct program health = {
-		.name = "health", .purpose = "Serves /health, /api/v1/health and /ready.",
+		.name = "health", .purpose = "Serves /health, /api/v1/health, /ready and /metrics.",
 		.routes = routes, .count = sizeof(routes) / sizeof(routes[0]), .needs_store = true,
 	};
 

@@ -110,6 +110,12 @@ reply_json(struct call *call, int status, const struct buf *body)
 }
 
 enum hl_err
+reply_text(struct call *call, const char *type, const struct buf *body)
+{
+	return send_whole(call, 200, type, NEVER_KEPT, "", body);
+}
+
+enum hl_err
 reply_tagged(struct call *call, const char *etag, const char *link, const struct buf *body)
 {
 	struct buf more = BUF_INIT(HEAD_MAX);

@@ -9,6 +9,8 @@
 enum hl_err reply_json(struct call *, int status, const struct buf *body) HL_MUST_CHECK;
 enum hl_err reply_empty(struct call *, int status) HL_MUST_CHECK;
 
+enum hl_err reply_text(struct call *, const char *type, const struct buf *body) HL_MUST_CHECK;	/* never kept */
+
 /* A table (base/csv.h), to be saved under a name, which is a word. */
 enum hl_err reply_csv(struct call *, const char *name, const struct buf *body) HL_MUST_CHECK;
 

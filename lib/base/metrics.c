@@ -93,6 +93,14 @@ metrics_status(size_t at)
 	return at < METRICS_STATUSES - 1 ? statuses[at] : 0;
 }
 
+enum metric_outcome
+metrics_outcome_of(int status)
+{
+	if (status >= 200 && status < 300)
+		return M_END_OK;
+	return status == 429 ? M_END_LIMITED : status >= 500 || status == 408 ? M_END_FAILED : M_END_REFUSED;
+}
+
 static const char *const providers[] = {
 #define X(name, text) text,
 	METRICS_PROVIDERS(X)

@@ -169,6 +169,7 @@ void	 metrics_upstream(enum metric_provider, enum metric_outcome, int64_t us);
 void	 metrics_request(size_t route, int status, int64_t us);
 int	 metrics_status(size_t at);		/* which the counts of a route are of; 0: any other */
 
+enum metric_outcome metrics_outcome_of(int status);	/* of HTTP, of a server's answer */
 const char *metrics_provider_name(enum metric_provider);
 const char *metrics_outcome_name(enum metric_outcome);
 enum metric_provider metrics_provider_named(const char *);	/* M_PROVIDERS: none of them */

@@ -93,6 +93,18 @@ trace_child(struct trace *t, char out[TRACE_PARENT_LEN + 1])
 	snprintf(out, TRACE_PARENT_LEN + 1, "00-%s-%s-%s", trace_id(t), span, t->flags);
 }
 
+bool
+trace_header(char out[TRACE_HEADER_MAX])
+{
+	char child[TRACE_PARENT_LEN + 1];
+
+	if (now == NULL)
+		return false;
+	trace_child(now, child);
+	snprintf(out, TRACE_HEADER_MAX, "traceparent: %s", child);
+	return true;
+}
+
 struct trace *
 trace_switch(struct trace *t)
 {

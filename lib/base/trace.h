@@ -28,6 +28,10 @@ const char *trace_id(struct trace *);
 /* The header's value for a request that is made for it: each has another parent. */
 void	 trace_child(struct trace *, char out[TRACE_PARENT_LEN + 1]);
 
+/* The whole line of the header for a request that is made for what runs now; false: there is nothing. */
+#define TRACE_HEADER_MAX	80
+bool	 trace_header(char out[TRACE_HEADER_MAX]);
+
 /* What runs now; NULL: nothing in particular.  Returns what was said before; both are borrowed. */
 struct trace *trace_switch(struct trace *);
 struct trace *trace_now(void);

@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/metrics.h"
 #include "base/str.h"
+#include "base/trace.h"
 #include "engine/breaker.h"
 #include "engine/completion.h"
 #include "engine/hearing.h"
@@ -192,15 +194,21 @@ ask_once(struct hearing *h)
 {
 	struct buf body = BUF_INIT(1u << 20);
 	struct http_stream *s = NULL;
-	char type[96];
-	const char *headers[] = { type, "Accept: application/json", h->ear->authorization, NULL };
+	char type[96], trace[TRACE_HEADER_MAX];
+	const char *headers[5] = { type, "Accept: application/json" };
+	size_t n = 2;
 	const struct http_request r = {
 		.method = "POST", .url = h->ear->url, .headers = headers, .body = h->body.data, .body_len = h->body.len,
 		.total_ms = h->deadline_ms - clock_mono_ms(), .max_body = 1u << 20
 	};
+	int64_t began_us = clock_mono_us();
 	enum hl_err err;
 
 	snprintf(type, sizeof(type), "Content-Type: multipart/form-data; boundary=%s", h->boundary);
+	if (h->ear->authorization)
+		headers[n++] = h->ear->authorization;
+	if (trace_header(trace))
+		headers[n++] = trace;
 	h->again = h->failing = false;
 	h->wait_ms = -1;
 	err = http_open(h->ear->http, &r, &s);
@@ -211,6 +219,8 @@ ask_once(struct hearing *h)
 		h->failing = true;
 		h->again = err == HL_UPSTREAM;
 	}
+	metrics_upstream(M_BY_HEARING, err == HL_CANCELLED ? M_END_CANCELLED : err == HL_TIMEOUT ? M_END_TIMEOUT : s == NULL ? M_END_BROKEN :
+	    err && http_status(s) / 100 == 2 ? M_END_BROKEN : metrics_outcome_of(http_status(s)), clock_mono_us() - began_us);
 	if (err == HL_TOO_LARGE || err == HL_BAD_REQUEST)
 		err = HL_UPSTREAM;
 	if (err)

@@ -4,8 +4,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/sse.h"
 #include "base/str.h"
+#include "base/trace.h"
 #include "engine/breaker.h"
 #include "engine/completion.h"
 #include "engine/form.h"
@@ -380,7 +382,7 @@ send_question(struct ask *k, const struct server *s, unsigned without, int64_t s
 {
 	struct form form = { .model = s->model, .max_tokens = k->p->max_tokens, .without = without };
 	struct buf body = BUF_INIT(REQUEST_MAX);
-	char trace[80];
+	char trace[TRACE_HEADER_MAX];
 	const char *headers[6] = {
 		"Content-Type: application/json", "Accept: application/json, text/event-stream"
 	};
@@ -394,7 +396,8 @@ send_question(struct ask *k, const struct server *s, unsigned without, int64_t s
 	if (is_traceparent(k->q->traceparent)) {
 		snprintf(trace, sizeof(trace), "traceparent: %s", k->q->traceparent);
 		headers[n++] = trace;
-	}
+	} else if (trace_header(trace))
+		headers[n++] = trace;
 	form_write(&body, &form, k->q);
 	buf_trim(&body);
 	err = buf_err(&body);
@@ -422,7 +425,9 @@ await_turn(const struct ask *k)
 
 	if (err || turn.begun)
 		return err;
+	metrics_change(M_UPSTREAM_WAITING, 1);
 	err = task_wait_flag(&turn.begun, time_left(k));
+	metrics_change(M_UPSTREAM_WAITING, -1);
 	if (turn.begun)
 		return HL_OK;
 	queue_withdraw(queue, &turn);
@@ -472,6 +477,31 @@ patience(const struct ask *k, bool last)
 	return share < SILENCE_MAX ? share : SILENCE_MAX;
 }
 
+static enum metric_outcome
+outcome_of(const struct outcome *o)
+{
+	if (o->err == HL_OK)
+		return M_END_OK;
+	if (o->final)
+		return M_END_CANCELLED;
+	if (o->status)
+		return metrics_outcome_of(o->status);
+	return o->err == HL_TIMEOUT ? M_END_TIMEOUT : M_END_BROKEN;
+}
+
+static void
+count_exchange(const struct ask *k, const struct server *s, const struct outcome *o, int64_t us)
+{
+	enum metric_provider who = metrics_provider_named(s->name);
+
+	_Static_assert(M_BY_GEMINI == 2 && M_TOKENS_READ_3 == M_TOKENS_READ + 2 * M_BY_GEMINI, "tokens are counted in the order of providers");
+	metrics_upstream(who, outcome_of(o), us);
+	if (o->err || who > M_BY_GEMINI)
+		return;
+	metrics_count((enum metric_counter)(M_TOKENS_READ + 2 * who), k->a->prompt_tokens);
+	metrics_count((enum metric_counter)(M_TOKENS_WRITTEN + 2 * who), k->a->completion_tokens);
+}
+
 /* One request, when it is its turn. */
 static void
 attempt(struct ask *k, const struct server *s, unsigned without, bool last, struct outcome *o)
@@ -485,9 +515,14 @@ attempt(struct ask *k, const struct server *s, unsigned without, bool last, stru
 		why(o, "too many others are asking");
 		return;
 	}
-	if (silence > 0)
+	if (silence > 0) {
+		int64_t began_us = clock_mono_us();
+
+		metrics_change(M_UPSTREAM_NOW, 1);
 		exchange(k, s, without, silence, o);
-	else {
+		metrics_change(M_UPSTREAM_NOW, -1);
+		count_exchange(k, s, o, clock_mono_us() - began_us);
+	} else {
 		o->err = HL_TIMEOUT;
 		why(o, "no time left");
 	}
@@ -558,6 +593,8 @@ tell_breaker(struct server *s, const struct ask *k, const struct outcome *o, boo
 		snprintf(ms, sizeof(ms), "%lld", (long long)(s->breaker.until_ms - clock_mono_ms()));
 		log_line(LOG_LEVEL_WARN, "provider_left_alone", "provider", s->name, "ms", ms, "problem", o->why, NULL);
 	}
+	if (metrics_provider_named(s->name) <= M_BY_GEMINI)
+		metrics_set((enum metric_gauge)(M_LEFT_ALONE + metrics_provider_named(s->name)), s->breaker.until_ms != 0);
 }
 
 static void

@@ -5,7 +5,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/str.h"
+#include "base/trace.h"
 #include "engine/speech.h"
 #include "engine/spoken.h"
 #include "loop/lane.h"
@@ -324,16 +326,31 @@ refused(struct saying *s, int status)
 	return HL_UPSTREAM;
 }
 
+static enum metric_outcome
+sound_outcome(enum hl_err err, const struct http_stream *stream)
+{
+	if (err == HL_OK)
+		return M_END_OK;
+	if (err == HL_CANCELLED || err == HL_TIMEOUT)
+		return err == HL_TIMEOUT ? M_END_TIMEOUT : M_END_CANCELLED;
+	return stream && http_status(stream) / 100 != 2 ? metrics_outcome_of(http_status(stream)) : M_END_BROKEN;
+}
+
 static enum hl_err
 request_sound(struct saying *s)
 {
-	const char *headers[4] = { "Content-Type: application/json", "Accept: audio/*" };
+	const char *headers[5] = { "Content-Type: application/json", "Accept: audio/*" };
+	char trace[TRACE_HEADER_MAX];
+	int64_t began_us = clock_mono_us();
+	size_t n = 2;
 	struct buf body = BUF_INIT(WORDS_MAX);
 	struct http_stream *stream = NULL;
 	enum hl_err err;
 
 	if (s->k->authorization)
-		headers[2] = s->k->authorization;
+		headers[n++] = s->k->authorization;
+	if (trace_header(trace))
+		headers[n++] = trace;
 	buf_puts(&body, "{\"model\":");
 	buf_json_str(&body, s->k->conf->tts_model);
 	buf_puts(&body, ",\"input\":");
@@ -356,6 +373,7 @@ request_sound(struct saying *s)
 		err = HL_UPSTREAM;
 	} else if (err == HL_OK)
 		err = read_sound(s, stream);
+	metrics_upstream(M_BY_SPEECH, sound_outcome(err, stream), clock_mono_us() - began_us);
 	http_close(stream);
 	buf_free(&body);
 	return err;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/pcm.h"
 #include "base/str.h"
 #include "engine/answer.h"
@@ -152,6 +153,7 @@ talk_free(struct talk *t)
 	if (t->next)
 		t->next->link = t->link;
 	all->count--;
+	metrics_set(M_CALLS_NOW, (int64_t)all->count);
 	for (struct utterance *u = t->first, *next; u; u = next) {
 		next = u->next;
 		buf_free(&u->sound);
@@ -673,6 +675,7 @@ make(struct talks *all, const struct talk_who *who, const struct talk_io *io, vo
 		t->next->link = &t->next;
 	all->first = t;
 	all->count++;
+	metrics_set(M_CALLS_NOW, (int64_t)all->count);
 	return t;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "engine/aloud.h"
 #include "engine/answer.h"
@@ -49,6 +50,8 @@ struct runner {
 	bool		 shared;	/* it holds a place in the engine's shares */
 	unsigned	 share;
 	bool		 dropped;	/* the conversation has another owner */
+	bool		 worded;	/* its model has begun to write */
+	int64_t		 began_us;	/* this turn, clock_mono_us() */
 	struct speech	*speech;	/* of this turn's answer; NULL: it is not said aloud */
 	const struct verdict *verdict;	/* while it thinks */
 };
@@ -142,6 +145,7 @@ runner_new(struct engine *e, struct lease *take_lease)
 	r->next = *at;			/* an older one for the same conversation is fenced by now; both may be listed */
 	*at = r;
 	e->running++;
+	metrics_set(M_TURNS_NOW, (int64_t)e->running);
 	return r;
 }
 
@@ -169,6 +173,7 @@ runner_end(struct runner *r)
 		at = &(*at)->next;
 	*at = r->next;
 	e->running--;
+	metrics_set(M_TURNS_NOW, (int64_t)e->running);
 	if (r->shared)
 		share_give(&e->shares, r->share);
 	for (struct waiter *w = r->waiters, *next; w; w = next) {
@@ -264,6 +269,9 @@ on_delta(void *arg, const char *text, size_t len)
 	struct runner *r = arg;
 	enum hl_err err;
 
+	if (!r->worded)
+		metrics_took(M_TOOK_FIRST_WORDS, clock_mono_us() - r->began_us);
+	r->worded = true;
 	if (r->dropped)
 		return HL_CANCELLED;
 	if (!anybody_listens(r)) {
@@ -320,11 +328,34 @@ think(struct runner *r, struct verdict *v)
 }
 
 static void
-log_turn(const struct verdict *v, const char *outcome, int64_t started_mono_ms)
+count_turn(const struct verdict *v, const char *outcome, int64_t us)
+{
+	static const struct { const char *word; enum metric_counter what; } words[] = {
+		{ "answered", M_TURN_ANSWERED }, { "escalated", M_TURN_ESCALATED }, { "handed_over", M_TURN_HANDED_OVER },
+		{ "fenced", M_TURN_FENCED }, { "keyword", M_ESCALATED_KEYWORD }, { "asked_for_person", M_ESCALATED_ASKED },
+		{ "low_confidence", M_ESCALATED_DOUBT }, { "sentiment", M_ESCALATED_MOOD }, { "ai_unavailable", M_ESCALATED_NO_MODEL },
+	};
+	const char *reason = strcmp(outcome, "escalated") == 0 ? v->reason : "";
+	bool known = false;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		bool is = strcmp(words[i].word, outcome) == 0;
+
+		known = known || is;
+		metrics_count(words[i].what, is || strcmp(words[i].word, reason) == 0);
+	}
+	metrics_count(M_TURN_FAILED, !known);
+	metrics_took(M_TOOK_TURN, us);
+}
+
+static void
+log_turn(const struct verdict *v, const char *outcome, int64_t began_us)
 {
 	char ms[24], requests[12], confidence[16];
+	int64_t us = clock_mono_us() - began_us;
 
-	snprintf(ms, sizeof(ms), "%lld", (long long)(clock_mono_ms() - started_mono_ms));
+	count_turn(v, outcome, us);
+	snprintf(ms, sizeof(ms), "%lld", (long long)(us / 1000));
 	snprintf(requests, sizeof(requests), "%u", v->requests);
 	snprintf(confidence, sizeof(confidence), "%.3g", v->confidence);
 	log_line(LOG_LEVEL_INFO, "turn", "outcome", outcome, "provider", v->provider, "ms", ms, "upstream_requests", requests,
@@ -448,7 +479,7 @@ end_aloud(struct runner *r, const struct verdict *v, bool stored)
 static enum hl_err
 run_turn(struct runner *r, enum committed *how)
 {
-	int64_t started = clock_mono_ms(), now, covered, seq;
+	int64_t now, covered, seq;
 	struct outgoing o = { 0 };
 	struct turn_figures figures;
 	struct verdict v;
@@ -459,7 +490,8 @@ run_turn(struct runner *r, enum committed *how)
 	strcpy(r->answer_id, o.id);
 	buf_reset(&r->text);
 	r->index = 0;
-	r->shown = false;
+	r->shown = r->worded = false;
+	r->began_us = clock_mono_us();
 	*how = COMMIT_FENCED;
 	begin_aloud(r);
 	err = think(r, &v);
@@ -489,7 +521,7 @@ run_turn(struct runner *r, enum committed *how)
 			conversation_remember(&r->engine->store, &r->lease, &o, seq);
 	}
 out:
-	log_turn(&v, r->dropped ? "handed_over" : err ? err_code(err) : *how == COMMIT_FENCED ? "fenced" : v.reason ? "escalated" : "answered", started);
+	log_turn(&v, r->dropped ? "handed_over" : err ? err_code(err) : *how == COMMIT_FENCED ? "fenced" : v.reason ? "escalated" : "answered", r->began_us);
 	end_aloud(r, &v, err == HL_OK && *how != COMMIT_FENCED);
 	outgoing_free(&o);
 	verdict_free(&v);
@@ -874,6 +906,7 @@ take_some_over(struct engine *e)
 		if (*slot(e, &overdue[i]) || conversation_claim(&e->store, &overdue[i], &lease) != HL_OK)
 			continue;
 		log_line(LOG_LEVEL_INFO, "turn_taken_over", NULL);
+		metrics_count(M_TURN_TAKEN_OVER, 1);
 		taken++;
 		if ((r = runner_new(e, &lease)) != NULL)
 			runner_background(r);

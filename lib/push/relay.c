@@ -3,6 +3,7 @@
 
 #include "base/id.h"
 #include "base/json.h"
+#include "base/metrics.h"
 #include "loop/task.h"
 #include "push/relay.h"
 
@@ -101,8 +102,11 @@ relay_ask(struct relay *r, const char *address, const struct buf *body, bool ret
 			break;
 		err = task_sleep(pauses_ms[i]);
 	}
-	if (err == HL_OK && ret->status == 200)
+	if (err == HL_OK && ret->status == 200) {
+		metrics_count(M_SOCKET_EVENT, 1);
 		return HL_OK;
+	}
+	metrics_count(err || ret->status >= 500 ? M_SOCKET_EVENT_FAILED : M_SOCKET_EVENT_REFUSED, 1);
 	explain(ret, err);
 	return err ? err : HL_UPSTREAM;
 }

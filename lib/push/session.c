@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/engineio.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "push/session.h"
 
@@ -93,6 +94,7 @@ remove_session(struct session *s)
 	s->is_dead = true;
 	*slot(s->all, s->sid, SESSION_SID_LEN) = s->next;
 	s->all->count--;
+	metrics_set(M_SOCKETS_NOW, (int64_t)s->all->count);
 	deadline_end(s->all->deadlines, &s->deadline);
 	queue_clear(&s->queue);
 	s->next = s->all->dead;
@@ -262,6 +264,7 @@ session_new(struct sessions *all, struct websocket *ws, const char *address, str
 		s->join_due_ms = now(s) + all->rules->join_timeout_ms;
 	if (++all->count > all->buckets)
 		grow(all);
+	metrics_set(M_SOCKETS_NOW, (int64_t)all->count);
 	*slot(all, s->sid, SESSION_SID_LEN) = s;
 	return HL_OK;
 }
@@ -273,8 +276,10 @@ session_open(struct sessions *all, struct websocket *ws, const char *address, st
 	enum hl_err err;
 
 	*ret = NULL;
-	if (all->closing || all->count >= all->rules->max_sessions)
+	if (all->closing || all->count >= all->rules->max_sessions) {
+		metrics_count(M_SOCKET_REFUSED, 1);
 		return HL_BUSY;
+	}
 	err = session_new(all, ws, address, &s);
 	if (err)
 		return err;
@@ -287,6 +292,7 @@ session_open(struct sessions *all, struct websocket *ws, const char *address, st
 		remove_session(s);
 		return err;
 	}
+	metrics_count(M_SOCKET_OPENED, 1);
 	*ret = s;
 	return HL_OK;
 }

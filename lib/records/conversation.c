@@ -214,6 +214,22 @@ conversation_count_active(struct store *s, int64_t *ret)
 }
 
 enum hl_err
+conversation_count_owed(struct store *s, int64_t *ret_owed, int64_t *ret_escalations)
+{
+	const struct redis_arg owed[] = { RA("ZCARD"), RA(DUE_KEY) }, open[] = { RA("ZCARD"), RA(OPEN_KEY) };
+	const struct redis_reply *reply;
+	enum hl_err err = redis_call(s->redis, owed, 2, &reply);
+
+	*ret_owed = *ret_escalations = 0;
+	if (err)
+		return err;
+	*ret_owed = redis_int(reply);
+	err = redis_call(s->redis, open, 2, &reply);
+	*ret_escalations = err ? 0 : redis_int(reply);
+	return err;
+}
+
+enum hl_err
 conversation_replay(struct store *s, const struct place *p, int64_t after, struct entries *ret)
 {
 	const struct redis_reply *reply;

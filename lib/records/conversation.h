@@ -119,6 +119,8 @@ enum hl_err conversation_read(struct store *, const char *id, const char *user_i
 	    struct conversation *ret, struct entries *messages) HL_MUST_CHECK;
 enum hl_err conversation_delete(struct store *, const char *id) HL_MUST_CHECK;
 enum hl_err conversation_count_active(struct store *, int64_t *ret) HL_MUST_CHECK;
+/* Conversations that an answer is owed, and escalations that are open or taken. */
+enum hl_err conversation_count_owed(struct store *, int64_t *ret_owed, int64_t *ret_escalations) HL_MUST_CHECK;
 
 /* The messages after a seq by the place alone: for a replay to sockets that had joined. */
 enum hl_err conversation_replay(struct store *, const struct place *, int64_t after, struct entries *) HL_MUST_CHECK;

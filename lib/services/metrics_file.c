@@ -307,6 +307,7 @@ metrics_file_open(uv_loop_t *loop, const char *path, const char *program, const 
 		count = METRICS_ROUTES - 1;
 	if (f == NULL || !take_place(f, path, program, routes, count)) {
 		buf_printf(problem, "%s: %s", path, f ? strerror(errno) : "out of memory");
+		move_in(metrics_own, FIT_UNUSED, program, routes, count);
 		free(f);
 		return NULL;
 	}

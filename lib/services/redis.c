@@ -186,8 +186,10 @@ transmit(struct redis *r, const struct redis_arg *args, size_t nargs, redisCallb
 	struct link *l = &r->commands;
 	bool queued;
 
-	if (l->ac == NULL || nargs > MAX_ARGS || (r->sentinel_count && !l->up))
+	if (l->ac == NULL || nargs > MAX_ARGS || (r->sentinel_count && !l->up)) {
+		metrics_count(M_REDIS_ERROR_AWAY, 1);
 		return false;
+	}
 	buf_reset(&r->command);
 	write_command(&r->command, args, nargs);
 	queued = buf_err(&r->command) == HL_OK &&

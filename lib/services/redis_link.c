@@ -6,6 +6,7 @@
 #include <curl/curl.h>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "services/redis_link.h"
 
 #define RETRY_MIN_MS	20
@@ -193,6 +194,13 @@ retry_later(struct link *l)
 	l->delay_ms = l->delay_ms * 2 < RETRY_MAX_MS ? l->delay_ms * 2 : RETRY_MAX_MS;
 }
 
+static void
+tell_up(const struct link *l)
+{
+	if (l->kind == LINK_COMMANDS)
+		metrics_set(M_REDIS_UP, l->up);
+}
+
 void
 link_failed(struct link *l, const char *why)
 {
@@ -201,6 +209,7 @@ link_failed(struct link *l, const char *why)
 	note_problem(l->redis, REDIS_AWAY, why);
 	l->ac = NULL;
 	l->up = false;
+	tell_up(l);
 	l->pending = 0;
 	l->sentinel++;
 	if (ac)
@@ -230,6 +239,8 @@ link_up(struct link *l)
 {
 	uv_timer_stop(&l->limit);
 	l->up = true;
+	metrics_count(M_REDIS_CONNECTIONS, 1);
+	tell_up(l);
 	l->life++;
 	l->delay_ms = RETRY_MIN_MS;
 	if (l->kind == LINK_SUBSCRIPTIONS)
@@ -265,6 +276,7 @@ on_disconnect(const redisAsyncContext *ac, int status)
 		note_problem(l->redis, REDIS_AWAY, ac->errstr);
 	l->ac = NULL;
 	l->up = false;
+	tell_up(l);
 	l->pending = 0;
 	retry_later(l);
 }
