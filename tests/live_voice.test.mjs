@@ -124,13 +124,23 @@ describe("a call", () => {
 			assert.equal((await c.when("voice_ended")).reason, "stopped");
 		});
 
-	test("a call that begins a conversation begins with its welcome", async () => {
+	test("a call that begins a conversation begins with its welcome, and with nothing else", async () => {
 		const c = new Caller({ transports: ["websocket"] });
 		await c.when("connect");
 		await c.begin();
 		await c.call({ greet: true });
 		const last = await c.when("ai_audio", (a) => a.last);
 		assert.ok(c.sound.filter((a) => a.id === last.id).length > 3);
+		const [{ content }] = await messagesOf(c.id);
+		const said = upstream.speech.requests.filter((r) => r.body.response_format === "wav").map((r) => r.body.input);
+		assert.equal(said.join(" "), content);
+		const asked = said.length;
+		const d = new Caller({ transports: ["websocket"] });
+		await d.when("connect");
+		await d.begin();
+		await d.call({ greet: true });
+		await d.when("ai_audio", (a) => a.last);
+		assert.equal(upstream.speech.requests.filter((r) => r.body.response_format === "wav").length, asked, "said before: made once");
 	});
 
 	test("a long speech is written down in part while it goes on", async () => {

@@ -138,7 +138,8 @@ fuzz_tests = \
 	tests/fuzz/msgpack_replay \
 	tests/fuzz/socketio_replay \
 	tests/fuzz/sound_replay \
-	tests/fuzz/sse_replay
+	tests/fuzz/sse_replay \
+	tests/fuzz/wire_replay
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 fuzz_cppflags = $(AM_CPPFLAGS) -DCORPUS=\"$(abs_top_srcdir)/tests/fuzz/corpus
@@ -163,6 +164,9 @@ tests_fuzz_sound_replay_LDADD = $(HELPLINE_LIBS)
 tests_fuzz_sse_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/sse_fuzz.c
 tests_fuzz_sse_replay_CPPFLAGS = $(fuzz_cppflags)/sse\"
 tests_fuzz_sse_replay_LDADD = $(HELPLINE_LIBS)
+tests_fuzz_wire_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/wire_fuzz.c
+tests_fuzz_wire_replay_CPPFLAGS = $(fuzz_cppflags)/wire\"
+tests_fuzz_wire_replay_LDADD = $(HELPLINE_LIBS)
 tests_unit_session_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_session_test_LDADD = $(unit_libs)
 tests_unit_push_test_CPPFLAGS = $(unit_cppflags)

@@ -70,26 +70,30 @@ find_voice(struct call *call, const struct desk_conversation *conv, char *ret, s
 
 /* A call that begins the conversation begins with its welcome. */
 static const char *
-greeting_of(const struct calling *c, const struct desk_conversation *conv)
+greeting_of(const struct calling *c, const struct desk_conversation *conv, char out[WELCOME_MAX + 1])
 {
+	const char *words;
 	size_t len;
 
 	if (!c->greet || conv->messages.count != 1 || conv->messages.list[0].user)
 		return NULL;
-	return entry_content(&conv->messages.list[0], &len);
+	words = entry_content(&conv->messages.list[0], &len);
+	if (words == NULL || len > WELCOME_MAX)
+		return NULL;
+	memcpy(out, words, len);
+	out[len] = '\0';
+	return out;
 }
 
 static enum hl_err
 expect(struct call *call, const struct calling *c, const struct desk_conversation *conv, char key[ID_LEN + 1], const char **path)
 {
-	char voice[64], greeting[WELCOME_MAX + 1] = "";
+	char voice[64], greeting[WELCOME_MAX + 1];
 	struct talk_who who = { .conversation_id = conv->id, .account = socket_account(call), .address = call->address,
 	    .socket = json_get_string(call->body, "socket"), .rate = (unsigned)c->rate, .voice = voice };
-	const char *words = greeting_of(c, conv);
 	enum hl_err err;
 
-	if (words && strlen(words) < sizeof(greeting))
-		who.greeting = strcpy(greeting, words);
+	who.greeting = greeting_of(c, conv, greeting);
 	if (who.socket == NULL)
 		return HL_BAD_REQUEST;
 	find_voice(call, conv, voice, sizeof(voice));

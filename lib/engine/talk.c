@@ -52,6 +52,7 @@ struct talk {
 	unsigned	 tasks;
 	struct task	*brain;
 	bool		 stirred;		/* there is something for it */
+	bool		 murmurs;		/* a partial transcript is asked for */
 
 	char		 conversation[ID_LEN + 1], socket[ID_LEN + 1];
 	char		 account[CRYPTO_NAME_LEN + 1];
@@ -393,7 +394,7 @@ partial_is_due(const struct talk *t)
 {
 	size_t fresh = t->said.len - t->transcribed;
 
-	return *t->said_id && vad_speaking(&t->vad) && t->vad.quiet_ms < PAUSE_MS &&	/* else it is about to end */
+	return *t->said_id && !t->murmurs && vad_speaking(&t->vad) && t->vad.quiet_ms < PAUSE_MS &&	/* else it is about to end */
 	    fresh >= TALK_PARTIAL_MS * BYTES_A_MS && fresh >= t->transcribed / 2;
 }
 
@@ -492,11 +493,11 @@ take_utterance(struct talk *t)
 	return u;
 }
 
-
-/* What has been said so far.  A failure means nothing: the whole will be written down. */
+/* What has been said so far.  A failure means nothing: the whole will be written down, and does not wait for this. */
 static void
-hear_partial(struct talk *t)
+hear_partial(void *arg)
 {
+	struct talk *t = arg;
 	struct buf sound = BUF_INIT(t->said.max), words = BUF_INIT(HEARING_WORDS_MAX), problem = BUF_INIT(4096);
 	char id[ID_LEN + 1];
 
@@ -509,6 +510,21 @@ hear_partial(struct talk *t)
 	buf_free(&sound);
 	buf_free(&words);
 	buf_free(&problem);
+	t->murmurs = false;
+	t->tasks--;
+	maybe_free(t);
+}
+
+static void
+begin_partial(struct talk *t)
+{
+	t->murmurs = true;
+	t->tasks++;
+	if (task_start(t->all->loop, hear_partial, t) == HL_OK)
+		return;
+	t->murmurs = false;
+	t->tasks--;
+	t->transcribed = t->said.len;
 }
 
 static enum hl_err
@@ -621,7 +637,7 @@ think(void *arg)
 		else if ((u = take_utterance(t)) != NULL)
 			answer_utterance(t, u);
 		else if (partial_is_due(t))
-			hear_partial(t);
+			begin_partial(t);
 		else if (clock_mono_ms() - t->stirred_mono_ms > TALK_SILENCE_MS)
 			say_goodbye(t, "silence", "Nobody has said anything for a while");
 		else if (!t->stirred)
