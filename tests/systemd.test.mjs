@@ -1,0 +1,248 @@
+// Under a real systemd, in a host of its own: what customers do works with each program a user without rights in a sandbox; programs are
+// replaced, killed and stand still, and nobody who asks notices.  HELPLINE_PACKAGE names a package that is to be tried; otherwise
+// ./run package makes it.
+
+import { after, before, beforeEach, describe, test } from "node:test";
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { containerMissing, startContainer } from "./container.mjs";
+import { Stack, environment, pause, run, unique, waitFor } from "./harness.mjs";
+import { startUpstream, reply } from "./upstream.mjs";
+
+const PROGRAMS = ["auth", "chat", "desk", "events", "health", "pushd"];
+const ROUNDS = 3;
+const CLIENTS = 6;
+const KEY = "sk-test-of-a-credential";
+const IMAGE = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==", "base64");
+
+const missing = containerMissing();
+let box, stack, upstream;
+
+function makePackage() {
+	const { status, stdout, stderr } = spawnSync(run, ["package"], { encoding: "utf8", env: environment() });
+	assert.equal(status, 0, stdout + stderr);
+	return stdout.trim();
+}
+
+const units = () => box.sh("systemctl list-units --plain --no-legend --state=active 'helpline-*@*.service' | cut -d ' ' -f 1").split("\n").filter(Boolean);
+const first = (program) => `helpline-${program}@${program === "pushd" ? 0 : 1}.service`;
+const property = (unit, name) => box.sh(`systemctl show -P ${name} '${unit}'`).trim();
+const setting = (name, value) => box.write("/etc/helpline/helpline.conf", box.read("/etc/helpline/helpline.conf")
+	.replace(new RegExp(`^${name}=.*\n|$`, "m"), "").concat(`${name}=${value}\n`), 0o640);
+
+// Somebody who talks, again and again, over REST: what failed, and how many answers there were.
+function load(clients = CLIENTS) {
+	const state = { failures: [], answers: 0, sessions: 0 };
+	let going = true;
+	const talk = async () => {
+		while (going)
+			try {
+				const userId = unique("u");
+				const id = await stack.session(userId);
+				state.sessions++;
+				await stack.say(id, "Where is my order?", { userId });
+				state.answers++;
+			} catch (error) {
+				state.failures.push(String(error));
+			}
+	};
+	const all = Array.from({ length: clients }, talk);
+	state.end = async () => {
+		going = false;
+		await Promise.all(all);
+		assert.deepEqual(state.failures, [], `${state.failures.length} failed, ${state.answers} were answered`);
+	};
+	return state;
+}
+
+describe("under systemd", { skip: missing }, () => {
+	before(async () => {
+		const deb = process.env.HELPLINE_PACKAGE ?? makePackage();
+		upstream = await startUpstream();
+		box = await startContainer({ hosts: ["nginx.service"] });
+		box.copy(deb, "/root/helpline.deb");
+		const url = await box.offer(upstream.url);
+		// redis-tools has the server, too.
+		box.sh(`set -e
+			ln -sf "$(command -v redis-check-rdb)" /usr/local/bin/redis-server
+			mkdir -p /var/tmp/redis /etc/credstore && redis-server --daemonize yes --port 6379 --bind 127.0.0.1 --dir /var/tmp/redis --appendonly yes
+			dpkg -i /root/helpline.deb
+			rm -f /etc/nginx/sites-enabled/*
+			ln -s ../sites-available/helpline /etc/nginx/sites-enabled/
+			systemctl restart nginx`);
+		box.write("/etc/credstore/helpline.OPENAI_API_KEY", `${KEY}\n`, 0o600);
+		for (const [name, value] of Object.entries({ OPENAI_BASE_URL: `${url}/v1`, OPENAI_MODEL: "test-model", OPENAI_TTS_MODEL: "none", RATE_LIMITS: "off" }))
+			setting(name, value);
+		box.sh("systemctl enable --now --quiet helpline.target");
+		stack = new Stack(null, {});
+		stack.url = await box.reach(80);
+		await waitFor("/ready is 200", async () => (await stack.get("/ready")).status === 200);
+	}, { timeout: 240_000 });
+
+	after(async () => {
+		if (process.env.HELPLINE_TEST_KEEP)
+			console.log(box?.journal("helpline*"));
+		await box?.stop();
+		await upstream?.close();
+	});
+
+	beforeEach(() => {
+		upstream.reset();
+		upstream.otherwise = reply("Here I am.");
+	});
+
+	test("every program runs, as nobody in particular", () => {
+		const running = units();
+		for (const program of PROGRAMS)
+			assert.ok(running.includes(first(program)), `${program}: ${running}`);
+		assert.equal(box.sh("systemctl list-units --failed --plain --no-legend 'helpline*'"), "");
+		const users = box.sh(`ps -o user= -p ${running.map((unit) => property(unit, "MainPID")).join(",")}`).trim().split("\n");
+		assert.deepEqual([...new Set(users)], ["helpline"]);
+		assert.equal(box.sh("stat -c '%a %U:%G' /run/helpline /run/helpline/chat.sock"), "750 helpline:www-data\n660 helpline:www-data\n");
+		assert.notEqual(box.try("runuser -u nobody -- curl -s --unix-socket /run/helpline/front.sock http://x/").status, 0);
+	});
+
+	test("a customer is answered, over REST and over a socket", async () => {
+		const id = await stack.session();
+		assert.equal((await stack.say(id, "hello")).response, "Here I am.");
+		assert.equal((await stack.history(id)).length, 2);
+		const client = await stack.client();
+		const room = await client.join();
+		await client.ask("send-message", { sessionId: room, message: "are you there", userId: "visitor-1" });
+		assert.equal((await client.when("message-received", (m) => m.isBot)).message, "Here I am.");
+		client.close();
+	});
+
+	test("a secret in /etc/credstore is had by the programs, and by no other way", async () => {
+		await stack.say(await stack.session(), "hello");
+		assert.equal(upstream.requests[0].headers.authorization, `Bearer ${KEY}`);
+		const environ = box.sh(`tr '\\0' '\\n' </proc/${property(first("chat"), "MainPID")}/environ`);
+		assert.match(environ, /^CREDENTIALS_DIRECTORY=/m);
+		assert.doesNotMatch(environ, new RegExp(KEY));
+	});
+
+	test("an image that is sent gets from nginx's file to a page", async () => {
+		const who = await stack.post("/api/auth/register", { email: `${unique("a")}@example.com`, password: "Long-enough-1", name: "A B" });
+		assert.equal(who.status, 201, who.text);
+		const edge = unique("edge");
+		const body = Buffer.concat([Buffer.from(`--${edge}\r\nContent-Disposition: form-data; name="avatar"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n`),
+			IMAGE, Buffer.from(`\r\n--${edge}--\r\n`)]);
+		const sent = await stack.call("PUT", "/api/auth/avatar", { body, headers: {
+			authorization: `Bearer ${who.json.token}`, "content-type": `multipart/form-data; boundary=${edge}` } });
+		assert.equal(sent.status, 200, `${sent.text}\n${box.journal("helpline-desk*")}`);
+		const shown = await stack.get(sent.json.user?.avatar ?? sent.json.avatar);
+		assert.equal(shown.status, 200);
+		assert.equal(shown.headers["content-type"], "image/png");
+		assert.equal(Number(shown.headers["content-length"]), IMAGE.length);
+	});
+
+	test("replaced under load, one instance after the other, no request fails and none waits for the other's end", async () => {
+		upstream.otherwise = reply("Here I am.", { delay: 1500 });
+		const before = new Map(units().map((unit) => [unit, property(unit, "MainPID")]));
+		const talk = load();
+		await waitFor("answers", () => talk.answers > CLIENTS || talk.failures.length > 0);
+		for (let round = 0; round < ROUNDS; round++)
+			for (const unit of ["helpline-chat@1.service", "helpline-chat@2.service"]) {
+				const sessions = talk.sessions;
+				const done = await box.shell(`systemctl restart ${unit}`);
+				assert.equal(done.status, 0, done.stderr);
+				assert.ok(talk.sessions > sessions, `${unit}: nobody was served while it was replaced`);
+			}
+		for (const program of PROGRAMS.filter((p) => p !== "chat"))
+			assert.equal((await box.shell(`systemctl restart ${first(program)}`)).status, 0);
+		await talk.end();
+		for (const [unit, pid] of before)
+			if (unit.includes("chat") || unit === first(unit.split(/[-@]/)[1]))
+				assert.notEqual(property(unit, "MainPID"), pid, unit);
+		assert.equal((await box.shell("journalctl -o cat -u 'helpline*' | grep -c 'State .stop-sigterm. timed out'")).stdout.trim(), "0");
+		console.log(`    ${ROUNDS * 2} restarts of chat and ${PROGRAMS.length - 1} of others under load: ${talk.answers} answers, ${talk.failures.length} failures`);
+	});
+
+	test("replaced all at once under load, no request fails", async () => {
+		upstream.otherwise = reply("Here I am.", { delay: 200 });
+		const talk = load();
+		for (let round = 0; round < ROUNDS; round++) {
+			const answers = talk.answers;
+			assert.equal((await box.shell("systemctl restart helpline.target")).status, 0);
+			await waitFor("an answer", () => talk.answers > answers + CLIENTS || talk.failures.length > 0);
+		}
+		await talk.end();
+		console.log(`    ${ROUNDS} restarts of everything under load: ${talk.answers} answers, ${talk.failures.length} failures`);
+	});
+
+	for (const program of PROGRAMS)
+		test(`${program}, killed, is there again`, async () => {
+			const [unit, client] = [first(program), await stack.client({ reconnection: true, reconnectionDelay: 50 })];
+			const [pid, restarts] = [property(unit, "MainPID"), Number(property(unit, "NRestarts"))];
+			process.kill(box.pid(unit), "SIGKILL");
+			await waitFor(`another ${program}`, () => property(unit, "ActiveState") === "active" && ![pid, "0"].includes(property(unit, "MainPID")));
+			assert.ok(Number(property(unit, "NRestarts")) > restarts);
+			await waitFor("the socket is back", () => client.socket.connected);
+			const id = await waitFor("a session by the socket", () => client.join());
+			await client.ask("send-message", { sessionId: id, message: "are you there", userId: "visitor-1" });
+			assert.equal((await client.when("message-received", (m) => m.isBot)).message, "Here I am.");
+			assert.equal((await stack.say(await stack.session(), "and you")).response, "Here I am.");
+			client.close();
+		});
+
+	test("no request fails while chat is killed again and again", async () => {
+		const talk = load();
+		for (let n = 0; n < 2 * ROUNDS; n++) {
+			const [unit, answers] = [`helpline-chat@${1 + n % 2}.service`, talk.answers];
+			const pid = await waitFor("its process", () => box.pid(unit));
+			process.kill(pid, "SIGKILL");
+			await waitFor("answers", () => talk.answers > answers + CLIENTS || talk.failures.length > 0);
+		}
+		await talk.end();
+	});
+
+	for (const program of ["chat", "pushd"])
+		test(`${program} that stands still is found out by the watchdog`, async () => {
+			const [unit, dir] = [first(program), `/run/systemd/system/${first(program)}.d`];
+			box.sh(`mkdir -p ${dir}; printf '[Service]\\nWatchdogSec=2\\n' >${dir}/quick.conf; systemctl daemon-reload; systemctl restart ${unit}`);
+			const pid = property(unit, "MainPID");
+			await pause(3000);		// longer than it allows: who lives is let live
+			assert.equal(property(unit, "MainPID"), pid);
+			process.kill(box.pid(unit), "SIGSTOP");
+			await waitFor("another one", () => property(unit, "ActiveState") === "active" && ![pid, "0"].includes(property(unit, "MainPID")));
+			assert.match(box.sh(`journalctl --no-pager -o cat -u ${unit}`), /Watchdog timeout/);
+			assert.equal((await stack.say(await stack.session(), "and you")).response, "Here I am.");
+			box.sh(`rm -r ${dir}; systemctl daemon-reload; systemctl restart ${unit}`);
+		});
+
+	test("who has been stopped is started by the first that asks", async () => {
+		box.sh("systemctl stop helpline-chat@1.service helpline-chat@2.service");
+		assert.deepEqual(units().filter((unit) => unit.includes("chat")), []);
+		assert.equal((await stack.say(await stack.session(), "hello")).response, "Here I am.");
+		assert.deepEqual(units().filter((unit) => unit.includes("chat")), [first("chat")]);
+		box.sh("systemctl start helpline-chat@2.service");
+	});
+
+	test("a wrong setting is told, and not tried again and again", async () => {
+		const unit = "helpline-chat@2.service", was = box.read("/etc/helpline/helpline.conf");
+		setting("TURN_TIMEOUT", "soon");
+		assert.notEqual((await box.shell(`systemctl restart ${unit}`)).status, 0);
+		assert.equal(property(unit, "ActiveState"), "failed");
+		assert.equal(property(unit, "ExecMainStatus"), "2");
+		assert.match(box.sh(`journalctl --no-pager -o cat -u ${unit}`), /TURN_TIMEOUT.*helpline\.conf, line \d+|helpline\.conf, line \d+.*TURN_TIMEOUT/);
+		assert.equal((await stack.say(await stack.session(), "the other goes on")).response, "Here I am.");
+		box.write("/etc/helpline/helpline.conf", was, 0o640);
+		assert.equal((await box.shell(`systemctl restart ${unit}`)).status, 0);
+	});
+
+	test("without its keys none starts, and systemd says which file is missing", async () => {
+		box.sh("mv /etc/helpline/secrets/seal.keys /root/");
+		assert.notEqual((await box.shell("systemctl restart helpline-chat@2.service")).status, 0);
+		assert.match(box.sh("journalctl --no-pager -o cat -u helpline-chat@2.service"), /seal\.keys|credentials/);
+		box.sh("mv /root/seal.keys /etc/helpline/secrets/; systemctl reset-failed; systemctl restart helpline-chat@2.service");
+	});
+
+	test("stopped, all of it is stopped; started, it answers", async () => {
+		box.sh("systemctl stop helpline.target");
+		assert.deepEqual(units(), []);
+		assert.equal(box.sh("systemctl list-units --plain --no-legend --state=active 'helpline*'"), "");
+		assert.equal(box.try("pgrep -u helpline").status, 1);
+		box.sh("systemctl start helpline.target");
+		assert.equal((await stack.say(await stack.session(), "hello")).response, "Here I am.");
+	});
+});
