@@ -350,6 +350,22 @@ describe("GET /api/conversations", () => {
 		}
 	});
 
+	test("who takes gzip gets the list packed, also the first time; who does not, as it is", async () => {
+		for (const query of ["?limit=3", "?limit=3", "?limit=4"]) {
+			const plain = await bob.get(`${BASE}${query}`, { "accept-encoding": "gzip;q=0, br" });
+			assert.equal(plain.headers["content-encoding"], undefined);
+			const res = await fetch(`${stack.url}${BASE}${query}`, { headers: bob.headers });
+			assert.equal(res.headers.get("content-encoding"), "gzip");
+			assert.match(res.headers.get("vary"), /Accept-Encoding/);
+			assert.equal(res.headers.get("etag"), plain.headers.etag);
+			assert.equal(res.headers.get("link"), plain.headers.link ?? null);
+			assert.equal(await res.text(), plain.text);
+		}
+		const first = await fetch(`${stack.url}${BASE}?limit=4&status=active`, { headers: bob.headers });
+		assert.equal(first.headers.get("content-encoding"), "gzip", "the first that asks for it");
+		await first.text();
+	});
+
 	test("a page of another origin may read Link and ETag", async () => {
 		const res = await bob.get(`${BASE}?limit=1`, { origin: ORIGIN });
 		assert.equal(res.headers["access-control-allow-origin"], ORIGIN);

@@ -5,6 +5,7 @@ unit_tests = \
 	tests/unit/aliases_test \
 	tests/unit/breaker_test \
 	tests/unit/buf_test \
+	tests/unit/gzip_test \
 	tests/unit/persona_test \
 	tests/unit/sound_test \
 	tests/unit/upload_test \
@@ -75,6 +76,8 @@ tests_unit_queue_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_queue_test_LDADD = $(unit_libs)
 tests_unit_buf_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_buf_test_LDADD = $(unit_libs)
+tests_unit_gzip_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_gzip_test_LDADD = $(unit_libs)
 tests_unit_breaker_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_breaker_test_LDADD = $(unit_libs)
 tests_unit_desk_test_SOURCES = tests/unit/desk_test.c tests/unit/own_redis.c tests/unit/own_redis.h

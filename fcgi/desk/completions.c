@@ -69,7 +69,7 @@ static enum hl_err
 find_named(struct call *call, const char *owner, const char *name, char id[ID_LEN + 1])
 {
 	struct store *store = &call->app->store;
-	struct kept_body made = { BUF_INIT(LIST_MAX), BUF_INIT(0) };
+	struct kept_body made = { .body = BUF_INIT(LIST_MAX), .link = BUF_INIT(0), .packed = BUF_INIT(0) };
 	const struct kept_body *body;
 	char key[CRYPTO_NAME_LEN + 1];
 	struct making making;

@@ -186,24 +186,38 @@ link_of(const struct kept_body *b)
 	return b->link.len ? b->link.data : NULL;
 }
 
+/* False: it is not kept. */
+static bool
+reply_kept(struct call *call, const char *name, int64_t version, const char *tag, enum hl_err *ret_err)
+{
+	const struct kept_body *kept = kept_find(call->app->kept, name, version);
+	const struct buf *packed = NULL;
+
+	if (kept == NULL)
+		return false;
+	if (request_takes_gzip(call))
+		packed = kept_packed(call->app->kept, name, version);
+	*ret_err = packed ? reply_tagged_gzip(call, tag, link_of(kept), packed) :
+	    reply_tagged(call, tag, link_of(kept), &kept->body);
+	return true;
+}
+
 /* From what is kept, or made now and kept. */
 static enum hl_err
 reply_list(struct call *call, const struct asked *a, const char *name, int64_t version, const char *tag)
 {
-	struct kept_body made = { BUF_INIT(SHOWN_MAX), BUF_INIT(LINK_MAX) };
+	struct kept_body made = { .body = BUF_INIT(SHOWN_MAX), .link = BUF_INIT(LINK_MAX), .packed = BUF_INIT(0) };
 	struct kept *kept = call->app->kept;
-	const struct kept_body *body;
 	struct making making;
 	enum hl_err err;
 
 	do {
-		body = kept_find(kept, name, version);
-		if (body)
-			return reply_tagged(call, tag, link_of(body), &body->body);
+		if (reply_kept(call, name, version, tag, &err))
+			return err;
 	} while (!kept_make(kept, name, version, &making));
 	err = make_list(call, a, &made);
 	kept_made(kept, &making, err ? NULL : &made.body, link_of(&made));
-	if (err == HL_OK)
+	if (err == HL_OK && !reply_kept(call, name, version, tag, &err))
 		err = reply_tagged(call, tag, link_of(&made), &made.body);
 	buf_free(&made.body);
 	buf_free(&made.link);

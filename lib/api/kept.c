@@ -3,6 +3,7 @@
 
 #include "api/kept.h"
 #include "base/clock.h"
+#include "base/gzip.h"
 #include "loop/task.h"
 
 struct slot {
@@ -36,7 +37,7 @@ kept_new(struct kept **ret)
 static size_t
 slot_bytes(const struct slot *s)
 {
-	return s->kept.body.cap + s->kept.link.cap;
+	return s->kept.body.cap + s->kept.link.cap + s->kept.packed.cap;
 }
 
 static void
@@ -45,6 +46,7 @@ forget(struct kept *k, struct slot *s)
 	k->bytes -= slot_bytes(s);
 	buf_free(&s->kept.body);
 	buf_free(&s->kept.link);
+	buf_free(&s->kept.packed);
 	*s = (struct slot){ 0 };
 }
 
@@ -75,6 +77,23 @@ kept_find(struct kept *k, const char *name, int64_t version)
 	s->used = ++k->turn;
 	s->used_ms = clock_mono_ms();
 	return &s->kept;
+}
+
+const struct buf *
+kept_packed(struct kept *k, const char *name, int64_t version)
+{
+	struct slot *s = find(k, name);
+
+	if (s == NULL || s->version != version)
+		return NULL;
+	if (s->kept.packed.max == 0) {
+		s->kept.packed = BUF_INIT(KEPT_ONE);
+		if (gzip_pack(s->kept.body.data, s->kept.body.len, &s->kept.packed) != HL_OK)
+			buf_free(&s->kept.packed);
+		buf_trim(&s->kept.packed);
+		k->bytes += s->kept.packed.cap;
+	}
+	return s->kept.packed.len ? &s->kept.packed : NULL;
 }
 
 /* ---- one makes it ---- */
@@ -159,7 +178,7 @@ keep(struct kept *k, const struct making *m, const struct buf *body, const char 
 	if (buf_err(body) != HL_OK || body->len > KEPT_ONE)
 		return;
 	s = make_room(k, m->name, body->len);
-	s->kept = (struct kept_body){ BUF_INIT(KEPT_ONE), BUF_INIT(4096) };
+	s->kept = (struct kept_body){ .body = BUF_INIT(KEPT_ONE), .link = BUF_INIT(4096), .packed = BUF_INIT(0) };
 	buf_add(&s->kept.body, body->data, body->len);
 	buf_trim(&s->kept.body);
 	if (link)

@@ -27,8 +27,11 @@ void	 kept_free(struct kept *);		/* NULL is allowed; nobody makes anything any m
 /*
  * name: what is asked for, and by whom (a keyed name).  Borrowed until the task suspends; NULL: it is not there.
  */
-struct kept_body { struct buf body, link; };	/* link: the value of Link; may be empty */
+struct kept_body { struct buf body, link, packed; };	/* link: the value of Link; may be empty */
 const struct kept_body *kept_find(struct kept *, const char *name, int64_t version);
+
+/* The same body as gzip, made when it is first asked for; NULL: it is not there, or would not be shorter. */
+const struct buf *kept_packed(struct kept *, const char *name, int64_t version);
 
 /*
  * True: the caller makes it, and ends that with kept_made().  False, after it has suspended: somebody else did, or failed to;

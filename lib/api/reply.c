@@ -115,13 +115,13 @@ reply_text(struct call *call, const char *type, const struct buf *body)
 	return send_whole(call, 200, type, NEVER_KEPT, "", body);
 }
 
-enum hl_err
-reply_tagged(struct call *call, const char *etag, const char *link, const struct buf *body)
+static enum hl_err
+send_tagged(struct call *call, const char *etag, const char *link, const char *coding, const struct buf *body)
 {
 	struct buf more = BUF_INIT(HEAD_MAX);
 	enum hl_err err;
 
-	buf_printf(&more, "ETag: %s\r\nVary: Authorization\r\n", etag);
+	buf_printf(&more, "ETag: %s\r\nVary: Authorization, Accept-Encoding\r\n%s", etag, coding);
 	if (link)
 		buf_printf(&more, "Link: %s\r\n", link);
 	err = buf_err(&more);
@@ -131,6 +131,18 @@ reply_tagged(struct call *call, const char *etag, const char *link, const struct
 		err = send_head_for(call, 304, NULL, UNKNOWN_LENGTH, ASKED_AGAIN, more.data);
 	buf_free(&more);
 	return err;
+}
+
+enum hl_err
+reply_tagged(struct call *call, const char *etag, const char *link, const struct buf *body)
+{
+	return send_tagged(call, etag, link, "", body);
+}
+
+enum hl_err
+reply_tagged_gzip(struct call *call, const char *etag, const char *link, const struct buf *body)
+{
+	return send_tagged(call, etag, link, "Content-Encoding: gzip\r\n", body);
 }
 
 enum hl_err

@@ -20,6 +20,9 @@ enum hl_err reply_csv(struct call *, const char *name, const struct buf *body) H
  */
 enum hl_err reply_tagged(struct call *, const char *etag, const char *link, const struct buf *body) HL_MUST_CHECK;
 
+/* The same with a body that is gzip, for a client that takes it (request_takes_gzip()). */
+enum hl_err reply_tagged_gzip(struct call *, const char *etag, const char *link, const struct buf *body) HL_MUST_CHECK;
+
 /*
  * The one place where an error becomes an answer: application/problem+json with type, title, status, detail and code, and
  * the same sentence as "error" and "message" for the two old dialects; "fields" says it of each member that is wrong.  Where

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "api/request.h"
+#include "base/gzip.h"
 #include "base/str.h"
 
 
@@ -238,6 +239,12 @@ static const char *
 without_weakness(const char *tag)
 {
 	return strncmp(tag, "W/", 2) == 0 ? tag + 2 : tag;
+}
+
+bool
+request_takes_gzip(const struct call *call)
+{
+	return gzip_taken(fcgi_param(call->fcgi, "HTTP_ACCEPT_ENCODING"));
 }
 
 bool

@@ -37,6 +37,9 @@ enum hl_err request_query_text(struct call *, const char *name, size_t max, stru
 enum hl_err request_query_number(struct call *, const char *name, int64_t least, int64_t most, int64_t otherwise,
 	    int64_t *ret) HL_MUST_CHECK;
 
+/* May the answer be packed as gzip? */
+bool	 request_takes_gzip(const struct call *);
+
 /* If-None-Match names the tag (weak comparison, RFC 9110, section 8.8.3.2). */
 bool	 request_has_tag(const struct call *, const char *etag);
 

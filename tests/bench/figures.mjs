@@ -365,6 +365,7 @@ async function list(bench) {
 		const look = (headers, path = target) => wrkWithCost(path, { script: asking(headers) }, () => stack.each(cpu));
 		const plain = await look({}, `${ref.url}/`);
 		const whole = await look({ authorization });
+		const packed = await look({ authorization, "accept-encoding": "gzip" });
 		const known = await look({ authorization, "if-none-match": once.headers.get("etag") });
 		const me = await look({ authorization }, `${stack.url}/api/auth/me`);
 		const reference = `return 200: ${atRate(plain.rate)}, p99 ${plain.p99}`;
@@ -374,6 +375,7 @@ async function list(bench) {
 		});
 		return [
 			row(`list of ${LIST.page} of ${LIST.conversations} (${Math.round(bytes / 1024)} KB), p99 at ${LIST.at}`, whole, 5),
+			row("the same as browsers ask for it (gzip), p99", packed, 5),
 			row("the same with If-None-Match, p99", known, 5),
 			row("token checked and account loaded, p99", me),
 		];
