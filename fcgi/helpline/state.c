@@ -276,8 +276,16 @@ state_supervisor(const char *path)
 bool
 state_use(const char *path)
 {
+	static const char *const folders[][2] = { { "AVATAR_PATH", "avatars" }, { "UPLOAD_PATH", "uploads" }, { "AUDIO_PATH", "audio" } };
+
 	if (chdir(path) != 0)
 		return false;
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		const char *set = getenv(folders[i][0]);
+
+		if (set == NULL || *set == '\0')
+			setenv(folders[i][0], folders[i][1], 1);
+	}
 	setenv("HELPLINE_SECRETS", "secrets", 1);
 	if (access(STATE_REDIS, F_OK) == 0)
 		setenv("REDIS_SOCKET", STATE_REDIS, 1);

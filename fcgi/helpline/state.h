@@ -48,8 +48,8 @@ bool	 state_can_read(const struct state *, const char *folder, bool (*want)(cons
 pid_t	 state_supervisor(const char *path);
 
 /*
- * Enters the folder path and puts into the environment what its supervisor gave the programs: where the keys are, and its
- * Redis.  False: it cannot be entered.
+ * Enters the folder path and puts into the environment what its supervisor gave the programs: where the keys and the
+ * files are, and its Redis.  False: it cannot be entered.
  */
 bool	 state_use(const char *path);
 
