@@ -79,7 +79,7 @@ explain(struct buf *out, const struct conf_entry *e)
 {
 	buf_printf(out, "%s=%s\n    %s.\n    %s", e->name, e->value, e->meaning, type_name(e->type));
 	if (is_number(e))
-		buf_printf(out, ", %.15g to %.15g", e->low, e->high);
+		buf_printf(out, ", %.16g to %.16g", e->low, e->high);
 	buf_puts(out, "\n\n");
 }
 
@@ -91,9 +91,9 @@ explain_json(struct buf *out, const struct conf_entry *e)
 	member(out, "type", type_name(e->type));
 	member(out, "default", e->value);
 	if (is_number(e))
-		buf_printf(out, ",\"min\":%.15g,\"max\":%.15g", e->low, e->high);
+		buf_printf(out, ",\"min\":%.16g,\"max\":%.16g", e->low, e->high);
 	else if (e->type != CONF_SWITCH)
-		buf_printf(out, ",\"maxBytes\":%.15g", e->high);
+		buf_printf(out, ",\"maxBytes\":%.16g", e->high);
 	buf_printf(out, ",\"secret\":%s", e->type == CONF_SECRET ? "true" : "false");
 	member(out, "meaning", e->meaning);
 	buf_putc(out, '}');
@@ -126,7 +126,7 @@ explain_mdoc(struct buf *out, const struct conf_entry *e)
 	mdoc_text(out, e->meaning);
 	buf_puts(out, ".\n.br\n");
 	if (is_number(e))
-		buf_printf(out, "A %s from %.15g to %.15g", type_name(e->type), e->low, e->high);
+		buf_printf(out, "A %s from %.16g to %.16g", type_name(e->type), e->low, e->high);
 	else
 		buf_printf(out, "%c%s", toupper((unsigned char)*type_name(e->type)), type_name(e->type) + 1);
 	if (*e->value) {

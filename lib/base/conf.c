@@ -165,7 +165,7 @@ parse_number(struct loading *l, const struct conf_entry *e, double *ret)
 	if (errno == 0 && end != text && *end == '\0' && isfinite(*ret) && *ret >= e->low && *ret <= e->high &&
 	    (e->type != CONF_INT || (floor(*ret) == *ret && strspn(text, "0123456789") == strlen(text))))
 		return;
-	snprintf(allowed, sizeof(allowed), "a %s from %.15g to %.15g", e->type == CONF_INT ? "whole number" : "number",
+	snprintf(allowed, sizeof(allowed), "a %s from %.16g to %.16g", e->type == CONF_INT ? "whole number" : "number",
 	    e->low, e->high);
 	refuse_value(l, e, utf8_valid(text, strlen(text)) ? text : "not text", allowed);
 	*ret = e->low;
