@@ -48,7 +48,7 @@ const char *stored_item(const struct stored *, size_t, size_t *len);
 enum hl_err inventory_get(struct store *, const char *const *keys, size_t count, struct stored *ret) HL_MUST_CHECK;
 
 /* Adds to a key, which is made if it is missing: items as above, at most INVENTORY_ITEMS. */
-#define INVENTORY_ITEMS	256
+#define INVENTORY_ITEMS	44	/* a command has 48 arguments at most (services/redis.c) */
 struct redis_arg;
 enum hl_err inventory_add(struct store *, const char *key, enum stored_type, const struct redis_arg *items, size_t count)
 	    HL_MUST_CHECK;
