@@ -19,7 +19,7 @@ account_name(const struct store *s, const char *id, char out[CRYPTO_NAME_LEN + 1
 void
 account_key(const char *h, const char *more, char out[ACCOUNT_KEY_MAX])
 {
-	snprintf(out, ACCOUNT_KEY_MAX, "u:" SHARD ":%s%s", h, more);
+	stpcpy(stpcpy(stpcpy(out, "u:" SHARD ":"), h), more);
 }
 
 static void
@@ -40,31 +40,42 @@ account_email_key(const struct store *s, const char *email, char out[ACCOUNT_KEY
 /* ---- what is sealed ---- */
 
 static void
-take_text(const struct json *data, const char *member, char *out, size_t size)
+take_text(struct json_view value, struct buf *text, char *out, size_t size)
 {
-	const char *text = json_get_string(data, member);
+	buf_reset(text);
+	*out = '\0';
+	if (json_view_string(value, text) && text->len > 0 && text->len < size)
+		memcpy(out, text->data, text->len + 1);
+}
 
-	snprintf(out, size, "%s", text ? text : "");
+static void
+take_person(struct json_view person, struct account *ret)
+{
+	static const char *const names[] = { "id", "name", "email", "avatar" };
+	struct buf text = BUF_INIT(DATA_MAX);
+	struct json_view found[4];
+
+	json_view_members(person, names, found, 4);
+	take_text(found[0], &text, ret->id, sizeof(ret->id));
+	take_text(found[1], &text, ret->name, sizeof(ret->name));
+	take_text(found[2], &text, ret->email, sizeof(ret->email));
+	take_text(found[3], &text, ret->avatar, sizeof(ret->avatar));
+	buf_free(&text);
 }
 
 static enum hl_err
 unseal_person(const struct store *s, const char *key, const struct redis_reply *sealed, struct account *ret)
 {
 	struct buf plain = BUF_INIT(DATA_MAX);
-	struct json *data = NULL;
+	struct json_view data;
 	size_t len;
 	const char *text = redis_str(sealed, &len);
 	enum hl_err err = text ? crypto_unseal(s->crypto, key, text, len, &plain) : HL_INTERNAL;
 
 	if (err == HL_OK)
-		err = json_parse(plain.data, plain.len, &data);
-	if (err == HL_OK) {
-		take_text(data, "id", ret->id, sizeof(ret->id));
-		take_text(data, "name", ret->name, sizeof(ret->name));
-		take_text(data, "email", ret->email, sizeof(ret->email));
-		take_text(data, "avatar", ret->avatar, sizeof(ret->avatar));
-	}
-	json_free(data);
+		err = json_view_open(plain.data, plain.len, JSON_STRICT, &data);
+	if (err == HL_OK)
+		take_person(data, ret);
 	buf_free(&plain);
 	return err;
 }
