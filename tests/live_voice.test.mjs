@@ -192,6 +192,8 @@ describe("who interrupts", () => {
 		assert.ok(!told.includes("fifth sentence"), told);
 		const stored = (await messagesOf(c.id)).find((m) => m._id === cut.id);
 		assert.equal(stored.content, cut.message);
+		assert.equal(stored.interrupted, true);
+		assert.ok((await messagesOf(c.id)).every((m) => m._id === cut.id || m.interrupted === undefined), "no other one");
 	});
 
 	test("is taken at his word only as far as time allows", async () => {

@@ -215,7 +215,7 @@ entry_write(struct buf *out, const struct entry *e)
 void
 entry_write_desk(struct buf *out, const struct entry *e)
 {
-	static const char *const names[] = { "by", "clientMessageId", "confidence", "escalation", "sources" };
+	static const char *const names[] = { "by", "clientMessageId", "interrupted", "confidence", "escalation", "sources" };
 	char at[CLOCK_ISO_LEN + 1];
 
 	entry_time(e, at);
