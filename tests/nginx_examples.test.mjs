@@ -26,7 +26,7 @@ before(async () => {
 });
 after(async () => {
 	for (const child of started)
-		child.kill("SIGKILL");
+		child.kill("SIGTERM");
 	await stack?.stop();
 	await upstream?.close?.();
 });
@@ -69,7 +69,7 @@ error_log ${name}/error.log warn;\nevents { worker_connections 512; }\nhttp {\ni
 	const checked = spawnSync(NGINX, ["-t", ...args], { encoding: "utf8", ...who() });
 	assert.equal(checked.status, 0, checked.stderr);
 	assert.doesNotMatch(checked.stderr, /\[(?:warn|emerg)\]/, "nginx -t has nothing to say");
-	const child = spawn(NGINX, args, { stdio: ["ignore", "ignore", "inherit"], ...who() });
+	const child = spawn(NGINX, args, { stdio: "ignore", ...who() });
 	started.push(child);
 	return { dir, log: () => readFileSync(path.join(dir, "helpline.log"), "utf8"), stop: () => child.kill("SIGTERM") };
 }
