@@ -7,7 +7,7 @@ import { spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { startUpstream, reply } from "./upstream.mjs";
-import { environment, root, startStack, unique, waitFor, newStateDir } from "./harness.mjs";
+import { environment, pause, root, startStack, unique, waitFor, newStateDir } from "./harness.mjs";
 import { DESK_ENV, Person } from "./desk.mjs";
 
 const PASSPHRASE = "a passphrase that is long enough";
@@ -64,6 +64,16 @@ async function everything(redis, { passing = false } = {}) {
 		}
 	} while (cursor !== "0");
 	return out;
+}
+
+// The same, once it does not change any more: programs count what they did once a second.
+async function settled(redis) {
+	const text = (all) => JSON.stringify([...all].map(([key, { items }]) => [key, items]).sort());
+	return waitFor("the store is at rest", async () => {
+		const all = await everything(redis);
+		await pause(1500);
+		return text(all) === text(await everything(redis)) && all;
+	});
 }
 
 const filesBelow = (dir) => (existsSync(dir) ? readdirSync(dir, { recursive: true, withFileTypes: true }) : [])
@@ -205,7 +215,7 @@ describe("a backup", () => {
 
 	test("holds all there is, sealed, and only its owner reads it", async () => {
 		file = path.join(folder, "all.backup");
-		before = await everything(await stack.redis());
+		before = await settled(await stack.redis());
 		const told = await backup(["--to", file]);
 		assert.equal(told.atOnce, true);
 		assert.equal(told.keys, before.size);
