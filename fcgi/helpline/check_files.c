@@ -153,10 +153,23 @@ check_secrets(struct check *c)
 
 /* ---- sockets ---- */
 
+/* Its rights, and those of its folder: nginx makes sockets that anybody may write, and the folder keeps them out. */
+static bool
+is_for_all(const char *path)
+{
+	char folder[4200];
+	struct stat st;
+
+	snprintf(folder, sizeof(folder), "%s", path);
+	if (strrchr(folder, '/') == NULL || stat(path, &st) != 0 || !(st.st_mode & S_IWOTH))
+		return false;
+	*strrchr(folder, '/') = '\0';
+	return stat(*folder ? folder : "/", &st) == 0 && (st.st_mode & S_IXOTH);
+}
+
 static void
 check_socket(struct check *c, const char *path)
 {
-	struct stat st;
 	bool ok = socket_unix_answers(path);
 	int why = errno;
 
@@ -166,8 +179,8 @@ check_socket(struct check *c, const char *path)
 		found(c, "socket", FOUND_WRONG, c->state_dir ? "Is Helpline running? ./run --status" :
 		    "systemctl status helpline.target tells whether it runs; ask as root or as a member of the socket's group.",
 		    "The socket %s takes no connections: %s", path, strerror(why));
-	if (stat(path, &st) == 0 && (st.st_mode & 0007) && c->state_dir == NULL)
-		found(c, "socket.rights", FOUND_WRONG, "Only nginx's group is to connect: chmod o= it, and see SocketMode= of its unit.",
+	if (c->state_dir == NULL && is_for_all(path))
+		found(c, "socket.rights", FOUND_WRONG, "Only nginx's group is to connect: chmod o= it or its folder, and see SocketMode= of its unit.",
 		    "Anybody may connect to %s, past nginx", path);
 }
 

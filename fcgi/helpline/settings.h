@@ -20,7 +20,7 @@ void	 settings_choose(const char *state_dir, const char *env_file);
  * Reads env_file (NULL: none), the file of HELPLINE_CONFIG (once: its name is taken out of the environment) and the
  * environment.  settings_check() tells each thing that is wrong.
  */
-enum hl_err settings_check(const char *env_file, struct conf *ret, conf_tell *, void *arg) HL_MUST_CHECK;
+enum hl_err settings_check(const char *env_file, struct conf *ret, conf_tell *tell, void *arg) HL_MUST_CHECK;
 enum hl_err settings_load(const char *env_file, struct conf *ret, struct buf *problem) HL_MUST_CHECK;
 
 /* Calls tell for each name in the environment (and so in .env, once that is read) that looks like a misspelt setting. */

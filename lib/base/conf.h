@@ -216,13 +216,13 @@ struct conf_wrong {
 typedef void conf_tell(const struct conf_wrong *, void *arg);
 
 /* A conf_tell whose arg is a struct buf: the sentences, a line for each. */
-void	 conf_tell_text(const struct conf_wrong *, void *buf);
+void	 conf_tell_text(const struct conf_wrong *, void *arg);
 
 /*
  * Reads HELPLINE_CONFIG's file, if that is set, and the environment.  Tells everything that is wrong, each value and what
  * contradicts another; then it fails, and there is nothing to free.  conf_load() collects the sentences in *problem.
  */
-enum hl_err conf_check(struct conf *, conf_tell *, void *arg) HL_MUST_CHECK;
+enum hl_err conf_check(struct conf *, conf_tell *tell_one, void *arg) HL_MUST_CHECK;
 enum hl_err conf_load(struct conf *, struct buf *problem) HL_MUST_CHECK;
 void	 conf_free(struct conf *);
 
@@ -297,7 +297,7 @@ enum hl_err conf_take(const char *name, const char *value, enum conf_place, cons
  * read: names that look misspelt and settings that are there twice are refused, and so is a file that anybody may write,
  * or read although a secret is in it (judged by the open descriptor).
  */
-enum hl_err conf_read_file(const char *path, bool strict, conf_tell *, void *arg) HL_MUST_CHECK;
+enum hl_err conf_read_file(const char *path, bool strict, conf_tell *tell, void *arg) HL_MUST_CHECK;
 
 /* The same, not strict, for a .env file. */
 enum hl_err conf_load_file(const char *path, struct buf *problem) HL_MUST_CHECK;
@@ -306,6 +306,6 @@ enum hl_err conf_load_file(const char *path, struct buf *problem) HL_MUST_CHECK;
  * Secrets that systemd hands over (LoadCredential=NAME:FILE): files of $CREDENTIALS_DIRECTORY with the names of settings.  The
  * environment wins over them, and they over the settings file.  conf_check() does it.
  */
-enum hl_err conf_read_credentials(conf_tell *, void *arg) HL_MUST_CHECK;
+enum hl_err conf_read_credentials(conf_tell *tell, void *arg) HL_MUST_CHECK;
 
 #endif
