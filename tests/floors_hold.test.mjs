@@ -13,7 +13,7 @@ const homes = {
   'crypt.h': ['services/password.c'],
   'curl/': ['services/http.c', /^services\/redis/],
   'fcgiapp.h': ['services/fcgi.c'],
-  'sodium.h': ['services/crypto.c'],
+  'sodium.h': ['services/crypto.c', 'services/vault.c'],
   'json-c/': ['base/json.c'],
   'jwt.h': ['services/jwt.c'],
   'sqlite3.h': [/^services\/search/],

@@ -16,8 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sodium.h>
-
 #include "ask.h"
 #include "backup.h"
 #include "base/clock.h"
@@ -61,7 +59,7 @@ backup_secret(struct backup_asked *a, bool new, struct vault_secret *ret)
 	if (new && ask_is_terminal()) {
 		ask_line("Again: ", again, sizeof(again));
 		same = strcmp(again, a->passphrase) == 0;
-		sodium_memzero(again, sizeof(again));
+		explicit_bzero(again, sizeof(again));
 	}
 	ret->passphrase = a->passphrase;
 	if (!same)
@@ -261,7 +259,7 @@ back_up(struct backup_asked *a)
 		err = HL_BAD_REQUEST;
 	if (err == HL_OK)
 		err = vault_create(a->file, &secret, &s.vault, &a->problem);
-	sodium_memzero(a->passphrase, sizeof(a->passphrase));
+	explicit_bzero(a->passphrase, sizeof(a->passphrase));
 	if (err == HL_OK)
 		err = books_open(&a->conf, save, &s, &a->problem);
 	vault_close(s.vault);

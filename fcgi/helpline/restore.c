@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <sodium.h>
-
 #include "backup.h"
 #include "base/clock.h"
 #include "command.h"
@@ -268,7 +266,7 @@ restore(struct restoring *r)
 		err = HL_BAD_REQUEST;
 	if (err == HL_OK)
 		err = vault_open(a->file, &secret, &r->vault, &a->problem);
-	sodium_memzero(a->passphrase, sizeof(a->passphrase));
+	explicit_bzero(a->passphrase, sizeof(a->passphrase));
 	if (err == HL_OK)
 		err = read_through(r, &none);
 	return err || a->check ? err : books_open(&a->conf, put_back, r, &a->problem);
