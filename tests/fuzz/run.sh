@@ -6,7 +6,7 @@ cd -- "${BASH_SOURCE[0]%/*}/../.."
 each=${SECONDS_EACH:-300}
 out=${HELPLINE_FUZZ:-build-fuzz}
 flags=(-std=gnu11 -D_GNU_SOURCE -Ilib -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined)
-libraries=(-lsqlite3 -lfcgi -luv -lhiredis -lcurl -ljson-c -lsodium -lwslay -ljwt -lz -lm)
+libraries=(-lsqlite3 -lfcgi -luv -lhiredis -lcurl -ljson-c -lsodium -lwslay -ljwt -lcrypt -lz -lm)
 parsers=(sse engineio socketio json handshake msgpack sound wire)
 
 names=("$@")
