@@ -10,7 +10,11 @@ UNITS_MADE = \
 UNIT_PARTS = systemd/run.in systemd/sandbox.in
 dist_systemdsystemunit_DATA = systemd/helpline.target systemd/helpline-sweep.timer
 nodist_systemdsystemunit_DATA = $(UNITS_MADE)
-EXTRA_DIST += $(UNITS_MADE:=.in) $(UNIT_PARTS) systemd/sysusers.conf systemd/tmpfiles.conf.in
+EXTRA_DIST += $(UNITS_MADE:=.in) $(UNIT_PARTS) systemd/sysusers.conf systemd/tmpfiles.conf.in systemd/prometheus/helpline.rules.test.yml
+
+# Alerts, for who has Prometheus.
+prometheusdir = $(pkgdatadir)/prometheus
+dist_prometheus_DATA = systemd/prometheus/helpline.rules.yml
 CLEANFILES += $(UNITS_MADE) systemd/tmpfiles.conf
 
 make_unit = $(MKDIR_P) systemd && sed \

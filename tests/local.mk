@@ -34,6 +34,7 @@ unit_tests = \
 	tests/unit/jwt_test \
 	tests/unit/livekit_test \
 	tests/unit/json_test \
+	tests/unit/metrics_test \
 	tests/unit/msgpack_test \
 	tests/unit/password_test \
 	tests/unit/person_test \
@@ -108,6 +109,8 @@ tests_unit_livekit_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_livekit_test_LDADD = $(unit_libs) $(JWT_LIBS)
 tests_unit_jwt_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_jwt_test_LDADD = $(unit_libs) $(JWT_LIBS)
+tests_unit_metrics_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_metrics_test_LDADD = $(unit_libs)
 tests_unit_msgpack_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_msgpack_test_LDADD = $(unit_libs)
 tests_unit_password_test_CPPFLAGS = $(unit_cppflags)
