@@ -11,7 +11,8 @@ tarball=$(realpath -- "$1")
 shift
 (($# > 0)) || set -- bookworm trixie
 folder=${HELPLINE_DISTRIBUTIONS:-$PWD/build-distributions}
-mirror=${HELPLINE_MIRROR:-http://deb.debian.org/debian}
+mirror=${HELPLINE_MIRROR:-}
+[[ $mirror ]] || mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | awk '!seen[$0]++ && !/security/ { print; exit }')
 mounted=()
 
 say() { printf '%s\n' "$*"; }

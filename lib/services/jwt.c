@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <jwt.h>
 
@@ -79,10 +80,14 @@ read_parts(const char *token, struct json **header, struct json **claims)
 
 /* ---- what they must say ---- */
 
+/* Another typ is another kind of token (RFC 8725, section 3.11); libjwt says so too, but not all its versions do. */
 static bool
 is_hs256(const struct json *header)
 {
-	return str_equal(json_get_string(header, "alg"), "HS256") && json_get(header, "crit") == NULL;
+	const struct json *type = json_get(header, "typ");
+
+	return str_equal(json_get_string(header, "alg"), "HS256") && json_get(header, "crit") == NULL &&
+	    (type == NULL || (json_kind(type) == JSON_STRING && strcasecmp(json_string(type, NULL), "JWT") == 0));
 }
 
 static bool

@@ -45,7 +45,7 @@ mix_noise(struct buf *sound, double loudness)
 		s[i] = (int16_t)fmax(-32768, fmin(32767, s[i] + noise() * loudness * 32767));
 }
 
-/* Without espeak-ng: a buzz of a voice's pitch whose loudness comes and goes as syllables do. */
+/* Without espeak-ng: a buzz of a voice's pitch, bright as vowels are, whose loudness comes and goes as syllables do. */
 static void
 buzz(struct buf *out)
 {
@@ -53,9 +53,9 @@ buzz(struct buf *out)
 		double t = i / (double)VAD_RATE, v = 0;
 		int16_t s;
 
-		for (int h = 1; h < 20; h++)
-			v += sin(2 * M_PI * 120 * h * t) / h;
-		s = (int16_t)(v * 6000 * (0.15 + fabs(sin(2 * M_PI * 2 * t))));
+		for (int h = 1; h < 30; h++)
+			v += sin(2 * M_PI * 120 * h * t) / sqrt(h);
+		s = (int16_t)(v * 2500 * (0.15 + fabs(sin(2 * M_PI * 2 * t))));
 		buf_add(out, &s, 2);
 	}
 }
