@@ -3,6 +3,8 @@ if HAVE_CMOCKA
 unit_tests = \
 	tests/fault/alloc_test \
 	tests/unit/aliases_test \
+	tests/unit/archive_test \
+	tests/unit/vault_test \
 	tests/unit/breaker_test \
 	tests/unit/buf_test \
 	tests/unit/gzip_test \
@@ -52,6 +54,12 @@ unit_libs = $(HELPLINE_LIBS) $(CMOCKA_LIBS)
 tests_unit_escalation_test_SOURCES = tests/unit/escalation_test.c tests/unit/escalation_sentences.h
 tests_unit_escalation_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_escalation_test_LDADD = $(unit_libs)
+tests_unit_archive_test_SOURCES = tests/unit/archive_test.c tests/unit/own_redis.c tests/unit/own_redis.h \
+	fcgi/helpline/archive.c fcgi/helpline/archive.h
+tests_unit_archive_test_CPPFLAGS = $(unit_cppflags) -I$(top_srcdir)/fcgi
+tests_unit_archive_test_LDADD = $(unit_libs)
+tests_unit_vault_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_vault_test_LDADD = $(unit_libs)
 tests_unit_aliases_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_aliases_test_LDADD = $(unit_libs)
 tests_unit_vad_test_CPPFLAGS = $(unit_cppflags)
@@ -138,6 +146,7 @@ tests_unit_socketio_test_LDADD = $(unit_libs)
 
 # The fuzzers' corpus runs with every test; tests/fuzz/run.sh goes on from it with libFuzzer.
 fuzz_tests = \
+	tests/fuzz/archive_replay \
 	tests/fuzz/engineio_replay \
 	tests/fuzz/handshake_replay \
 	tests/fuzz/json_replay \
@@ -149,6 +158,9 @@ fuzz_tests = \
 check_PROGRAMS += $(fuzz_tests)
 TESTS += $(fuzz_tests)
 fuzz_cppflags = $(AM_CPPFLAGS) -DCORPUS=\"$(abs_top_srcdir)/tests/fuzz/corpus
+tests_fuzz_archive_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/archive_fuzz.c fcgi/helpline/archive.c fcgi/helpline/archive.h
+tests_fuzz_archive_replay_CPPFLAGS = $(fuzz_cppflags)/archive\" -I$(top_srcdir)/fcgi
+tests_fuzz_archive_replay_LDADD = $(HELPLINE_LIBS)
 tests_fuzz_engineio_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/engineio_fuzz.c
 tests_fuzz_engineio_replay_CPPFLAGS = $(fuzz_cppflags)/engineio\"
 tests_fuzz_engineio_replay_LDADD = $(HELPLINE_LIBS)

@@ -327,8 +327,8 @@ get_meta(struct reader *r, struct buf *meta)
 	buf_reset(meta);
 	if (err == HL_OK)
 		err = mark == 'M' ? get_text(r->v, META_MAX, meta) : HL_BAD_REQUEST;
-	if (err == HL_OK)
-		err = json_parse(meta->data ? meta->data : "", meta->len, &doc);
+	if (err == HL_OK && json_parse(meta->data ? meta->data : "", meta->len, &doc) == HL_NO_MEMORY)
+		err = HL_NO_MEMORY;
 	if (err == HL_OK && (!json_integer(json_get(doc, "format"), &format) || format != ARCHIVE_FORMAT))
 		err = HL_BAD_REQUEST;
 	json_free(doc);
