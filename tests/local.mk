@@ -133,6 +133,7 @@ tests_unit_crypto_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_crypto_test_LDADD = $(unit_libs)
 tests_unit_conf_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_conf_test_LDADD = $(unit_libs)
+tests_unit_conversation_test_SOURCES = tests/unit/conversation_test.c tests/unit/own_redis.c tests/unit/own_redis.h
 tests_unit_conversation_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_conversation_test_LDADD = $(unit_libs)
 tests_unit_spoken_test_CPPFLAGS = $(unit_cppflags)

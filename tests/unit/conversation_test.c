@@ -2,15 +2,12 @@
  * conversation_test - accept, commit, claim against a real Redis of its own: once, in order, fenced, sealed.
  */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -19,101 +16,18 @@
 #include "records/conversation.h"
 #include "records/recall.h"
 #include "records/escalation.h"
+#include "own_redis.h"
 
-static char dir[] = "/tmp/conversation_testXXXXXX";
-static pid_t server;
-static uv_loop_t *loop;
-static struct conf conf;
-static struct crypto *crypto;
-static struct store store;
-
-/* ---- a Redis of our own ---- */
-
-static void
-start_server(void)
-{
-	server = fork();
-	if (server == 0) {
-		char path[64];
-
-		snprintf(path, sizeof(path), "%s/redis.sock", dir);
-		/* redis-tools has the server too, under another name; it goes by what it is called with. */
-		execlp("redis-check-rdb", "redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", dir,
-		    "--logfile", "/dev/null", (char *)NULL);
-		_exit(127);
-	}
-}
-
-static void
-wait_connected(void *arg)
-{
-	bool *connected = arg;
-
-	for (int i = 0; i < 1000 && !*connected; i++) {
-		*connected = redis_connected(store.redis);
-		if (!*connected && task_sleep(5) != HL_OK)
-			break;
-	}
-}
+static struct store *const store = &own_store;
 
 static int
 set_up(void **state)
 {
-	struct buf problem = BUF_INIT(1000);
-	bool connected = false;
-	char path[64];
-
-	(void)state;
-	if (mkdtemp(dir) == NULL)
-		return -1;
-	snprintf(path, sizeof(path), "%s/redis.sock", dir);
-	setenv("REDIS_SOCKET", path, 1);
 	setenv("RATE_LIMIT_SESSION", "60", 1);
 	setenv("RATE_LIMIT_ADDRESS", "40", 1);
 	setenv("SESSION_TIMEOUT", "60000", 1);
-	start_server();
-	loop = uv_default_loop();
-	if (conf_load(&conf, &problem) || crypto_make_keys(dir, &problem) || crypto_open(dir, &crypto, &problem) ||
-	    redis_open(loop, &conf, &store.redis))
-		return -1;
-	store.crypto = crypto;
-	store.conf = &conf;
-	if (task_start(loop, wait_connected, &connected))
-		return -1;
-	while (!connected && task_count())
-		uv_run(loop, UV_RUN_ONCE);
-	return connected ? 0 : -1;
+	return own_redis_set_up(state);
 }
-
-static int
-tear_down(void **state)
-{
-	char command[128];
-
-	(void)state;
-	redis_close(store.redis);
-	uv_run(loop, UV_RUN_DEFAULT);
-	kill(server, SIGKILL);
-	waitpid(server, NULL, 0);
-	crypto_free(crypto);
-	conf_free(&conf);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
-}
-
-/* Runs a test's body as a task, since everything here suspends. */
-static void
-in_task(void (*body)(void *))
-{
-	assert_int_equal(task_start(loop, body, NULL), HL_OK);
-	while (task_count())
-		uv_run(loop, UV_RUN_ONCE);
-}
-
-#define TEST(name)							\
-	static void name##_body(void *);				\
-	static void name(void **state) { (void)state; in_task(name##_body); } \
-	static void name##_body(void *arg)
 
 /* ---- helpers ---- */
 
@@ -123,7 +37,7 @@ new_conversation(struct conversation *conv)
 	struct limits none = { 0 };
 	int64_t retry;
 
-	assert_int_equal(conversation_create(&store, "ada", NULL, false, &none, conv, &retry), HL_OK);
+	assert_int_equal(conversation_create(store, "ada", NULL, false, &none, conv, &retry), HL_OK);
 }
 
 static enum hl_err
@@ -132,7 +46,7 @@ say(const struct conversation *conv, const char *text, const char *client_id, st
 	struct incoming in = { .id = conv->id, .user_id = "ada", .text = text, .text_len = strlen(text), .client_id = client_id,
 		.client_named = true };
 
-	return conversation_accept(&store, &in, a);
+	return conversation_accept(store, &in, a);
 }
 
 static enum hl_err
@@ -146,14 +60,14 @@ answer(struct lease *l, const char *text, const char *reason, enum committed *ho
 	id_new(o.escalation_id);
 	buf_printf(&o.entry, "{\"role\":\"assistant\",\"content\":\"%s\",\"ts\":1,\"for\":%lld}", text, (long long)l->covered);
 	buf_puts(&o.escalation, "{}");
-	err = conversation_commit(&store, l, &o, how, seq);
+	err = conversation_commit(store, l, &o, how, seq);
 	if (err == HL_OK && *how == COMMITTED)
-		conversation_remember(&store, l, &o, *seq);
+		conversation_remember(store, l, &o, *seq);
 	if (err == HL_OK && *how != COMMIT_FENCED) {
 		enum committed again;
 		int64_t same;
 
-		assert_int_equal(conversation_commit(&store, l, &o, &again, &same), HL_OK);
+		assert_int_equal(conversation_commit(store, l, &o, &again, &same), HL_OK);
 		assert_int_equal(same, *seq);		/* the same commit twice is done once */
 	}
 	buf_free(&o.entry);
@@ -168,7 +82,7 @@ messages(const struct conversation *conv)
 	struct entries all;
 	size_t n;
 
-	assert_int_equal(conversation_read(&store, conv->id, NULL, 0, false, &read, &all), HL_OK);
+	assert_int_equal(conversation_read(store, conv->id, NULL, 0, false, &read, &all), HL_OK);
 	n = all.count;
 	entries_free(&all);
 	conversation_clear(&read);
@@ -177,7 +91,7 @@ messages(const struct conversation *conv)
 
 /* ---- the tests ---- */
 
-TEST(a_message_is_stored_once_and_answered_once)
+TASK_TEST(a_message_is_stored_once_and_answered_once)
 {
 	struct conversation conv;
 	struct acceptance first, again, other;
@@ -196,11 +110,11 @@ TEST(a_message_is_stored_once_and_answered_once)
 	assert_false(again.answered);
 	assert_string_equal(again.message_id, first.message_id);
 	assert_int_equal(say(&conv, "something else", "c1", &other), HL_UNPROCESSABLE);
-	assert_int_equal(conversation_answer(&store, &conv.place, 1, &e), HL_NOT_FOUND);
+	assert_int_equal(conversation_answer(store, &conv.place, 1, &e), HL_NOT_FOUND);
 	assert_int_equal(answer(&first.lease, "hi", NULL, &how, &seq), HL_OK);
 	assert_int_equal(how, COMMITTED);
 	assert_int_equal(seq, 2);
-	assert_int_equal(conversation_answer(&store, &conv.place, 1, &e), HL_OK);
+	assert_int_equal(conversation_answer(store, &conv.place, 1, &e), HL_OK);
 	assert_true(json_view_is(entry_member(&e, "content"), "hi"));
 	entry_clear(&e);
 	assert_int_equal(say(&conv, "hello", "c1", &again), HL_OK);
@@ -210,7 +124,7 @@ TEST(a_message_is_stored_once_and_answered_once)
 	conversation_clear(&conv);
 }
 
-TEST(strangers_and_unknown_sessions_are_refused)
+TASK_TEST(strangers_and_unknown_sessions_are_refused)
 {
 	struct conversation conv, read;
 	struct entries none;
@@ -220,17 +134,17 @@ TEST(strangers_and_unknown_sessions_are_refused)
 	(void)arg;
 	new_conversation(&conv);
 	in.id = conv.id;
-	assert_int_equal(conversation_accept(&store, &in, &a), HL_FORBIDDEN);
+	assert_int_equal(conversation_accept(store, &in, &a), HL_FORBIDDEN);
 	in.id = "AAAAAAAAAAAAAAAAAAAAAA";
-	assert_int_equal(conversation_accept(&store, &in, &a), HL_NOT_FOUND);
+	assert_int_equal(conversation_accept(store, &in, &a), HL_NOT_FOUND);
 	in.id = "../../etc/passwd";
-	assert_int_equal(conversation_accept(&store, &in, &a), HL_NOT_FOUND);
-	assert_int_equal(conversation_read(&store, conv.id, "eve", 0, false, &read, &none), HL_FORBIDDEN);
+	assert_int_equal(conversation_accept(store, &in, &a), HL_NOT_FOUND);
+	assert_int_equal(conversation_read(store, conv.id, "eve", 0, false, &read, &none), HL_FORBIDDEN);
 	assert_int_equal(messages(&conv), 0);
 	conversation_clear(&conv);
 }
 
-TEST(messages_that_come_meanwhile_are_one_next_turn)
+TASK_TEST(messages_that_come_meanwhile_are_one_next_turn)
 {
 	struct conversation conv;
 	struct acceptance first, second, third;
@@ -246,7 +160,7 @@ TEST(messages_that_come_meanwhile_are_one_next_turn)
 	assert_int_equal(second.how, ACCEPTED_QUEUED);
 	assert_int_equal(answer(&first.lease, "to one", NULL, &how, &seq), HL_OK);
 	assert_int_equal(how, COMMITTED_MORE);
-	assert_int_equal(conversation_peek(&store, &first.lease, &changed), HL_OK);
+	assert_int_equal(conversation_peek(store, &first.lease, &changed), HL_OK);
 	assert_true(changed);
 	assert_int_equal(first.lease.covered, 3);
 	assert_int_equal(first.lease.before, 1);
@@ -264,10 +178,10 @@ expire_lease(const struct place *p)
 	struct redis_arg args[] = { RA("ZADD"), RA("due:{0}"), RA("1"), RA(p->h) };
 	const struct redis_reply *reply;
 
-	assert_int_equal(redis_call(store.redis, args, 4, &reply), HL_OK);
+	assert_int_equal(redis_call(store->redis, args, 4, &reply), HL_OK);
 }
 
-TEST(who_has_lost_the_lease_cannot_answer)
+TASK_TEST(who_has_lost_the_lease_cannot_answer)
 {
 	struct conversation conv;
 	struct acceptance slow;
@@ -280,27 +194,27 @@ TEST(who_has_lost_the_lease_cannot_answer)
 	(void)arg;
 	new_conversation(&conv);
 	assert_int_equal(say(&conv, "hello", "c1", &slow), HL_OK);
-	assert_int_equal(conversation_claim(&store, &conv.place, &late), HL_CONFLICT);
+	assert_int_equal(conversation_claim(store, &conv.place, &late), HL_CONFLICT);
 	expire_lease(&conv.place);
-	assert_int_equal(conversation_overdue(&store, due, 4, &n), HL_OK);
+	assert_int_equal(conversation_overdue(store, due, 4, &n), HL_OK);
 	assert_int_equal(n, 1);
 	assert_string_equal(due[0].h, conv.place.h);
-	assert_int_equal(conversation_claim(&store, &conv.place, &taken), HL_OK);
+	assert_int_equal(conversation_claim(store, &conv.place, &taken), HL_OK);
 	assert_int_equal(taken.attempt, 2);
-	assert_int_equal(conversation_claim(&store, &conv.place, &late), HL_CONFLICT);
+	assert_int_equal(conversation_claim(store, &conv.place, &late), HL_CONFLICT);
 	assert_int_equal(answer(&slow.lease, "too late", NULL, &how, &seq), HL_OK);
 	assert_int_equal(how, COMMIT_FENCED);
 	assert_int_equal(answer(&taken, "in time", NULL, &how, &seq), HL_OK);
 	assert_int_equal(how, COMMITTED);
 	assert_int_equal(messages(&conv), 2);
-	assert_int_equal(conversation_overdue(&store, due, 4, &n), HL_OK);
+	assert_int_equal(conversation_overdue(store, due, 4, &n), HL_OK);
 	assert_int_equal(n, 0);
 	lease_clear(&slow.lease);
 	lease_clear(&taken);
 	conversation_clear(&conv);
 }
 
-TEST(a_second_escalation_joins_the_first)
+TASK_TEST(a_second_escalation_joins_the_first)
 {
 	struct conversation conv;
 	struct acceptance a, b;
@@ -319,7 +233,7 @@ TEST(a_second_escalation_joins_the_first)
 	conversation_clear(&conv);
 }
 
-TEST(floods_are_limited_and_a_repeated_message_is_not)
+TASK_TEST(floods_are_limited_and_a_repeated_message_is_not)
 {
 	struct conversation conv;
 	struct acceptance a;
@@ -334,7 +248,7 @@ TEST(floods_are_limited_and_a_repeated_message_is_not)
 			.client_named = true, .limits.session = conv.id };
 
 		snprintf(id, sizeof(id), "c%d", i);
-		err = conversation_accept(&store, &in, &a);
+		err = conversation_accept(store, &in, &a);
 		if (err == HL_OK) {
 			taken++;
 			lease_clear(&a.lease);
@@ -367,7 +281,7 @@ check_context(const struct entries *context, int64_t first, int64_t last)
 	}
 }
 
-TEST(what_is_remembered_is_as_what_is_read)
+TASK_TEST(what_is_remembered_is_as_what_is_read)
 {
 	struct conversation conv;
 	struct acceptance a;
@@ -377,31 +291,31 @@ TEST(what_is_remembered_is_as_what_is_read)
 
 	(void)arg;
 	new_conversation(&conv);
-	assert_int_equal(recall_new(&store.recall), HL_OK);
+	assert_int_equal(recall_new(&store->recall), HL_OK);
 	for (int64_t n = 1; n <= 31; n += 2) {
 		struct entries remembered = { 0 };
 
 		if (n == 21)		/* as if the store's connection had been made anew: nothing is believed */
-			assert_int_equal(recall_take(store.recall, &conv.place, redis_life(store.redis) + 1, &remembered), 0);
+			assert_int_equal(recall_take(store->recall, &conv.place, redis_life(store->redis) + 1, &remembered), 0);
 		if (n == 25)		/* forgotten: read again */
-			assert_int_equal(recall_take(store.recall, &conv.place, redis_life(store.redis), &remembered), n - 1);
+			assert_int_equal(recall_take(store->recall, &conv.place, redis_life(store->redis), &remembered), n - 1);
 		entries_free(&remembered);
 		snprintf(text, sizeof(text), "question %lld", (long long)n);
 		snprintf(id, sizeof(id), "r%lld", (long long)n);
 		assert_int_equal(say(&conv, text, id, &a), HL_OK);
 		assert_int_equal(a.how, ACCEPTED_RUN);
-		check_context(&a.lease.context, n > conf.history ? n - conf.history + 1 : 1, n);
+		check_context(&a.lease.context, n > store->conf->history ? n - store->conf->history + 1 : 1, n);
 		snprintf(text, sizeof(text), "answer %lld", (long long)n + 1);
 		assert_int_equal(answer(&a.lease, text, NULL, &how, &seq), HL_OK);
 		assert_int_equal(seq, n + 1);
 		lease_clear(&a.lease);
 	}
-	recall_free(store.recall);
-	store.recall = NULL;
+	recall_free(store->recall);
+	store->recall = NULL;
 	conversation_clear(&conv);
 }
 
-TEST(a_full_conversation_takes_no_more)
+TASK_TEST(a_full_conversation_takes_no_more)
 {
 	struct redis_arg args[4] = { RA("HSET"), { 0 }, RA("lb"), RA("4194300") };
 	const struct redis_reply *reply;
@@ -413,7 +327,7 @@ TEST(a_full_conversation_takes_no_more)
 	new_conversation(&conv);
 	snprintf(key, sizeof(key), "c:{0}:%s", conv.place.h);
 	args[1] = RA(key);
-	assert_int_equal(redis_call(store.redis, args, 4, &reply), HL_OK);
+	assert_int_equal(redis_call(store->redis, args, 4, &reply), HL_OK);
 	assert_int_equal(say(&conv, "one more", "c1", &a), HL_TOO_LARGE);
 	assert_int_equal(messages(&conv), 0);
 	conversation_clear(&conv);
@@ -432,7 +346,7 @@ new_escalation(struct conversation *conv, struct acceptance *late, struct escala
 	assert_int_equal(answer(&a.lease, "one comes", "keyword", &how, &seq), HL_OK);
 	lease_clear(&a.lease);
 	assert_int_equal(say(conv, "hello?", "c2", late), HL_OK);
-	assert_int_equal(escalation_read(&store, late->lease.escalation_id, e), HL_OK);
+	assert_int_equal(escalation_read(store, late->lease.escalation_id, e), HL_OK);
 	assert_string_equal(e->place.h, conv->place.h);
 	assert_string_equal(e->status, "open");
 }
@@ -444,7 +358,7 @@ person_says(struct escalation *e, const struct staff *who, const char *text, con
 {
 	const struct reply r = { .text = text, .len = strlen(text), .client_id = id, .client_named = true };
 	struct entry stored;
-	enum hl_err err = escalation_reply(&store, e, who, &r, &stored);
+	enum hl_err err = escalation_reply(store, e, who, &r, &stored);
 
 	*seq = stored.seq;
 	if (err == HL_OK)
@@ -453,7 +367,7 @@ person_says(struct escalation *e, const struct staff *who, const char *text, con
 	return err;
 }
 
-TEST(from_a_take_on_the_assistant_is_silent)
+TASK_TEST(from_a_take_on_the_assistant_is_silent)
 {
 	struct conversation conv;
 	struct acceptance late, during;
@@ -465,17 +379,17 @@ TEST(from_a_take_on_the_assistant_is_silent)
 
 	(void)arg;
 	new_escalation(&conv, &late, &e);
-	assert_int_equal(escalation_read(&store, e.id, &other), HL_OK);
+	assert_int_equal(escalation_read(store, e.id, &other), HL_OK);
 	assert_int_equal(person_says(&e, &ada, "hi", "r1", &seq), HL_CONFLICT);
-	assert_int_equal(escalation_take(&store, &e, &ada), HL_OK);
-	assert_int_equal(escalation_take(&store, &e, &ada), HL_OK);
-	assert_int_equal(escalation_take(&store, &other, &bob), HL_CONFLICT);
+	assert_int_equal(escalation_take(store, &e, &ada), HL_OK);
+	assert_int_equal(escalation_take(store, &e, &ada), HL_OK);
+	assert_int_equal(escalation_take(store, &other, &bob), HL_CONFLICT);
 	assert_string_equal(other.taken_by.data, "ada");
-	assert_int_equal(conversation_peek(&store, &late.lease, &changed), HL_CONFLICT);
+	assert_int_equal(conversation_peek(store, &late.lease, &changed), HL_CONFLICT);
 	assert_int_equal(answer(&late.lease, "too late", NULL, &how, &seq), HL_OK);
 	assert_int_equal(how, COMMIT_FENCED);
-	assert_int_equal(conversation_claim(&store, &conv.place, &during.lease), HL_CONFLICT);
-	assert_int_equal(conversation_owner(&store, &conv.place, &owner), HL_OK);
+	assert_int_equal(conversation_claim(store, &conv.place, &during.lease), HL_CONFLICT);
+	assert_int_equal(conversation_owner(store, &conv.place, &owner), HL_OK);
 	assert_true(owner.person);
 	assert_string_equal(owner.escalation_id, e.id);
 	assert_string_equal(owner.reason, "keyword");
@@ -494,7 +408,7 @@ TEST(from_a_take_on_the_assistant_is_silent)
 	conversation_clear(&conv);
 }
 
-TEST(after_a_return_the_assistant_knows_what_was_said)
+TASK_TEST(after_a_return_the_assistant_knows_what_was_said)
 {
 	struct conversation conv;
 	struct acceptance late, next;
@@ -504,15 +418,15 @@ TEST(after_a_return_the_assistant_knows_what_was_said)
 
 	(void)arg;
 	new_escalation(&conv, &late, &e);
-	assert_int_equal(escalation_return(&store, &e, &ada, NULL), HL_CONFLICT);
-	assert_int_equal(escalation_take(&store, &e, &ada), HL_OK);
+	assert_int_equal(escalation_return(store, &e, &ada, NULL), HL_CONFLICT);
+	assert_int_equal(escalation_take(store, &e, &ada), HL_OK);
 	assert_int_equal(person_says(&e, &ada, "your code is 7", "r1", &seq), HL_OK);
-	assert_int_equal(escalation_return(&store, &e, &bob, NULL), HL_CONFLICT);
-	assert_int_equal(escalation_return(&store, &e, &ada, "he is in a hurry"), HL_OK);
-	assert_int_equal(escalation_return(&store, &e, &ada, "he is in a hurry"), HL_OK);
-	assert_int_equal(escalation_close(&store, &e, &admin, NULL), HL_CONFLICT);
+	assert_int_equal(escalation_return(store, &e, &bob, NULL), HL_CONFLICT);
+	assert_int_equal(escalation_return(store, &e, &ada, "he is in a hurry"), HL_OK);
+	assert_int_equal(escalation_return(store, &e, &ada, "he is in a hurry"), HL_OK);
+	assert_int_equal(escalation_close(store, &e, &admin, NULL), HL_CONFLICT);
 	assert_string_equal(e.status, "returned");
-	assert_int_equal(conversation_claim(&store, &conv.place, &next.lease), HL_CONFLICT);	/* nothing is owed */
+	assert_int_equal(conversation_claim(store, &conv.place, &next.lease), HL_CONFLICT);	/* nothing is owed */
 	assert_int_equal(answer(&late.lease, "too late", NULL, &how, &seq), HL_OK);
 	assert_int_equal(how, COMMIT_FENCED);
 	assert_int_equal(say(&conv, "what was it?", "c4", &next), HL_OK);
@@ -535,14 +449,14 @@ is_listed(const char *id)
 	struct escalations all;
 	bool found = false;
 
-	assert_int_equal(escalation_list(&store, &all), HL_OK);
+	assert_int_equal(escalation_list(store, &all), HL_OK);
 	for (size_t i = 0; i < all.count; i++)
 		found = found || str_equal(all.list[i].id, id);
 	escalations_free(&all);
 	return found;
 }
 
-TEST(only_an_admin_ends_what_is_not_his)
+TASK_TEST(only_an_admin_ends_what_is_not_his)
 {
 	struct conversation conv;
 	struct acceptance late;
@@ -553,8 +467,8 @@ TEST(only_an_admin_ends_what_is_not_his)
 	(void)arg;
 	new_escalation(&conv, &late, &e);
 	assert_true(is_listed(e.id));
-	assert_int_equal(escalation_close(&store, &e, &ada, NULL), HL_CONFLICT);
-	assert_int_equal(escalation_close(&store, &e, &admin, "nothing to do"), HL_OK);
+	assert_int_equal(escalation_close(store, &e, &ada, NULL), HL_CONFLICT);
+	assert_int_equal(escalation_close(store, &e, &admin, "nothing to do"), HL_OK);
 	assert_string_equal(e.resolution.data, "nothing to do");
 	assert_false(is_listed(e.id));
 	/* Nobody had taken it: the assistant's turn goes on. */
@@ -564,12 +478,12 @@ TEST(only_an_admin_ends_what_is_not_his)
 	escalation_clear(&e);
 	conversation_clear(&conv);
 	new_escalation(&conv, &late, &e);
-	assert_int_equal(escalation_take(&store, &e, &ada), HL_OK);
+	assert_int_equal(escalation_take(store, &e, &ada), HL_OK);
 	assert_true(is_listed(e.id));
-	assert_int_equal(escalation_close(&store, &e, &bob, NULL), HL_CONFLICT);
-	assert_int_equal(escalation_close(&store, &e, &admin, NULL), HL_OK);
-	assert_int_equal(conversation_delete(&store, conv.id), HL_OK);
-	assert_int_equal(escalation_take(&store, &e, &ada), HL_NOT_FOUND);
+	assert_int_equal(escalation_close(store, &e, &bob, NULL), HL_CONFLICT);
+	assert_int_equal(escalation_close(store, &e, &admin, NULL), HL_OK);
+	assert_int_equal(conversation_delete(store, conv.id), HL_OK);
+	assert_int_equal(escalation_take(store, &e, &ada), HL_NOT_FOUND);
 	escalation_clear(&e);
 	lease_clear(&late.lease);
 	conversation_clear(&conv);
@@ -585,7 +499,7 @@ sessions_from(const char *const addresses[2])
 
 	for (;; taken++) {
 		struct limits limits = { .address = addresses[taken % 2] };
-		enum hl_err err = conversation_create(&store, "ada", NULL, false, &limits, &conv, &retry);
+		enum hl_err err = conversation_create(store, "ada", NULL, false, &limits, &conv, &retry);
 
 		conversation_clear(&conv);
 		if (err == HL_TOO_MANY)
@@ -594,7 +508,7 @@ sessions_from(const char *const addresses[2])
 	}
 }
 
-TEST(an_ipv6_network_counts_as_one_address)
+TASK_TEST(an_ipv6_network_counts_as_one_address)
 {
 	static const char *const one[] = { "2001:db8:1:2::1", "2001:db8:1:2:ffff::9" };
 	static const char *const two[] = { "2001:db8:1:3::1", "2001:db8:1:4::1" };
@@ -622,5 +536,5 @@ main(void)
 		cmocka_unit_test(floods_are_limited_and_a_repeated_message_is_not),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up, own_redis_tear_down);
 }
