@@ -107,6 +107,7 @@ libhelpline_a_SOURCES = \
 	lib/services/file.c lib/services/file.h \
 	lib/services/listen.c lib/services/listen.h \
 	lib/services/http.c lib/services/http.h \
+	lib/services/http_multi.c lib/services/http_parts.h lib/services/http_request.c \
 	lib/services/metrics_file.c lib/services/metrics_file.h \
 	lib/services/notify.c lib/services/notify.h \
 	lib/services/jwt.c lib/services/jwt.h \
@@ -119,6 +120,7 @@ libhelpline_a_SOURCES = \
 	lib/services/search_cut.c lib/services/search_cut.h \
 	lib/services/search_folder.c lib/services/search_folder.h \
 	lib/services/search_index.c lib/services/search_index.h \
+	lib/services/search_parts.h lib/services/search_question.c lib/services/search_rank.c \
 	lib/services/search_vocab.c lib/services/search_vocab.h \
 	lib/services/search_words.c lib/services/search_words.h \
 	lib/services/uploads.c lib/services/uploads.h \

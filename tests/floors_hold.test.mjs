@@ -11,7 +11,7 @@ const floors = { base: 0, loop: 1, services: 2, records: 3, engine: 4, push: 4, 
 const homes = {
   'hiredis/': [/^services\/redis/],
   'crypt.h': ['services/password.c'],
-  'curl/': ['services/http.c', 'services/sent.c', /^services\/redis/],	// sent.c: in a thread of the pool, without a loop
+  'curl/': [/^services\/http/, 'services/sent.c', /^services\/redis/],	// sent.c: in a thread of the pool, without a loop
   'fcgiapp.h': ['services/fcgi.c'],
   'sodium.h': ['services/crypto.c', 'services/vault.c'],
   'json-c/': ['base/json.c'],

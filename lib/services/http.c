@@ -1,89 +1,19 @@
-/*
- * libcurl's multi interface on libuv.  libcurl calls back from inside its own functions, and must not be
- * called from there; a woken task would do just that.  So callbacks only take down what happened and put
- * the stream on the ready list; the tasks are woken when libcurl has returned.
- */
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/queue.h>
 
-#include "base/buf.h"
 #include "loop/task.h"
-#include "services/http.h"
+#include "services/http_parts.h"
 
-#define CALLS_PER_MULTI	300u		/* libcurl 7.88 walks all connections of a multi for each new call */
-#define MULTIS_MAX	128u
-#define MULTI_IDLE_MS	60000u		/* then its kept connections are given up */
 #define POOL_MAX	256u		/* easy handles kept for later, about 6 KB each */
-#define RECEIVE_SIZE	2048L		/* libcurl's buffer, one for each call under way */
 #define BUFFERED_MAX	65536u		/* body bytes that wait for a slow reader */
 #define HEADERS_MAX	65536u
 #define BODY_DEFAULT	(1u << 20)
-#define CONNECT_MS	10000
 #define FINISH_MS	1000u
-#define PROBLEM_SIZE	CURL_ERROR_SIZE
-
-struct multi {
-	struct http	*http;
-	CURLM		*curl;
-	uv_timer_t	 timer;
-	unsigned	 calls;
-	uint64_t	 idle_since;
-};
-
-struct http_stream {
-	struct http	*http;
-	LIST_ENTRY(http_stream)	 link;		/* among the live ones, or in the pool */
-	CURL		*easy;
-	uv_timer_t	 timer;
-	/* from here on of one exchange */
-	struct multi	*multi;			/* NULL: libcurl is done with it */
-	struct curl_slist *headers;
-	struct task	*task;			/* who waits for it, or NULL */
-	TAILQ_ENTRY(http_stream) ready_link;
-	enum hl_err	 err;			/* how it ended, when done */
-	int		 status;
-	bool		 ready, headers_done, done, paused, finishing, overdue;
-	size_t		 header_bytes, max_body, body_bytes;
-	uint64_t	 idle_ms, quiet_since, ends_at;
-	struct buf	 in;			/* read and not yet asked for */
-	struct buf	 lent;			/* what the last http_read() gave out */
-	char		 content_type[64];
-	char		 problem[PROBLEM_SIZE];
-};
-
-LIST_HEAD(stream_list, http_stream);
-TAILQ_HEAD(ready_list, http_stream);
-
-struct http {
-	uv_loop_t	*loop;
-	uv_timer_t	 sweeper;
-	struct multi	*multis[MULTIS_MAX];
-	unsigned	 multi_count;
-	struct stream_list live, pool;
-	struct ready_list ready;
-	unsigned	 pooled;
-	unsigned	 handles;		/* of libuv, not yet closed */
-	bool		 freed;
-	char		*no_proxy;
-	char		 problem[PROBLEM_SIZE];
-};
-
-struct watch {
-	uv_poll_t	 poll;
-	struct multi	*multi;
-	struct http	*http;
-	curl_socket_t	 fd;
-	int		 events;
-};
 
 static void stream_recycle(struct http_stream *);
-static void on_sweep(uv_timer_t *);
 
-static void
+void
 handle_closed(struct http *h)
 {
 	if (--h->handles == 0 && h->freed) {
@@ -113,7 +43,7 @@ stream_unready(struct http_stream *s)
 }
 
 /* Never from inside libcurl.  A woken task may open and close streams, this one too. */
-static void
+void
 wake_ready(struct http *h)
 {
 	struct http_stream *s;
@@ -125,27 +55,11 @@ wake_ready(struct http *h)
 	}
 }
 
-static void
-stream_remove(struct http_stream *s)
-{
-	struct multi *m = s->multi;
-
-	if (m == NULL)
-		return;
-	s->multi = NULL;
-	curl_multi_remove_handle(m->curl, s->easy);
-	if (--m->calls == 0) {
-		m->idle_since = uv_now(s->http->loop);
-		if (!uv_is_active((uv_handle_t *)&s->http->sweeper))
-			uv_timer_start(&s->http->sweeper, on_sweep, MULTI_IDLE_MS, 0);
-	}
-}
-
 /* The exchange is over.  The first error is the one that counts. */
-static void
+void
 stream_done(struct http_stream *s, enum hl_err err, const char *problem)
 {
-	stream_remove(s);
+	multi_remove(s);
 	s->done = true;
 	if (s->err == HL_TOO_LARGE)
 		problem = "The answer is larger than allowed";
@@ -159,7 +73,7 @@ stream_done(struct http_stream *s, enum hl_err err, const char *problem)
 		stream_ready(s);
 }
 
-static enum hl_err
+enum hl_err
 from_curl(CURLcode code)
 {
 	switch (code) {
@@ -176,215 +90,9 @@ from_curl(CURLcode code)
 	}
 }
 
-static void
-multi_messages(struct multi *m)
-{
-	struct http_stream *s;
-	CURLMsg *msg;
-	int left;
-
-	while ((msg = curl_multi_info_read(m->curl, &left)) != NULL) {
-		CURLcode code = msg->data.result;
-
-		if (msg->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&s);
-		stream_done(s, from_curl(code), curl_easy_strerror(code));
-	}
-}
-
-static void
-multi_act(struct multi *m, curl_socket_t fd, int flags)
-{
-	int running;
-
-	curl_multi_socket_action(m->curl, fd, flags, &running);
-	multi_messages(m);
-}
-
-/* ---- libcurl's sockets and timers on the loop ---- */
-
-static void on_socket_event(uv_poll_t *, int status, int events);
-
-static void
-on_watch_closed(uv_handle_t *handle)
-{
-	struct watch *w = handle->data;
-
-	handle_closed(w->http);
-	free(w);
-}
-
-static struct watch *
-watch_new(struct multi *m, curl_socket_t fd)
-{
-	struct watch *w = calloc(1, sizeof(*w));
-
-	if (w == NULL)
-		return NULL;
-	w->multi = m;
-	w->http = m->http;
-	w->fd = fd;
-	if (uv_poll_init_socket(m->http->loop, &w->poll, fd) != 0) {
-		free(w);
-		return NULL;
-	}
-	w->poll.data = w;
-	m->http->handles++;
-	curl_multi_assign(m->curl, fd, w);
-	return w;
-}
-
-static int
-on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *tag)
-{
-	struct watch *w = tag;
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (w) {
-			uv_poll_stop(&w->poll);
-			uv_close((uv_handle_t *)&w->poll, on_watch_closed);
-		}
-		return 0;
-	}
-	if (w == NULL && (w = watch_new(arg, fd)) == NULL)
-		return -1;
-	w->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-	return uv_poll_start(&w->poll, w->events, on_socket_event) ? -1 : 0;
-}
-
-/*
- * libuv reports a broken socket as an error and stops watching it; what the other end sent before may still
- * be there. So libcurl is told to try, meets the error itself after the last byte, and until then the watch
- * goes on.
- */
-static void
-on_socket_event(uv_poll_t *poll, int status, int events)
-{
-	struct watch *w = poll->data;
-	struct http *h = w->http;
-	int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
-
-	if (status < 0)
-		flags = CURL_CSELECT_IN | CURL_CSELECT_OUT;
-	multi_act(w->multi, w->fd, flags);
-	if (status < 0 && !uv_is_closing((uv_handle_t *)poll))
-		uv_poll_start(poll, w->events, on_socket_event);
-	wake_ready(h);
-}
-
-static void
-on_multi_time(uv_timer_t *timer)
-{
-	struct multi *m = timer->data;
-	struct http *h = m->http;
-
-	multi_act(m, CURL_SOCKET_TIMEOUT, 0);
-	wake_ready(h);
-}
-
-static int
-on_multi_timer(CURLM *curl, long ms, void *arg)
-{
-	struct multi *m = arg;
-
-	(void)curl;
-	if (ms < 0)
-		return uv_timer_stop(&m->timer);
-	return uv_timer_start(&m->timer, on_multi_time, (uint64_t)ms, 0);
-}
-
-static void
-on_multi_closed(uv_handle_t *handle)
-{
-	struct multi *m = handle->data;
-
-	handle_closed(m->http);
-	free(m);
-}
-
-static void
-multi_free(struct multi *m)
-{
-	curl_multi_cleanup(m->curl);
-	uv_close((uv_handle_t *)&m->timer, on_multi_closed);
-}
-
-static struct multi *
-multi_new(struct http *h)
-{
-	struct multi *m = calloc(1, sizeof(*m));
-
-	if (m == NULL)
-		return NULL;
-	m->curl = curl_multi_init();
-	if (m->curl == NULL) {
-		free(m);
-		return NULL;
-	}
-	m->http = h;
-	uv_timer_init(h->loop, &m->timer);
-	m->timer.data = m;
-	h->handles++;
-	curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
-	curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_multi_timer);
-	curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
-	curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, (long)CALLS_PER_MULTI);
-	return m;
-}
-
-/*
- * The first multi with room, for each keeps its own connections: spreading the calls would find fewer of them
- * to use again.  When there can be no more of them, the least loaded.
- */
-static struct multi *
-multi_pick(struct http *h)
-{
-	struct multi *least = NULL;
-
-	for (unsigned i = 0; i < h->multi_count; i++) {
-		if (h->multis[i]->calls < CALLS_PER_MULTI)
-			return h->multis[i];
-		if (least == NULL || h->multis[i]->calls < least->calls)
-			least = h->multis[i];
-	}
-	if (h->multi_count < MULTIS_MAX) {
-		struct multi *m = multi_new(h);
-
-		if (m)
-			return h->multis[h->multi_count++] = m;
-	}
-	return least;
-}
-
-/* Gives up multis that nobody has used for a while, and with them their connections. */
-static void
-on_sweep(uv_timer_t *timer)
-{
-	struct http *h = timer->data;
-	uint64_t now = uv_now(h->loop);
-	unsigned kept = 0, idle = 0;
-
-	for (unsigned i = 0; i < h->multi_count; i++) {
-		struct multi *m = h->multis[i];
-
-		if (m->calls == 0 && now - m->idle_since >= MULTI_IDLE_MS) {
-			multi_free(m);
-			continue;
-		}
-		h->multis[kept++] = m;
-		idle += m->calls == 0;
-	}
-	h->multi_count = kept;
-	if (idle)
-		uv_timer_start(timer, on_sweep, MULTI_IDLE_MS, 0);
-}
-
 /* ---- one exchange: what libcurl tells ---- */
 
-static size_t
+size_t
 on_header(char *line, size_t size, size_t n, void *arg)
 {
 	struct http_stream *s = arg;
@@ -408,7 +116,7 @@ on_header(char *line, size_t size, size_t n, void *arg)
 	return n;
 }
 
-static size_t
+size_t
 on_body(char *bytes, size_t size, size_t n, void *arg)
 {
 	struct http_stream *s = arg;
@@ -561,7 +269,7 @@ stream_recycle(struct http_stream *s)
 {
 	struct http *h = s->http;
 
-	stream_remove(s);
+	multi_remove(s);
 	stream_unready(s);
 	LIST_REMOVE(s, link);
 	uv_timer_stop(&s->timer);
@@ -579,108 +287,17 @@ stream_recycle(struct http_stream *s)
 	h->pooled++;
 }
 
-static bool
-add_header(struct http_stream *s, const char *line)
-{
-	struct curl_slist *list = curl_slist_append(s->headers, line);
-
-	if (list)
-		s->headers = list;
-	return list != NULL;
-}
-
-static bool
-set_headers(struct http_stream *s, const struct http_request *r)
-{
-	for (const char *const *line = r->headers; line && *line; line++)
-		if (!add_header(s, *line))
-			return false;
-	/* libcurl would wait a second for a 100 that hardly any server sends. */
-	if (r->body && !add_header(s, "Expect:"))
-		return false;
-	return curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, s->headers) == CURLE_OK;
-}
-
-static bool
-set_method(CURL *easy, const struct http_request *r)
-{
-	CURLcode bad = CURLE_OK;
-
-	if (strcmp(r->method, "HEAD") == 0)
-		return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
-	if (r->body || strcmp(r->method, "POST") == 0) {
-		bad |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
-		bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(r->body ? r->body_len : 0));
-		bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, r->body ? r->body : "");
-	}
-	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "POST") != 0)
-		bad |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
-	return bad == CURLE_OK;
-}
-
-/* Certificates are verified as libcurl does by default; so are the names in them. */
-static bool
-set_transport(struct http_stream *s, const struct http_request *r)
-{
-	CURL *easy = s->easy;
-	CURLcode bad = CURLE_OK;
-
-	bad |= curl_easy_setopt(easy, CURLOPT_URL, r->url);
-	bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);	/* do not wait for a resolver given up */
-	bad |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_SIZE);
-	bad |= curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
-	bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "helpline");
-	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-	    (long)(r->connect_ms ? r->connect_ms : CONNECT_MS));
-	bad |= curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-	bad |= curl_easy_setopt(easy, CURLOPT_NOPROXY, s->http->no_proxy);
-	if (r->unix_socket) {
-		bad |= curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, r->unix_socket);
-		bad |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	} else if (strncasecmp(r->url, "https:", 6) == 0)
-		bad |= curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);	/* HTTP/2: share connections */
-	return bad == CURLE_OK;
-}
-
-static bool
-set_callbacks(struct http_stream *s)
-{
-	CURLcode bad = CURLE_OK;
-
-	bad |= curl_easy_setopt(s->easy, CURLOPT_PRIVATE, s);
-	bad |= curl_easy_setopt(s->easy, CURLOPT_ERRORBUFFER, s->problem);
-	bad |= curl_easy_setopt(s->easy, CURLOPT_HEADERFUNCTION, on_header);
-	bad |= curl_easy_setopt(s->easy, CURLOPT_HEADERDATA, s);
-	bad |= curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, on_body);
-	bad |= curl_easy_setopt(s->easy, CURLOPT_WRITEDATA, s);
-	return bad == CURLE_OK;
-}
-
 static enum hl_err
 stream_begin(struct http_stream *s, const struct http_request *r)
 {
-	struct http *h = s->http;
+	enum hl_err err = request_describe(s, r);
 
-	if (strncasecmp(r->url, "http://", 7) != 0 && strncasecmp(r->url, "https://", 8) != 0)
-		return HL_BAD_REQUEST;
+	if (err)
+		return err;
 	s->max_body = r->max_body ? r->max_body : BODY_DEFAULT;
 	s->idle_ms = (uint64_t)r->idle_ms;
-	s->ends_at = r->total_ms > 0 ? uv_now(h->loop) + (uint64_t)r->total_ms : UINT64_MAX;
-	if (!set_transport(s, r) || !set_callbacks(s) || !set_method(s->easy, r) || !set_headers(s, r))
-		return HL_NO_MEMORY;
-	s->multi = multi_pick(h);
-	if (s->multi == NULL)
-		return HL_NO_MEMORY;
-	s->multi->calls++;
-	if (curl_multi_add_handle(s->multi->curl, s->easy) != CURLM_OK) {
-		s->multi->calls--;
-		s->multi = NULL;
-		return HL_NO_MEMORY;
-	}
-	return HL_OK;
+	s->ends_at = r->total_ms > 0 ? uv_now(s->http->loop) + (uint64_t)r->total_ms : UINT64_MAX;
+	return multi_add(s);
 }
 
 /*
@@ -773,8 +390,7 @@ http_free(struct http *h)
 		LIST_REMOVE(s, link);
 		stream_destroy(s);
 	}
-	for (unsigned i = 0; i < h->multi_count; i++)
-		multi_free(h->multis[i]);
+	multi_free_all(h);
 	uv_close((uv_handle_t *)&h->sweeper, on_sweeper_closed);
 }
 

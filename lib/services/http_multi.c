@@ -1,0 +1,261 @@
+/*
+ * http_multi.c - libcurl's multi interface on libuv: its sockets and timers, and how the exchanges are spread over several.
+ */
+#include <stdlib.h>
+
+#include "services/http_parts.h"
+
+#define CALLS_PER_MULTI	300u		/* libcurl 7.88 walks all connections of a multi for each new call */
+#define MULTI_IDLE_MS	60000u		/* then its kept connections are given up */
+
+struct watch {
+	uv_poll_t	 poll;
+	struct multi	*multi;
+	struct http	*http;
+	curl_socket_t	 fd;
+	int		 events;
+};
+
+static void
+multi_messages(struct multi *m)
+{
+	struct http_stream *s;
+	CURLMsg *msg;
+	int left;
+
+	while ((msg = curl_multi_info_read(m->curl, &left)) != NULL) {
+		CURLcode code = msg->data.result;
+
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&s);
+		stream_done(s, from_curl(code), curl_easy_strerror(code));
+	}
+}
+
+static void
+multi_act(struct multi *m, curl_socket_t fd, int flags)
+{
+	int running;
+
+	curl_multi_socket_action(m->curl, fd, flags, &running);
+	multi_messages(m);
+}
+
+/* ---- libcurl's sockets and timers on the loop ---- */
+
+static void on_socket_event(uv_poll_t *, int status, int events);
+
+static void
+on_watch_closed(uv_handle_t *handle)
+{
+	struct watch *w = handle->data;
+
+	handle_closed(w->http);
+	free(w);
+}
+
+static struct watch *
+watch_new(struct multi *m, curl_socket_t fd)
+{
+	struct watch *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return NULL;
+	w->multi = m;
+	w->http = m->http;
+	w->fd = fd;
+	if (uv_poll_init_socket(m->http->loop, &w->poll, fd) != 0) {
+		free(w);
+		return NULL;
+	}
+	w->poll.data = w;
+	m->http->handles++;
+	curl_multi_assign(m->curl, fd, w);
+	return w;
+}
+
+static int
+on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *tag)
+{
+	struct watch *w = tag;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (w) {
+			uv_poll_stop(&w->poll);
+			uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+		}
+		return 0;
+	}
+	if (w == NULL && (w = watch_new(arg, fd)) == NULL)
+		return -1;
+	w->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+	return uv_poll_start(&w->poll, w->events, on_socket_event) ? -1 : 0;
+}
+
+/*
+ * libuv reports a broken socket as an error and stops watching it; what the other end sent before may still
+ * be there. So libcurl is told to try, meets the error itself after the last byte, and until then the watch
+ * goes on.
+ */
+static void
+on_socket_event(uv_poll_t *poll, int status, int events)
+{
+	struct watch *w = poll->data;
+	struct http *h = w->http;
+	int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
+
+	if (status < 0)
+		flags = CURL_CSELECT_IN | CURL_CSELECT_OUT;
+	multi_act(w->multi, w->fd, flags);
+	if (status < 0 && !uv_is_closing((uv_handle_t *)poll))
+		uv_poll_start(poll, w->events, on_socket_event);
+	wake_ready(h);
+}
+
+static void
+on_multi_time(uv_timer_t *timer)
+{
+	struct multi *m = timer->data;
+	struct http *h = m->http;
+
+	multi_act(m, CURL_SOCKET_TIMEOUT, 0);
+	wake_ready(h);
+}
+
+static int
+on_multi_timer(CURLM *curl, long ms, void *arg)
+{
+	struct multi *m = arg;
+
+	(void)curl;
+	if (ms < 0)
+		return uv_timer_stop(&m->timer);
+	return uv_timer_start(&m->timer, on_multi_time, (uint64_t)ms, 0);
+}
+
+static void
+on_multi_closed(uv_handle_t *handle)
+{
+	struct multi *m = handle->data;
+
+	handle_closed(m->http);
+	free(m);
+}
+
+static void
+multi_free(struct multi *m)
+{
+	curl_multi_cleanup(m->curl);
+	uv_close((uv_handle_t *)&m->timer, on_multi_closed);
+}
+
+static struct multi *
+multi_new(struct http *h)
+{
+	struct multi *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->curl = curl_multi_init();
+	if (m->curl == NULL) {
+		free(m);
+		return NULL;
+	}
+	m->http = h;
+	uv_timer_init(h->loop, &m->timer);
+	m->timer.data = m;
+	h->handles++;
+	curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
+	curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_multi_timer);
+	curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
+	curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, (long)CALLS_PER_MULTI);
+	return m;
+}
+
+/*
+ * The first multi with room, for each keeps its own connections: spreading the calls would find fewer of them
+ * to use again.  When there can be no more of them, the least loaded.
+ */
+static struct multi *
+multi_pick(struct http *h)
+{
+	struct multi *least = NULL;
+
+	for (unsigned i = 0; i < h->multi_count; i++) {
+		if (h->multis[i]->calls < CALLS_PER_MULTI)
+			return h->multis[i];
+		if (least == NULL || h->multis[i]->calls < least->calls)
+			least = h->multis[i];
+	}
+	if (h->multi_count < MULTIS_MAX) {
+		struct multi *m = multi_new(h);
+
+		if (m)
+			return h->multis[h->multi_count++] = m;
+	}
+	return least;
+}
+
+/* Gives up multis that nobody has used for a while, and with them their connections. */
+static void
+on_sweep(uv_timer_t *timer)
+{
+	struct http *h = timer->data;
+	uint64_t now = uv_now(h->loop);
+	unsigned kept = 0, idle = 0;
+
+	for (unsigned i = 0; i < h->multi_count; i++) {
+		struct multi *m = h->multis[i];
+
+		if (m->calls == 0 && now - m->idle_since >= MULTI_IDLE_MS) {
+			multi_free(m);
+			continue;
+		}
+		h->multis[kept++] = m;
+		idle += m->calls == 0;
+	}
+	h->multi_count = kept;
+	if (idle)
+		uv_timer_start(timer, on_sweep, MULTI_IDLE_MS, 0);
+}
+
+enum hl_err
+multi_add(struct http_stream *s)
+{
+	s->multi = multi_pick(s->http);
+	if (s->multi == NULL)
+		return HL_NO_MEMORY;
+	s->multi->calls++;
+	if (curl_multi_add_handle(s->multi->curl, s->easy) != CURLM_OK) {
+		s->multi->calls--;
+		s->multi = NULL;
+		return HL_NO_MEMORY;
+	}
+	return HL_OK;
+}
+
+void
+multi_remove(struct http_stream *s)
+{
+	struct multi *m = s->multi;
+
+	if (m == NULL)
+		return;
+	s->multi = NULL;
+	curl_multi_remove_handle(m->curl, s->easy);
+	if (--m->calls == 0) {
+		m->idle_since = uv_now(s->http->loop);
+		if (!uv_is_active((uv_handle_t *)&s->http->sweeper))
+			uv_timer_start(&s->http->sweeper, on_sweep, MULTI_IDLE_MS, 0);
+	}
+}
+
+void
+multi_free_all(struct http *h)
+{
+	for (unsigned i = 0; i < h->multi_count; i++)
+		multi_free(h->multis[i]);
+}
