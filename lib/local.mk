@@ -125,6 +125,7 @@ libhelpline_a_SOURCES = \
 	lib/services/search_words.c lib/services/search_words.h \
 	lib/services/uploads.c lib/services/uploads.h \
 	lib/services/vault.c lib/services/vault.h \
+	lib/push/asking.c \
 	lib/push/answer.c lib/push/answer.h \
 	lib/push/push.c lib/push/push.h \
 	lib/push/recovery.c lib/push/recovery.h \

@@ -1,7 +1,7 @@
 /*
- * client.h - what the files that make up Socket.IO share: socket.c, where clients speak, returning.c, where those come
- * back that were cut off, roster.c, where sockets are found by their sid, emitter.c, where other programs emit.  Not for
- * others.
+ * client.h - what the files that make up Socket.IO share: socket.c, where clients speak, asking.c, where what they said is
+ * asked of the events program, returning.c, where those come back that were cut off, roster.c, where sockets are found by
+ * their sid, emitter.c, where other programs emit.  Not for others.
  */
 #ifndef HL_CLIENT_H
 #define HL_CLIENT_H
@@ -70,6 +70,21 @@ enum hl_err socket_args(struct socket *, enum sio_type, struct span id, struct s
 /* The events of one counted message: the first one with the offset. */
 enum hl_err socket_message(struct socket *, const char *room, struct span message) HL_MUST_CHECK;
 void	 socket_let_in(struct socket *);	/* sends CONNECT */
+/* Arguments, with an offset where there is one (NULL: none). */
+enum hl_err socket_counted(struct socket *, struct span args, const char *offset) HL_MUST_CHECK;
+/*
+ * An error event, and a negative acknowledgement where one is wanted.  message and code are JSON strings; q NULL: it is about
+ * none.
+ */
+void	 socket_error(struct socket *, struct question *, const char *message, const char *code);
+void	 socket_own_error(struct socket *, struct question *, enum hl_err);	/* with the error's own sentence */
+void	 socket_free(struct socket *);
+
+/* asking.c */
+bool	 socket_run(struct job *);	/* one question, or the leave-taking when there is none left: then it is freed */
+/* members: of the request, without the common ones; copied.  NULL: no memory, or they were too long. */
+struct question *question_new(enum question_kind, const struct buf *members);
+void	 question_add(struct socket *, struct question *take_question);
 /* Makes it a member, not live yet. */
 enum hl_err socket_join(struct socket *, const char *room, struct member **ret) HL_MUST_CHECK;
 

@@ -1,0 +1,391 @@
+/*
+ * asking.c - what clients say, asked of the events program in the order in which they said it, and what its answers lead to:
+ * emissions, acknowledgements, rooms.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "push/answer.h"
+#include "push/client.h"
+#include "push/line.h"
+
+#define MAX_ROUNDS	4u		/* joins that a joined answer may lead to, one after the other */
+
+/* ---- asking ---- */
+
+static enum hl_err
+ask(struct socket *s, const char *kind, const struct buf *members, bool retry, struct relay_reply *reply)
+{
+	struct buf body = BUF_INIT(2 * RELAY_MAX_ANSWER);
+	enum hl_err err;
+
+	buf_printf(&body, "{\"kind\":\"%s\",\"socket\":\"%s\",\"nsp\":", kind, s->sid);
+	buf_json(&body, s->nsp, s->nsp_len);
+	if (s->state) {
+		buf_puts(&body, ",\"state\":");
+		buf_puts(&body, s->state);
+	}
+	buf_add(&body, members->data, members->len);
+	buf_putc(&body, '}');
+	if (buf_err(members))
+		body.err = buf_err(members);
+	err = relay_ask(&s->client->hub->relay, s->client->address, &body, retry, reply);
+	buf_free(&body);
+	return err;
+}
+
+/* ---- what it answers ---- */
+
+static void
+keep_state(struct socket *s, struct span state)
+{
+	char *copy = state.len ? strndup(state.p, state.len) : NULL;
+
+	if (copy == NULL)
+		return;
+	free(s->state);
+	s->state = copy;
+}
+
+static struct member **
+find_member(struct socket *s, const char *room)
+{
+	struct member **at = &s->members;
+
+	while (*at && strcmp(room_name(*at), room) != 0)
+		at = &(*at)->next_of_owner;
+	return at;
+}
+
+static void
+leave_room(struct socket *s, const char *room)
+{
+	struct member **at = find_member(s, room), *m = *at;
+
+	if (m == NULL)
+		return;
+	*at = m->next_of_owner;
+	room_leave(m);
+}
+
+static void
+leave_rooms(struct socket *s, struct span rooms)
+{
+	const char *at = NULL;
+	struct span item;
+
+	while (span_next(rooms, &at, &item)) {
+		struct buf name = BUF_INIT(512);
+
+		if (span_text(item, &name) && name.len)
+			leave_room(s, name.data);
+		buf_free(&name);
+	}
+}
+
+enum hl_err
+socket_join(struct socket *s, const char *room, struct member **ret)
+{
+	enum hl_err err = room_join(&s->client->hub->rooms, room, s, ret);
+
+	if (err == HL_OK) {
+		(*ret)->next_of_owner = s->members;
+		s->members = *ret;
+	}
+	return err;
+}
+
+/*
+ * Its member of the room, held back until the joined answer; *ret_was_in tells whether it was in it before.
+ */
+static enum hl_err
+join_room(struct socket *s, const char *room, bool *ret_was_in)
+{
+	struct member *m = *find_member(s, room);
+	enum hl_err err;
+
+	*ret_was_in = m != NULL;
+	if (m) {
+		room_hold(m);
+		return room_wait(m);
+	}
+	err = socket_join(s, room, &m);
+	return err ? err : room_wait(m);
+}
+
+/* room: of a joined answer, else NULL. */
+static enum hl_err apply(struct socket *, struct question *, const struct answer *, const char *room, unsigned round);
+
+/*
+ * The subscription is live: asks again with what the first answer wanted to know then.  *ret_seq is where to
+ * go on.
+ */
+static enum hl_err
+ask_joined(struct socket *s, struct question *q, const char *room, struct span then, unsigned round,
+    int64_t *ret_seq)
+{
+	struct buf members = BUF_INIT(RELAY_MAX_ANSWER);
+	struct relay_reply reply;
+	struct answer answer;
+	enum hl_err err;
+
+	buf_puts(&members, ",\"room\":");
+	buf_json_str(&members, room);
+	if (then.len) {
+		buf_puts(&members, ",\"then\":");
+		buf_add(&members, then.p, then.len);
+	}
+	err = ask(s, "joined", &members, true, &reply);
+	buf_free(&members);
+	if (err) {
+		socket_error(s, q, reply.message.data, reply.code.data);
+	} else {
+		err = answer_parse(reply.body.data, reply.body.len, &answer);
+		if (err == HL_OK)
+			err = apply(s, q, &answer, room, round + 1);
+		if (err)
+			socket_own_error(s, q, err);
+		*ret_seq = answer.seq;
+		if (err == HL_OK && *find_member(s, room))
+			room_raise_epoch(*find_member(s, room), answer.epoch);
+	}
+	relay_reply_free(&reply);
+	return err;
+}
+
+static void
+join_one(struct socket *s, struct question *q, struct span join, unsigned round)
+{
+	struct buf room = BUF_INIT(512), alias = BUF_INIT(512);
+	struct member *m;
+	int64_t seq = -1;
+	bool was_in = false;
+	enum hl_err err = span_text(span_member(join, "room"), &room) && room.len ? HL_OK : HL_UPSTREAM;
+
+	if (err == HL_OK)
+		err = join_room(s, room.data, &was_in);
+	if (err == HL_OK && s->left)
+		err = HL_CANCELLED;
+	if (err)
+		socket_own_error(s, q, err);
+	else
+		err = ask_joined(s, q, room.data, span_member(join, "then"), round, &seq);
+	m = room.len ? *find_member(s, room.data) : NULL;	/* the answer may have left it again */
+	if (m && err == HL_OK && span_text(span_member(join, "alias"), &alias))
+		room_alias(m, (struct span){ alias.data, alias.len });
+	if (m && err && !was_in)
+		leave_room(s, room.data);
+	else if (m)
+		room_go_live(m, err ? m->last : seq);
+	buf_free(&alias);
+	buf_free(&room);
+}
+
+/* What a joined answer tells of the room: up to its seq, which the first of its emissions carries. */
+static enum hl_err
+emit_all(struct socket *s, const struct answer *a, const char *room)
+{
+	char offset[ROOM_OFFSET_MAX], *first = room && a->seq >= 0 ? offset : NULL;
+	const char *at = NULL;
+	struct span item;
+	enum hl_err err = HL_OK;
+
+	if (first)
+		room_offset(room, a->seq, offset);
+	for (; err == HL_OK && span_next(a->emit, &at, &item); first = NULL)
+		err = socket_counted(s, item, first);
+	at = NULL;
+	while (err == HL_OK && room && span_next(a->messages, &at, &item))
+		err = socket_message(s, room, item);
+	return err;
+}
+
+/* Emissions, then the acknowledgement, then joins: what a joined answer emits comes after what led to it. */
+static enum hl_err
+apply(struct socket *s, struct question *q, const struct answer *a, const char *room, unsigned round)
+{
+	struct span item;
+	const char *at = NULL;
+	enum hl_err err;
+
+	keep_state(s, a->state);
+	leave_rooms(s, a->leave);
+	err = emit_all(s, a, room);
+	if (err == HL_OK && a->ack.len && q->wants_ack && !q->acked) {
+		q->acked = true;
+		err = socket_args(s, SIO_ACK, (struct span){ q->id, strlen(q->id) }, a->ack);
+	}
+	while (err == HL_OK && round < MAX_ROUNDS && !s->left && span_next(a->join, &at, &item))
+		join_one(s, q, item, round);
+	if (err == HL_OK && a->line.len)
+		err = line_open(s, a->line);
+	return err;
+}
+
+/* ---- questions ---- */
+
+static void
+question_free(struct question *q)
+{
+	if (q) {
+		free(q->client_id);
+		lost_free(q->lost);
+	}
+	free(q);
+}
+
+/*
+ * A client that gets CONNECT_ERROR never comes back by itself, one whose transport closes does: so only what
+ * will be refused again is refused.
+ */
+static void
+connect_failed(struct socket *s, const struct relay_reply *reply)
+{
+	struct buf data = BUF_INIT(16384);
+
+	if (s->left || s->client->session == NULL)
+		return;
+	if (reply->status < 400 || reply->status >= 500 || reply->status == 429) {
+		session_close(s->client->session);
+		return;
+	}
+	buf_printf(&data, "{\"message\":%s,\"data\":{\"code\":%s}}", reply->message.data, reply->code.data);
+	if (buf_err(&data) == HL_OK)
+		socket_packet(s, SIO_CONNECT_ERROR, (struct span){ data.data, data.len });
+	buf_free(&data);
+	socket_leave(s);
+}
+
+static void
+connect_answered(struct socket *s, struct question *q, const struct answer *a)
+{
+	enum hl_err err;
+
+	if (a->refuse.len) {
+		socket_packet(s, SIO_CONNECT_ERROR, a->refuse);
+		socket_leave(s);
+		return;
+	}
+	socket_let_in(s);
+	err = apply(s, q, a, NULL, 0);
+	if (err)
+		socket_own_error(s, q, err);
+}
+
+static void
+perform(struct socket *s, struct question *q)
+{
+	struct relay_reply reply;
+	struct answer answer;
+	struct buf members = { .data = q->members, .len = q->len };
+	enum hl_err err;
+
+	if (q->lost && socket_return(s, q->lost, q->seen))
+		return;
+	err = ask(s, q->kind == ASK_CONNECT ? "connect" : "event", &members, true, &reply);
+
+	if (err == HL_OK && (err = answer_parse(reply.body.data, reply.body.len, &answer)) != HL_OK) {
+		reply.status = 502;
+		buf_json_str(&reply.message, err_text(err));
+		buf_json_str(&reply.code, err_code(err));
+	}
+	if (err && q->kind == ASK_CONNECT)
+		connect_failed(s, &reply);
+	else if (err)
+		socket_error(s, q, reply.message.data, reply.code.data);
+	else if (q->kind == ASK_CONNECT)
+		connect_answered(s, q, &answer);
+	else if ((err = apply(s, q, &answer, NULL, 0)) != HL_OK)
+		socket_own_error(s, q, err);
+	relay_reply_free(&reply);
+}
+
+static void
+say_goodbye(struct socket *s)
+{
+	struct buf members = BUF_INIT(65536);
+	struct relay_reply reply;
+	enum hl_err err;
+
+	buf_puts(&members, ",\"rooms\":[");
+	for (struct member *m = s->members; m; m = m->next_of_owner) {
+		buf_json_str(&members, room_name(m));
+		buf_puts(&members, m->next_of_owner ? "," : "");
+	}
+	buf_putc(&members, ']');
+	err = ask(s, "disconnect", &members, false, &reply);
+	(void)err;		/* the events program does without */
+	relay_reply_free(&reply);
+	buf_free(&members);
+}
+
+static struct question *
+take_question(struct socket *s)
+{
+	struct question *q = s->first;
+
+	if (q == NULL)
+		return NULL;
+	s->first = q->next;
+	s->waiting--;
+	s->waiting_bytes -= q->len;
+	return q;
+}
+
+static struct socket *
+of_job(struct job *job)
+{
+	return (struct socket *)(void *)((char *)job - offsetof(struct socket, job));
+}
+
+/* One question, or the leave-taking when there is none left. */
+bool
+socket_run(struct job *job)
+{
+	struct socket *s = of_job(job);
+	struct question *q = take_question(s);
+
+	/* What it said before it left is still asked, provided it was let in. */
+	if (q && (s->connected || !s->left))
+		perform(s, q);
+	question_free(q);
+	if (s->first || (s->left && q)) {
+		workers_add(&s->client->hub->questions, job);
+		return true;
+	}
+	if (!s->left)
+		return true;
+	if (s->connected) {
+		socket_remember(s);
+		say_goodbye(s);
+	}
+	socket_free(s);
+	return false;
+}
+
+struct question *
+question_new(enum question_kind kind, const struct buf *members)
+{
+	struct question *q = buf_err(members) ? NULL : calloc(1, sizeof(*q) + members->len + 1);
+
+	if (q == NULL)
+		return NULL;
+	q->kind = kind;
+	q->len = members->len;
+	memcpy(q->members, members->data, members->len);
+	return q;
+}
+
+void
+question_add(struct socket *s, struct question *q)
+{
+	q->next = NULL;
+	if (s->first)
+		s->last->next = q;
+	else
+		s->first = q;
+	s->last = q;
+	s->waiting++;
+	s->waiting_bytes += q->len;
+	workers_add(&s->client->hub->questions, &s->job);
+}
