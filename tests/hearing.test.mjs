@@ -111,6 +111,19 @@ describe("a recording", () => {
 		assert.equal((await send(webm)).status, 404);
 	});
 
+	test("that comes while its conversation is deleted is taken or 404, and leaves nothing", async () => {
+		const before = kept().length;
+		for (let round = 0; round < 12; round++) {
+			const { _id: to } = await ada.conversation();
+			const all = Array.from({ length: 6 }, (_, i) => send(webm, { to, ...fields(`words number ${i}`) }));
+			await Promise.race(all.slice(0, round % 3 + 1));		// some of them are there, some on their way
+			assert.equal((await ada.delete(`/api/conversations/${to}`)).status, 200);
+			for (const res of await Promise.all(all))
+				assert.ok([200, 404].includes(res.status), res.text);
+		}
+		assert.equal(kept().length, before);
+	});
+
 	test("ten at once are ten messages, each with its file", async () => {
 		const all = await Promise.all(Array.from({ length: 10 }, (_, i) => sent(webm, fields(`words number ${i}`))));
 		assert.equal(new Set(all.map((r) => r.audioUrl)).size, 10);

@@ -10,6 +10,7 @@
 #include "services/file.h"
 
 #define NAME_MAX_BYTES 128
+#define TRIES		4	/* to keep a file where somebody removes its folder */
 
 enum hl_err
 file_open(const char *path, size_t max, struct file_view *ret)
@@ -53,7 +54,7 @@ open_folder(const char *dir)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0 && errno == ENOENT && mkdir(dir, 0755) == 0)
+	if (fd < 0 && errno == ENOENT && (mkdir(dir, 0755) == 0 || errno == EEXIST))
 		fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd;
 }
@@ -73,14 +74,15 @@ write_all(int fd, const char *p, size_t len)
 	return fchmod(fd, 0644) == 0 ? fsync(fd) : -1;
 }
 
-enum hl_err
-file_keep(const char *dir, const char *name, const void *bytes, size_t len)
+/* 0, or what is wrong. */
+static int
+keep_once(const char *dir, const char *name, const void *bytes, size_t len)
 {
 	char part[NAME_MAX_BYTES + 8];
 	int folder = open_folder(dir), fd, failure;
 
 	if (folder < 0)
-		return HL_INTERNAL;
+		return errno;
 	snprintf(part, sizeof(part), ".%.*s.part", NAME_MAX_BYTES, name);
 	fd = openat(folder, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	failure = fd < 0 || write_all(fd, bytes, len) != 0 ? errno : 0;
@@ -91,6 +93,17 @@ file_keep(const char *dir, const char *name, const void *bytes, size_t len)
 	if (failure && fd >= 0)
 		unlinkat(folder, part, 0);
 	close(folder);
+	return failure;
+}
+
+/* ENOENT: somebody has removed the folder meanwhile, with what was in it; it is made again. */
+enum hl_err
+file_keep(const char *dir, const char *name, const void *bytes, size_t len)
+{
+	int failure = ENOENT;
+
+	for (int i = 0; i < TRIES && failure == ENOENT; i++)
+		failure = keep_once(dir, name, bytes, len);
 	errno = failure;
 	return failure ? HL_INTERNAL : HL_OK;
 }
