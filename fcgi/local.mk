@@ -57,6 +57,8 @@ helpline_SOURCES = fcgi/helpline.c \
 	fcgi/helpline/detect.h \
 	fcgi/helpline/api_keys.c \
 	fcgi/helpline/archive.c \
+	fcgi/helpline/typed.c \
+	fcgi/helpline/typed.h \
 	fcgi/helpline/archive.h \
 	fcgi/helpline/ask.c \
 	fcgi/helpline/ask.h \

@@ -153,6 +153,15 @@ describe("sessions", () => {
 		await ok(stack.dir, ["sessions", "end", evil]);
 	});
 
+	test("of an id that begins with a dash it is not an option", async () => {
+		const id = "-6wShCjvfZa3TPYsx4D9db";
+		for (const args of [["show", id], ["end", id], ["--json", "show", id], ["show", id, "--json"]])
+			await refused(stack.dir, ["sessions", ...args], /no session and no conversation/);
+		await refused(stack.dir, ["escalations", "show", id], /no such escalation/);
+		await refused(stack.dir, ["sessions", "list", id], /usage/, { status: 2 });
+		await refused(stack.dir, ["sessions", id], /usage/, { status: 2 });
+	});
+
 	test("one that is ended is gone at once, a conversation is completed", async () => {
 		const id = await stack.session("leaver");
 		await stack.say(id, "I want to talk to a human, urgently", { userId: "leaver" });

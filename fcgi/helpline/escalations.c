@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "books.h"
 #include "command.h"
+#include "typed.h"
 #include "records/account.h"
 #include "written.h"
 
@@ -241,6 +242,7 @@ parse(int argc, char **argv, struct asked *q)
 		{ "json", no_argument, NULL, 'j' }, { "state-dir", required_argument, NULL, 's' },
 		{ "env-file", required_argument, NULL, 'f' }, { NULL, 0, NULL, 0 }
 	};
+	const char *id = typed_id(&argc, argv);
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -253,9 +255,9 @@ parse(int argc, char **argv, struct asked *q)
 		case 'f': q->place.env_file = optarg; break;
 		default: return false;
 		}
-	if (optind == argc || !take_action(q, argv[optind]) || argc - optind != (q->action->one ? 2 : 1))
+	if (optind == argc || !take_action(q, argv[optind]) || argc - optind + (id != NULL) != (q->action->one ? 2 : 1))
 		return false;
-	q->id = q->action->one ? argv[optind + 1] : NULL;
+	q->id = id || !q->action->one ? id : argv[optind + 1];
 	return (q->status == NULL || (!q->action->one && (strcmp(q->status, "open") == 0 || strcmp(q->status, "taken") == 0))) &&
 	    (q->action->acts || q->as == NULL) && (q->text != NULL || q->action->text != NEEDS_TEXT) &&
 	    (q->text == NULL || q->action->text != NO_TEXT);

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "books.h"
 #include "command.h"
+#include "typed.h"
 #include "written.h"
 
 #define USAGE "usage: helpline sessions list [--user ID] [--limit N]\n" \
@@ -209,6 +210,7 @@ parse(int argc, char **argv, struct sessions_asked *q)
 		{ "user", required_argument, NULL, 'u' }, { "limit", required_argument, NULL, 'l' }, { "json", no_argument, NULL, 'j' },
 		{ "state-dir", required_argument, NULL, 's' }, { "env-file", required_argument, NULL, 'f' }, { NULL, 0, NULL, 0 }
 	};
+	const char *id = typed_id(&argc, argv);
 	const struct action *a = NULL;
 	int o;
 
@@ -228,9 +230,9 @@ parse(int argc, char **argv, struct sessions_asked *q)
 	for (size_t i = 0; optind < argc && i < sizeof(actions) / sizeof(actions[0]); i++)
 		if (strcmp(actions[i].name, argv[optind]) == 0)
 			a = &actions[i];
-	if (a == NULL || argc - optind != (a->one ? 2 : 1) || (a->one && (q->user || q->limited)))
+	if (a == NULL || argc - optind + (id != NULL) != (a->one ? 2 : 1) || (a->one && (q->user || q->limited)))
 		return NULL;
-	q->id = a->one ? argv[optind + 1] : NULL;
+	q->id = id || !a->one ? id : argv[optind + 1];
 	return a;
 }
 
