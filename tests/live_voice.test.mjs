@@ -265,8 +265,10 @@ describe("what goes wrong", () => {
 		await problems(5);
 		c.emit("voice_played", { id: 5 });
 		await problems(6);
+		c.emit("voice_played", { id: "\ud800", ms: 1 });		// half a character
+		await problems(7);
 		c.emit("voice_audio", Buffer.alloc(0));
-		assert.deepEqual(c.all("error").map((e) => e.code), ["bad_request", "too_large", "bad_request", "bad_request", "bad_request", "bad_request"]);
+		assert.deepEqual(c.all("error").map((e) => e.code), ["bad_request", "too_large", ...Array(5).fill("bad_request")]);
 		upstream.hearing.next({ text: "still here" });
 		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
 		await c.when("transcript", (t) => t.final && t.text === "still here");
@@ -300,6 +302,29 @@ describe("what goes wrong", () => {
 		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
 		assert.match((await c.when("error")).message, /could not be written down/);
 		upstream.hearing.otherwise = { text: "" };
+	});
+
+	test("more words than a message may have are none, and the call goes on", async () => {
+		upstream.hearing.next({ text: "la ".repeat(6000) }, { text: "still here" });
+		const c = await caller({ transports: ["websocket"] });
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		assert.equal((await c.when("error")).code, "too_large");
+		await c.say(Buffer.concat([voice(800), quiet(800)]));
+		await c.when("ai_response");
+		assert.deepEqual((await messagesOf(c.id)).filter((m) => m.role === "user").map((m) => m.content), ["still here"]);
+	});
+
+	test("a conversation that is deleted while it is answered: the call is over", async () => {
+		upstream.hearing.next({ text: "tell me all" });
+		upstream.next(reply(LONG, { firstDelay: 60_000 }));
+		const c = new Caller({ transports: ["websocket"], auth: { token: ada.token } });
+		await c.when("connect");
+		c.id = (await ada.post("/api/conversations", { agentId: agent._id })).json._id;
+		await c.call();
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await upstream.arrived(1, 30_000, () => upstream.chats);
+		assert.equal((await ada.delete(`/api/conversations/${c.id}`)).status, 200);
+		assert.equal((await c.when("voice_ended")).reason, "conversation_over");
 	});
 
 	test("a server that cannot speak: the text is there", async () => {

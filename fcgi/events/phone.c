@@ -247,14 +247,16 @@ stop(struct handset *s)
 	talk_close(t);
 }
 
-static bool
+static void
 take_event(struct handset *s, const struct wire_frame *f)
 {
 	struct json *args;
 	const char *name;
 
-	if (json_parse(f->data, f->len, &args) != HL_OK)
-		return false;
+	if (json_parse(f->data, f->len, &args) != HL_OK) {	/* what a client sent; pushd reads only its frame */
+		talk_refuse(s->talk, HL_BAD_REQUEST, "What came with this event cannot be read");
+		return;
+	}
 	name = json_string(json_at(args, 0), NULL);
 	if (str_equal(name, "voice_played"))
 		take_played(s->talk, json_at(args, 1));
@@ -265,7 +267,6 @@ take_event(struct handset *s, const struct wire_frame *f)
 	else
 		talk_refuse(s->talk, HL_BAD_REQUEST, "voice_audio needs samples: one binary argument");
 	json_free(args);
-	return true;
 }
 
 /* False: this is not how pushd speaks. */
@@ -278,8 +279,10 @@ take_frame(struct handset *s, const struct wire_frame *f)
 		return true;		/* on its way when the call ended */
 	if (f->type == WIRE_SOUND)
 		talk_sound(s->talk, f->data, f->len);
+	else if (f->type == WIRE_EVENT)
+		take_event(s, f);
 	else
-		return f->type == WIRE_EVENT && take_event(s, f);
+		return false;
 	return true;
 }
 

@@ -578,7 +578,7 @@ ask(struct talk *t, const struct utterance *u, const struct buf *words)
 	t->attempt = 0;
 	if (err) {
 		if (!t->over)
-			talk_refuse(t, err, NULL);
+			conversation_is_over(t, err);
 		return;
 	}
 	if (e.seq > 0 && !e.human) {
@@ -605,7 +605,9 @@ answer_utterance(struct talk *t, struct utterance *take)
 		tell_transcript(t, take->id, &words, true);
 		settle_cut(t);
 	}
-	if (err == HL_OK && !t->over && !str_blank(words.data ? words.data : "", words.len))
+	if (err == HL_OK && !t->over && (int64_t)words.len > t->all->conf->max_message)
+		talk_refuse(t, HL_TOO_LARGE, "More was heard than one message may have; say it again, or type it");
+	else if (err == HL_OK && !t->over && !str_blank(words.data ? words.data : "", words.len))
 		ask(t, take, &words);
 	free(take);
 	buf_free(&words);
