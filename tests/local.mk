@@ -4,6 +4,7 @@ unit_tests = \
 	tests/fault/alloc_test \
 	tests/unit/aliases_test \
 	tests/unit/archive_test \
+	tests/unit/records_test \
 	tests/unit/vault_test \
 	tests/unit/breaker_test \
 	tests/unit/buf_test \
@@ -58,6 +59,9 @@ tests_unit_archive_test_SOURCES = tests/unit/archive_test.c tests/unit/own_redis
 	fcgi/helpline/archive.c fcgi/helpline/archive.h
 tests_unit_archive_test_CPPFLAGS = $(unit_cppflags) -I$(top_srcdir)/fcgi
 tests_unit_archive_test_LDADD = $(unit_libs)
+tests_unit_records_test_SOURCES = tests/unit/records_test.c tests/unit/own_redis.c tests/unit/own_redis.h
+tests_unit_records_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_records_test_LDADD = $(unit_libs) $(JWT_LIBS) $(CRYPT_LIBS)
 tests_unit_vault_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_vault_test_LDADD = $(unit_libs)
 tests_unit_aliases_test_CPPFLAGS = $(unit_cppflags)

@@ -124,6 +124,62 @@ TASK_TEST(a_message_is_stored_once_and_answered_once)
 	conversation_clear(&conv);
 }
 
+/* The first message is asked, the second one its answer; *id gets the answer's. */
+static void
+one_answer(struct conversation *conv, const char *text, char id[ID_LEN + 1])
+{
+	struct acceptance a;
+	enum committed how;
+	struct entry e;
+	int64_t seq;
+
+	new_conversation(conv);
+	assert_int_equal(say(conv, "hello", "c1", &a), HL_OK);
+	assert_int_equal(answer(&a.lease, text, NULL, &how, &seq), HL_OK);
+	assert_int_equal(conversation_answer(store, &conv->place, 1, &e), HL_OK);
+	strcpy(id, e.id);
+	entry_clear(&e);
+	lease_clear(&a.lease);
+}
+
+TASK_TEST(an_answer_that_was_talked_over_is_what_was_heard_of_it)
+{
+	static const char heard[] = "I am \"glad\"", stored[] = "\"content\":\"I am \\\"glad\\\"\",\"interrupted\":true,";
+	struct conversation conv;
+	char id[ID_LEN + 1];
+	struct entry e;
+
+	(void)arg;
+	one_answer(&conv, "I am glad that you ask", id);
+	assert_int_equal(conversation_cut(store, &conv.place, id, 2, heard, strlen(heard)), HL_OK);
+	assert_int_equal(conversation_answer(store, &conv.place, 1, &e), HL_OK);
+	assert_non_null(memmem(e.text.data, e.text.len, stored, sizeof(stored) - 1));
+	assert_string_equal(e.id, id);
+	entry_clear(&e);
+	assert_int_equal(messages(&conv), 2);
+	conversation_clear(&conv);
+}
+
+TASK_TEST(only_the_assistants_own_answer_is_cut)
+{
+	struct conversation conv;
+	char id[ID_LEN + 1], other[ID_LEN + 1];
+	struct entry e;
+
+	(void)arg;
+	one_answer(&conv, "I am glad", id);
+	id_new(other);
+	assert_int_equal(conversation_cut(store, &conv.place, other, 2, "I", 1), HL_NOT_FOUND);	/* another answer */
+	assert_int_equal(conversation_cut(store, &conv.place, id, 1, "I", 1), HL_NOT_FOUND);	/* the customer's words */
+	assert_int_equal(conversation_cut(store, &conv.place, id, 3, "I", 1), HL_NOT_FOUND);
+	assert_int_equal(conversation_answer(store, &conv.place, 1, &e), HL_OK);
+	assert_true(json_view_is(entry_member(&e, "content"), "I am glad"));
+	entry_clear(&e);
+	assert_int_equal(conversation_delete(store, conv.id), HL_OK);
+	assert_int_equal(conversation_cut(store, &conv.place, id, 2, "I", 1), HL_NOT_FOUND);
+	conversation_clear(&conv);
+}
+
 TASK_TEST(strangers_and_unknown_sessions_are_refused)
 {
 	struct conversation conv, read;
@@ -523,6 +579,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_is_stored_once_and_answered_once),
+		cmocka_unit_test(an_answer_that_was_talked_over_is_what_was_heard_of_it),
+		cmocka_unit_test(only_the_assistants_own_answer_is_cut),
 		cmocka_unit_test(strangers_and_unknown_sessions_are_refused),
 		cmocka_unit_test(messages_that_come_meanwhile_are_one_next_turn),
 		cmocka_unit_test(who_has_lost_the_lease_cannot_answer),
