@@ -11,10 +11,18 @@
 #include "services/listen.h"
 #include "services/metrics_file.h"
 #include "services/notify.h"
+#include "services/renew.h"
 
 #define DRAIN_MS	20000
 
 static struct push push;
+
+static void
+drain(void *arg)
+{
+	(void)arg;
+	push_drain(&push);
+}
 
 static void
 on_signal(uv_signal_t *signal, int number)
@@ -33,8 +41,9 @@ main(int argc, char **argv)
 	static struct metrics_file *metrics;
 	struct buf problem = BUF_INIT(4096);
 	uv_loop_t *loop = uv_default_loop();
-	int sockets[2];			/* polls by FastCGI, WebSockets */
+	static int sockets[2];		/* polls by FastCGI, WebSockets */
 
+	renew_remember(argv);
 	if (argc > 1) {
 		printf("helpline-pushd %s\nusage: pushd [--version | --help]\nIt takes its two listening sockets from systemd "
 		    "or helpline supervise, and its settings from the\nenvironment (helpline config explain lists them).\n",
@@ -57,11 +66,13 @@ main(int argc, char **argv)
 	uv_signal_init(loop, &interrupt);
 	uv_signal_start(&term, on_signal, SIGTERM);
 	uv_signal_start(&interrupt, on_signal, SIGINT);
+	renew_on_hangup(loop, sockets, 2, drain, NULL);
 	log_line(LOG_LEVEL_INFO, "ready", "version", PACKAGE_VERSION, NULL);
 	notify_ready(loop);
 	uv_run(loop, UV_RUN_DEFAULT);
 	log_line(LOG_LEVEL_INFO, "stopped", NULL);
 	metrics_file_close(metrics);
+	renew_end();
 	push_free(&push);
 	conf_free(&conf);
 	buf_free(&problem);

@@ -110,6 +110,7 @@ libhelpline_a_SOURCES = \
 	lib/services/http_multi.c lib/services/http_parts.h lib/services/http_request.c \
 	lib/services/metrics_file.c lib/services/metrics_file.h \
 	lib/services/notify.c lib/services/notify.h \
+	lib/services/renew.c lib/services/renew.h \
 	lib/services/jwt.c lib/services/jwt.h \
 	lib/services/password.c lib/services/password.h \
 	lib/services/redis.c lib/services/redis.h lib/services/redis_link.h \

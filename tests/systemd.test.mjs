@@ -170,6 +170,43 @@ describe("under systemd", { skip: missing }, () => {
 		console.log(`    ${ROUNDS} restarts of everything under load: ${talk.answers} answers, ${talk.failures.length} failures`);
 	});
 
+	test("reloaded under load, programs read the settings anew, and no request fails", async () => {
+		upstream.otherwise = reply("Here I am.", { delay: 1500 });
+		const before = new Map(units().map((unit) => [unit, property(unit, "MainPID")]));
+		const client = await stack.client({ reconnection: true, reconnectionDelay: 50 });
+		const talk = load();
+		await waitFor("answers", () => talk.answers > CLIENTS || talk.failures.length > 0);
+		setting("APP_ENV", "reloaded");
+		assert.equal((await box.shell("systemctl reload 'helpline-*@*.service'")).status, 0);
+		for (const [unit, pid] of before)
+			await waitFor(`another process of ${unit}`, () => ![pid, "0"].includes(property(unit, "MainPID")));
+		const sessions = talk.sessions;
+		await waitFor("the new setting", async () => (await stack.get("/health")).json.environment === "reloaded");
+		await waitFor("more answers", () => talk.sessions > sessions + 2 * CLIENTS || talk.failures.length > 0);
+		await talk.end();
+		for (const [unit, pid] of before) {
+			assert.equal(property(unit, "ActiveState"), "active", unit);
+			await waitFor(`the end of the one before, ${unit}`, () => box.try(`kill -0 ${pid}`).status !== 0);
+		}
+		await waitFor("the socket is back", () => client.socket.connected);
+		client.close();
+	});
+
+	test("reloaded with a wrong setting, programs go on as they were, and say what is wrong", async () => {
+		const unit = first("health");
+		const pid = property(unit, "MainPID");
+		const right = box.read("/etc/helpline/helpline.conf");
+		setting("SESSION_TIMEOUT", "soon");
+		assert.equal((await box.shell(`systemctl reload ${unit}`)).status, 0);
+		await waitFor("what is wrong", () => /SESSION_TIMEOUT/.test(box.journal("helpline-health@1")));
+		await waitFor("it is active again", () => property(unit, "ActiveState") === "active" && property(unit, "SubState") === "running");
+		assert.equal(property(unit, "MainPID"), pid);
+		assert.equal((await stack.get("/health")).status, 200);
+		box.write("/etc/helpline/helpline.conf", right, 0o640);
+		assert.equal((await box.shell(`systemctl reload ${unit}`)).status, 0);
+		await waitFor("another process", () => ![pid, "0"].includes(property(unit, "MainPID")));
+	});
+
 	for (const program of PROGRAMS)
 		test(`${program}, killed, is there again`, async () => {
 			const [unit, client] = [first(program), await stack.client({ reconnection: true, reconnectionDelay: 50 })];

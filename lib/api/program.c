@@ -11,6 +11,7 @@
 #include "services/listen.h"
 #include "services/metrics_file.h"
 #include "services/notify.h"
+#include "services/renew.h"
 
 #define DRAIN_MS	20000	/* to end, beyond what an answer may take */
 
@@ -18,6 +19,7 @@ struct running {
 	const struct program *program;
 	struct app	 app;
 	struct fcgi_server *server;
+	int		 listener;
 	uv_signal_t	 on_term, on_int;
 };
 
@@ -58,16 +60,25 @@ requests_drained(void *arg)
 	background_end(&r->app, background_ended, r);
 }
 
+/* Another process takes in what comes from now on. */
+static void
+drain(void *arg)
+{
+	struct running *r = arg;
+
+	uv_signal_stop(&r->on_term);
+	uv_signal_stop(&r->on_int);
+	fcgi_drain(r->server, requests_drained, r);
+}
+
 static void
 on_signal(uv_signal_t *signal, int number)
 {
 	struct running *r = signal->data;
 
 	(void)number;
-	uv_signal_stop(&r->on_term);
-	uv_signal_stop(&r->on_int);
 	notify_stopping(r->app.conf.turn_timeout_ms + DRAIN_MS);
-	fcgi_drain(r->server, requests_drained, r);
+	drain(r);
 }
 
 static void
@@ -76,6 +87,7 @@ close_all(struct running *r)
 	uv_close((uv_handle_t *)&r->on_term, NULL);
 	uv_close((uv_handle_t *)&r->on_int, NULL);
 	notify_end();
+	renew_end();
 	metrics_file_close(r->app.metrics);
 	fcgi_free(r->server);
 	engine_free(r->app.engine);
@@ -157,7 +169,6 @@ static enum hl_err
 start(struct running *r, struct buf *problem)
 {
 	enum hl_err err = conf_load(&r->app.conf, problem);
-	int listener;
 
 	if (err)
 		return err;
@@ -167,11 +178,11 @@ start(struct running *r, struct buf *problem)
 		return HL_BAD_REQUEST;
 	}
 	log_init(r->program->name, log_level_named(r->app.conf.log_level));
-	err = listen_take(1, &listener, problem);
+	err = listen_take(1, &r->listener, problem);
 	if (err == HL_OK)
 		err = open_services(r, problem);
 	if (err == HL_OK)
-		err = fcgi_serve(r->app.loop, listener, handle, r, &r->server);
+		err = fcgi_serve(r->app.loop, r->listener, handle, r, &r->server);
 	if (err)
 		return err;
 	open_metrics(r);
@@ -180,6 +191,7 @@ start(struct running *r, struct buf *problem)
 	r->on_term.data = r->on_int.data = r;
 	uv_signal_start(&r->on_term, on_signal, SIGTERM);
 	uv_signal_start(&r->on_int, on_signal, SIGINT);
+	renew_on_hangup(r->app.loop, &r->listener, 1, drain, r);
 	return HL_OK;
 }
 
@@ -219,6 +231,7 @@ program_main(const struct program *p, int argc, char **argv)
 	struct running r = { .program = p, .app = { .name = p->name, .loop = uv_default_loop() } };
 	struct buf problem = BUF_INIT(4096);
 
+	renew_remember(argv);
 	if (answer_option(p, argc, argv))
 		return argc == 2 && is_option(argv[1]) ? 0 : 2;
 	if (start(&r, &problem) != HL_OK) {

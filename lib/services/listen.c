@@ -6,8 +6,6 @@
 
 #include "services/listen.h"
 
-#define FIRST_FD 3
-
 static bool
 is_listening(int fd)
 {
@@ -31,7 +29,7 @@ enum hl_err
 listen_take(size_t want, int *ret_fds, struct buf *problem)
 {
 	size_t n = passed();
-	int first = FIRST_FD;
+	int first = LISTEN_FIRST;
 
 	if (n == 0 && want == 1 && is_listening(STDIN_FILENO)) {
 		n = 1;

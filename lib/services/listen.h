@@ -12,6 +12,8 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+#define LISTEN_FIRST	3	/* SD_LISTEN_FDS_START */
+
 /* Exactly want descriptors, close-on-exec.  Otherwise *problem says how to start the program. */
 enum hl_err listen_take(size_t want, int *ret_fds, struct buf *problem) HL_MUST_CHECK;
 

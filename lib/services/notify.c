@@ -9,8 +9,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "services/notify.h"
+#include "services/renew.h"
 
 static struct { uv_timer_t timer; bool alive; } watchdog;
 
@@ -73,12 +75,37 @@ notify_ready(uv_loop_t *loop)
 {
 	uint64_t ms = interval();
 
-	tell("READY=1");
+	if (!renew_ready())
+		tell("READY=1");
 	if (ms == 0 || getenv("NOTIFY_SOCKET") == NULL || uv_timer_init(loop, &watchdog.timer) != 0)
 		return;
 	watchdog.alive = true;
 	uv_timer_start(&watchdog.timer, say_alive, ms, ms);
 	uv_unref((uv_handle_t *)&watchdog.timer);
+}
+
+void
+notify_reloading(void)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_mono_us());
+	tell(text);
+}
+
+void
+notify_reloaded(pid_t other)
+{
+	char text[96];
+
+	if (other == 0) {
+		tell("READY=1");
+		return;
+	}
+	snprintf(text, sizeof(text), "MAINPID=%ld\nREADY=1", (long)other);
+	tell(text);
+	unsetenv("NOTIFY_SOCKET");	/* it does not listen to this one any more */
+	notify_end();
 }
 
 void
