@@ -2,7 +2,14 @@
 bin_PROGRAMS += helpline
 pkglibexec_PROGRAMS += auth chat desk events health pushd
 
-auth_SOURCES = fcgi/auth.c
+auth_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
+auth_SOURCES = fcgi/auth.c fcgi/auth/auth.h \
+	fcgi/auth/answers.c \
+	fcgi/auth/profile.c \
+	fcgi/auth/proof.c \
+	fcgi/auth/register.c \
+	fcgi/auth/sent.c \
+	fcgi/auth/sign_in.c
 auth_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS) $(CRYPT_LIBS)
 chat_SOURCES = fcgi/chat.c
 chat_LDADD = $(HELPLINE_LIBS)
@@ -30,8 +37,10 @@ events_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/fcgi
 events_SOURCES = fcgi/events.c fcgi/events/events.h \
 	fcgi/events/audio.c \
 	fcgi/events/chat.c \
+	fcgi/events/connect.c \
 	fcgi/events/desk.c \
 	fcgi/events/phone.c \
+	fcgi/events/replay.c \
 	fcgi/events/told.c \
 	fcgi/events/voice.c
 events_LDADD = $(HELPLINE_LIBS) $(JWT_LIBS)

@@ -13,6 +13,15 @@
 #define CLIENT_ID_MAX	256
 #define ANSWER_BYTES	(16u * 1024 * 1024)
 
+/* ---- events.c ---- */
+
+const char *events_room(const struct call *);	/* keyed name of the conversation whose room it is; "": it is none of those */
+
+/* ---- connect.c, replay.c: each answers the call ---- */
+
+enum hl_err events_connect(struct call *) HL_MUST_CHECK;	/* a token is not needed here; one that is sent must be good */
+enum hl_err events_replay(struct call *) HL_MUST_CHECK;	/* a room is of one dialect, whoever listens */
+
 /* ---- told.c ---- */
 
 /*

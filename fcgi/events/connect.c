@@ -1,0 +1,92 @@
+/*
+ * connect.c - who a socket is when it connects, and the rooms that are his.
+ */
+#include <string.h>
+#include <strings.h>
+
+#include "api/reply.h"
+#include "base/str.h"
+#include "events/events.h"
+#include "records/account.h"
+#include "records/chat_owner.h"
+#include "records/desk.h"
+#include "records/escalation.h"
+
+/* auth.token, or the header Authorization of the handshake; NULL: none came.  False: what came is no token. */
+static bool
+token_of(const struct call *call, const char **ret)
+{
+	const struct json *token = json_get(json_get(call->body, "auth"), "token");
+	const char *header = json_get_string(call->body, "authorization");
+
+	*ret = json_string(token, NULL);
+	if (*ret && **ret)
+		return true;
+	if (json_kind(token) > JSON_NULL && *ret == NULL)
+		return false;
+	*ret = NULL;
+	if (header && strncasecmp(header, "Bearer ", 7) == 0)
+		*ret = header + 7 + strspn(header + 7, " ");
+	return true;
+}
+
+static void
+join_staff(struct buf *body, const char *room, const char *comma)
+{
+	buf_printf(body, "%s{\"room\":\"%s\",\"then\":{\"staff\":true}}", comma, room);
+}
+
+static void
+join_account(struct buf *body, const char *h)
+{
+	char room[ACCOUNT_ROOM_MAX], alias[ACCOUNT_ROOM_MAX];
+
+	account_room(h, room, alias);
+	buf_printf(body, ",{\"room\":\"%s\",\"alias\":\"%s\",\"then\":{\"staff\":true}}", room, alias);
+}
+
+/* An admin hears of every escalation, anybody else who is signed in of those of his own agents, CHAT_OWNER of sessions too. */
+static enum hl_err
+let_in(struct call *call, const struct account *who)
+{
+	struct buf body = BUF_INIT(512);
+	char room[CONVERSATION_KEY_MAX];
+	bool chat = false;
+	enum hl_err err = who->admin ? HL_OK : chat_owned_by(&call->app->store, who, &chat);
+
+	if (err)
+		return err;
+	buf_putc(&body, '{');
+	if (who->stored)
+		buf_printf(&body, "\"state\":{\"account\":\"%s\"},", who->h);
+	buf_puts(&body, "\"join\":[");
+	staff_room(who->h, room);
+	if (who->admin || who->stored)
+		join_staff(&body, who->admin ? STAFF_ROOM : room, "");
+	staff_room(STAFF_CHAT, room);
+	if (chat)
+		join_staff(&body, room, ",");
+	if (who->stored)
+		join_account(&body, who->h);
+	buf_puts(&body, "]}");
+	err = reply_json(call, 200, &body);
+	buf_free(&body);
+	return err;
+}
+
+/* A token is not needed here; one that is sent must be good. */
+enum hl_err
+events_connect(struct call *call)
+{
+	struct account who = { 0 };
+	const char *token;
+	enum hl_err err;
+
+	if (!str_equal(json_get_string(call->body, "nsp"), "/"))
+		return push_text(call, "{\"refuse\":{\"message\":\"Invalid namespace\"}}");
+	err = !token_of(call, &token) ? HL_UNAUTHORIZED : token ? account_verify(&call->app->store, token, &who) : HL_OK;
+	if (err == HL_UNAUTHORIZED)
+		return push_text(call, "{\"refuse\":{\"message\":\"This token is not valid here, or its time is over\","
+		    "\"data\":{\"code\":\"unauthorized\"}}}");
+	return err ? err : token ? let_in(call, &who) : push_text(call, "{}");
+}

@@ -1,0 +1,49 @@
+/*
+ * replay.c - what a socket of a room has missed.
+ */
+#include <stdio.h>
+
+#include "api/reply.h"
+#include "events/events.h"
+#include "records/desk.h"
+
+static void
+write_replay(struct buf *out, const struct entries *messages, const char *desk_id)
+{
+	buf_puts(out, "{\"messages\":[");
+	for (size_t i = 0; i < messages->count; i++) {
+		buf_printf(out, "%s{\"seq\":%lld,\"emit\":[", i ? "," : "", (long long)messages->list[i].seq);
+		if (*desk_id)
+			desk_write_event(out, &messages->list[i], desk_id);
+		else
+			chat_write_event(out, &messages->list[i]);
+		buf_puts(out, "]}");
+	}
+	buf_puts(out, "]}");
+}
+
+/* A room is of one dialect, whoever listens. */
+enum hl_err
+events_replay(struct call *call)
+{
+	struct buf body = BUF_INIT(ANSWER_BYTES);
+	char desk_id[ID_LEN + 1];
+	struct entries messages = { 0 };
+	struct place place;
+	int64_t after = 0;
+	enum hl_err err;
+
+	snprintf(place.h, sizeof(place.h), "%s", events_room(call));
+	if (!json_integer(json_get(call->body, "after"), &after))
+		return call_fail(call, HL_BAD_REQUEST, "after must be a whole number");
+	err = desk_id_at(&call->app->store, &place, desk_id);
+	if (err == HL_OK)
+		err = conversation_replay(&call->app->store, &place, after, &messages);
+	if (err)
+		return err;
+	write_replay(&body, &messages, desk_id);
+	err = reply_json(call, 200, &body);
+	entries_free(&messages);
+	buf_free(&body);
+	return err;
+}
