@@ -73,7 +73,8 @@ libhelpline_a_SOURCES = \
 	lib/engine/words.c lib/engine/words.h \
 	lib/engine/share.c lib/engine/share.h \
 	lib/engine/title.c lib/engine/title.h \
-	lib/engine/turn.c lib/engine/turn.h \
+	lib/engine/engine.c lib/engine/runner.c \
+	lib/engine/turn.c lib/engine/turn.h lib/engine/turn_parts.h \
 	lib/loop/lane.c lib/loop/lane.h \
 	lib/loop/task.c lib/loop/task.h \
 	lib/records/agent.c lib/records/agent.h \

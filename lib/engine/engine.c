@@ -1,0 +1,252 @@
+/*
+ * engine.c - the engine as a whole: what it is made of, leases kept and taken over, conversations that are handed over, its end.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "engine/company.h"
+#include "engine/hearing.h"
+#include "engine/turn_parts.h"
+#include "records/analytics.h"
+#include "records/recall.h"
+
+#define TICK_MS		1000		/* a lease lasts four */
+#define OVERDUE_AT_ONCE	32u
+
+/* ---- the end ---- */
+
+/* Leases are renewed as long as anything runs; maintain() reports the end. */
+void
+engine_maybe_drained(struct engine *e)
+{
+	if (e->draining && e->running == 0 && e->maintenance && speaker_busy(e->speaker) == 0)
+		task_cancel(e->maintenance);
+}
+
+static void
+on_silence(void *arg)
+{
+	engine_maybe_drained(arg);
+}
+
+/* ---- hand-over ---- */
+
+/* The next one to drop: those before it may be gone by now. */
+static struct runner *
+runner_below(struct engine *e, const struct place *p, int64_t epoch)
+{
+	for (struct runner *r = *runner_slot(e, p); r; r = r->next)
+		if (!r->dropped && r->lease.epoch < epoch && strcmp(r->lease.place.h, p->h) == 0)
+			return r;
+	return NULL;
+}
+
+static void
+on_handover(void *arg, const char *payload, size_t len)
+{
+	struct engine *e = arg;
+	struct handed h;
+	struct runner *r;
+
+	if (!handover_parse(payload, len, &h.place, &h.epoch))
+		return;
+	if (h.epoch == 0) {
+		conversation_forget(&e->store, &h.place);
+		return;
+	}
+	e->handed[e->handed_next++ % HANDED_KEPT] = h;
+	while ((r = runner_below(e, &h.place, h.epoch)) != NULL)
+		runner_drop(r);
+}
+
+/* ---- keeping and taking over ---- */
+
+static void
+renew_all(struct engine *e)
+{
+	struct place *places = calloc(e->running + 1, sizeof(*places));
+	size_t n = 0;
+
+	if (places == NULL)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct runner *r = e->table[i]; r && n < e->running; r = r->next)
+			places[n++] = r->lease.place;
+	if (conversation_renew(&e->store, places, n) != HL_OK)
+		log_line(LOG_LEVEL_WARN, "renew", "problem", redis_problem(e->store.redis), NULL);
+	free(places);
+}
+
+/* As many as come at once.  How many there were: 0 also when the store is away, which the next tick finds out. */
+static size_t
+take_some_over(struct engine *e)
+{
+	struct place overdue[OVERDUE_AT_ONCE];
+	struct runner *r;
+	struct lease lease;
+	size_t n, taken = 0;
+
+	if (conversation_overdue(&e->store, overdue, OVERDUE_AT_ONCE, &n) != HL_OK)
+		return 0;
+	for (size_t i = 0; i < n && e->running < (size_t)e->conf->max_waiting; i++) {
+		if (*runner_slot(e, &overdue[i]) || conversation_claim(&e->store, &overdue[i], &lease) != HL_OK)
+			continue;
+		log_line(LOG_LEVEL_INFO, "turn_taken_over", NULL);
+		metrics_count(M_TURN_TAKEN_OVER, 1);
+		taken++;
+		if ((r = runner_new(e, &lease)) != NULL)
+			runner_background(r);
+	}
+	return taken;
+}
+
+/* All that a dead process left, but no longer than a tick: leases of our own are to be renewed. */
+static void
+take_over(struct engine *e)
+{
+	int64_t until = clock_mono_ms() + TICK_MS;
+
+	while (take_some_over(e) > 0 && clock_mono_ms() < until)
+		;
+}
+
+/* What sessions of the chat API did in the last second.  While the store is away it waits. */
+static void
+flush_sums(struct engine *e)
+{
+	char number[24];
+	int64_t lost;
+
+	if (sums_flush(&e->store, e->store.sums, &lost) == HL_OK && lost == 0)
+		return;
+	snprintf(number, sizeof(number), "%lld", (long long)lost);
+	log_line(lost ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "analytics_wait", "lost", number, "problem",
+	    redis_problem(e->store.redis), NULL);
+}
+
+static void
+maintain(void *arg)
+{
+	struct engine *e = arg;
+
+	e->maintenance = task_self();
+	do {					/* at once: what ran here before may have died and left something */
+		if (e->running)
+			renew_all(e);		/* three times before a lease ends */
+		recall_age(e->store.recall);
+		flush_sums(e);
+		speaker_tend(e->speaker);
+		if (!e->draining)
+			take_over(e);
+	} while (task_sleep(TICK_MS) == HL_OK);
+	task_uncancel();		/* nothing runs any more: what is summed up now is all */
+	flush_sums(e);
+	e->maintenance = NULL;
+	if (e->drained)
+		e->drained(e->drained_arg);
+}
+
+/* ---- opening ---- */
+
+enum hl_err
+engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const struct crypto *crypto, struct engine **ret,
+    struct buf *problem)
+{
+	static const struct redis_sub_calls handover_calls = { .message = on_handover };
+	struct engine *e = calloc(1, sizeof(*e));
+	enum hl_err err = HL_NO_MEMORY;
+
+	*ret = NULL;
+	if (e == NULL)
+		return HL_NO_MEMORY;
+	e->loop = loop;
+	e->conf = conf;
+	holder_name(e->holder);
+	e->store = (struct store){ .redis = redis, .crypto = crypto, .conf = conf, .holder = e->holder };
+	shares_init(&e->shares, (size_t)conf->max_waiting);
+	e->thinker = (struct thinker){ .conf = conf, .store = &e->store };
+	err = recall_new(&e->store.recall);
+	if (err == HL_OK)
+		err = sums_new(&e->store.sums);
+	if (err == HL_OK)
+		err = http_new(loop, &e->http);
+	if (err == HL_OK)
+		err = providers_new(conf, e->http, &e->thinker.providers);
+	if (err == HL_OK)
+		err = ear_new(conf, e->http, &e->ear);
+	if (err == HL_OK)
+		err = speaker_new(loop, conf, crypto, e->http, on_silence, e, &e->speaker);
+	if (err == HL_OK)
+		err = keywords_new(conf->escalation_keywords, &e->thinker.keywords);
+	if (err == HL_OK)
+		err = companies_new(&e->thinker.companies);
+	if (err == HL_OK)
+		err = knowledge_open(conf, &e->thinker.knowledge, problem);
+	if (err == HL_OK)
+		err = redis_subscribe(redis, HANDOVER_CHANNEL, &handover_calls, e, &e->handover);
+	if (err == HL_OK)
+		err = task_start(loop, maintain, e);
+	if (err == HL_OK) {
+		*ret = e;
+		return HL_OK;
+	}
+	if (problem->len == 0)
+		buf_printf(problem, "The engine cannot start: %s.", err_text(err));
+	engine_free(e);
+	return err;
+}
+
+const struct thinker *
+engine_thinker(const struct engine *e)
+{
+	return &e->thinker;
+}
+
+struct http *
+engine_http(const struct engine *e)
+{
+	return e->http;
+}
+
+struct speaker *
+engine_speaker(const struct engine *e)
+{
+	return e->speaker;
+}
+
+struct ear *
+engine_ear(const struct engine *e)
+{
+	return e->ear;
+}
+
+void
+engine_free(struct engine *e)
+{
+	if (e == NULL)
+		return;
+	redis_unsubscribe(e->handover);
+	knowledge_free(e->thinker.knowledge);
+	keywords_free(e->thinker.keywords);
+	companies_free(e->thinker.companies);
+	providers_free(e->thinker.providers);
+	ear_free(e->ear);
+	speaker_free(e->speaker);
+	http_free(e->http);
+	sums_free(e->store.sums);
+	recall_free(e->store.recall);
+	free(e);
+}
+
+void
+engine_drain(struct engine *e, void (*done)(void *), void *arg)
+{
+	e->draining = true;
+	e->drained = done;
+	e->drained_arg = arg;
+	engine_maybe_drained(e);
+}
