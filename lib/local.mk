@@ -77,6 +77,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/turn.c lib/engine/turn.h lib/engine/turn_parts.h \
 	lib/loop/lane.c lib/loop/lane.h \
 	lib/loop/task.c lib/loop/task.h \
+	lib/loop/wire_pipe.c lib/loop/wire_pipe.h \
 	lib/records/agent.c lib/records/agent.h \
 	lib/records/api_key.c lib/records/api_key.h \
 	lib/records/analytics.c lib/records/analytics.h lib/records/analytics_scripts.h \

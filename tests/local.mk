@@ -42,6 +42,7 @@ unit_tests = \
 	tests/unit/password_test \
 	tests/unit/person_test \
 	tests/unit/task_test \
+	tests/unit/wire_pipe_test \
 	tests/unit/http_test \
 	tests/unit/provider_test \
 	tests/unit/socketio_test \
@@ -115,6 +116,8 @@ tests_unit_http_test_LDADD = $(unit_libs)
 tests_unit_provider_test_SOURCES = tests/unit/provider_test.c tests/unit/server.c tests/unit/server.h
 tests_unit_provider_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_provider_test_LDADD = $(unit_libs)
+tests_unit_wire_pipe_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_wire_pipe_test_LDADD = $(unit_libs)
 tests_unit_task_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_task_test_LDADD = $(unit_libs)
 tests_unit_livekit_test_CPPFLAGS = $(unit_cppflags)

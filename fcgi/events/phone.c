@@ -1,6 +1,6 @@
 /*
  * phone.c - where the live calls of this process arrive: a unix socket of its own beside nginx's private one, to which pushd
- * connects for each call (lib/base/wire.h).  So a call stays with the process that has it while others are started and end.
+ * connects for each call (lib/loop/wire_pipe.h).  So a call stays with the process that has it while others are started and end.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -19,13 +19,12 @@
 #include "base/log.h"
 #include "base/pcm.h"
 #include "base/str.h"
-#include "base/wire.h"
 #include "events/events.h"
 #include "loop/task.h"
+#include "loop/wire_pipe.h"
 
 #define SOCKET_NAME	"call-"
 #define EXPECTED_MS	10000		/* a call that was granted is begun within it */
-#define READ_SIZE	65536u
 #define WAITING_MAX	(4u << 20)	/* bytes that pushd has not taken */
 #define GOODBYE_MS	2000		/* for pushd to hang up */
 
@@ -53,96 +52,53 @@ struct phone {
 
 /* A connection of pushd's. */
 struct handset {
-	uv_pipe_t	 pipe;
+	struct wire_pipe *pipe;
 	struct phone	*phone;
 	struct handset	*next, **link;
 	struct talk	*talk;		/* NULL: not begun, or over */
-	struct buf	 in;
-	bool		 closing;
 };
-
-struct writing { uv_write_t request; struct buf bytes; };
 
 /* ---- a handset's end ---- */
 
 static void
-on_closed(uv_handle_t *h)
+hang_up(void *arg)
 {
-	struct handset *s = h->data;
+	struct handset *s = arg;
 
-	buf_free(&s->in);
-	free(s);
-}
-
-static void
-hang_up(struct handset *s)
-{
-	struct talk *t = s->talk;
-
-	if (s->closing)
-		return;
-	s->closing = true;
-	s->talk = NULL;
 	*s->link = s->next;
 	if (s->next)
 		s->next->link = s->link;
-	uv_close((uv_handle_t *)&s->pipe, on_closed);
-	if (t)
-		talk_close(t);
+	wire_pipe_close(s->pipe);
+	if (s->talk)
+		talk_close(s->talk);
+	free(s);
 }
 
 /* ---- to pushd ---- */
 
-static void
-on_written(uv_write_t *request, int status)
-{
-	struct writing *w = (struct writing *)(void *)request;
-
-	(void)status;		/* the reading end says it */
-	buf_free(&w->bytes);
-	free(w);
-}
-
 /* Too slow a reader loses what does not fit: its call is at an end soon, by the silence of a dead connection. */
 static void
-send_frame(struct handset *s, enum wire_type type, const char *json, size_t len, const void *bytes, size_t n)
+send_frame(struct handset *s, const struct wire_frame *f)
 {
-	struct writing *w = NULL;
-	uv_buf_t b;
-
-	if (s->closing || uv_stream_get_write_queue_size((uv_stream_t *)&s->pipe) > WAITING_MAX)
-		return;
-	w = calloc(1, sizeof(*w));
-	if (w == NULL)
-		return;
-	w->bytes = BUF_INIT(WIRE_MAX + WIRE_HEADER);
-	if (type == WIRE_BINARY)
-		wire_add_binary(&w->bytes, json, len, bytes, n);
-	else
-		wire_add(&w->bytes, type, json, len);
-	b = uv_buf_init(w->bytes.data, (unsigned)w->bytes.len);
-	if (buf_err(&w->bytes) == HL_OK && uv_write(&w->request, (uv_stream_t *)&s->pipe, &b, 1, on_written) == 0)
-		return;
-	buf_free(&w->bytes);
-	free(w);
+	(void)!wire_pipe_send(s->pipe, WAITING_MAX, f);
 }
 
 static void
 on_talk_event(void *arg, const char *json, size_t len)
 {
-	send_frame(arg, WIRE_EVENT, json, len, NULL, 0);
+	send_frame(arg, &(struct wire_frame){ .type = WIRE_EVENT, .data = json, .len = len });
 }
 
 static void
 on_talk_audio(void *arg, const char *json, size_t len, const void *bytes, size_t n)
 {
-	send_frame(arg, WIRE_BINARY, json, len, bytes, n);
+	send_frame(arg, &(struct wire_frame){ .type = WIRE_BINARY, .data = json, .len = len, .bytes = bytes, .bytes_len = n });
 }
 
 static void
 on_talk_bye(void *arg, const char *json, size_t len)
 {
-	send_frame(arg, WIRE_BYE, json, len, NULL, 0);
+	send_frame(arg, &(struct wire_frame){ .type = WIRE_BYE, .data = json, .len = len });
 }
 
 static void
@@ -154,7 +110,7 @@ say_goodbye(struct handset *s, const char *reason, const char *sentence)
 	buf_json_str(&b, sentence);
 	buf_puts(&b, "}]");
 	if (buf_err(&b) == HL_OK)
-		send_frame(s, WIRE_BYE, b.data, b.len, NULL, 0);
+		send_frame(s, &(struct wire_frame){ .type = WIRE_BYE, .data = b.data, .len = b.len });
 	buf_free(&b);
 }
 
@@ -271,8 +227,10 @@ take_event(struct handset *s, const struct wire_frame *f)
 
 /* False: this is not how pushd speaks. */
 static bool
-take_frame(struct handset *s, const struct wire_frame *f)
+take_frame(void *arg, const struct wire_frame *f)
 {
+	struct handset *s = arg;
+
 	if (f->type == WIRE_HELLO)
 		return s->talk == NULL && begin(s, f);
 	if (s->talk == NULL)
@@ -287,56 +245,24 @@ take_frame(struct handset *s, const struct wire_frame *f)
 }
 
 static void
-on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
-{
-	struct handset *s = h->data;
-	char *room = buf_reserve(&s->in, READ_SIZE);
-
-	(void)suggested;
-	*ret = uv_buf_init(room, room ? READ_SIZE : 0);
-}
-
-static void
-on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
-{
-	struct handset *s = stream->data;
-	struct wire_frame f;
-	size_t at = 0;
-	bool whole = true, good = n >= 0;
-
-	(void)b;
-	if (good)
-		buf_grow(&s->in, (size_t)n);
-	while (good && whole) {
-		good = wire_next(s->in.data, s->in.len, &at, &f, &whole) == HL_OK;
-		if (good && whole)
-			good = take_frame(s, &f);
-	}
-	if (!good)
-		hang_up(s);
-	else
-		buf_consume(&s->in, at);
-}
-
-static void
 on_connection(uv_stream_t *listener, int status)
 {
+	static const struct wire_pipe_calls calls = { take_frame, hang_up };
 	struct phone *p = listener->data;
 	struct handset *s = status < 0 ? NULL : calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return;
+	if (wire_pipe_accept(listener, &calls, s, &s->pipe) != HL_OK) {
+		free(s);
+		return;
+	}
 	s->phone = p;
-	s->in = BUF_INIT(WIRE_MAX + WIRE_HEADER + READ_SIZE);
-	uv_pipe_init(p->app->loop, &s->pipe, 0);
-	s->pipe.data = s;
 	s->next = p->handsets;
 	s->link = &p->handsets;
 	if (s->next)
 		s->next->link = &s->next;
 	p->handsets = s;
-	if (uv_accept(listener, (uv_stream_t *)&s->pipe) != 0 || uv_read_start((uv_stream_t *)&s->pipe, on_alloc, on_read) != 0)
-		hang_up(s);
 }
 
 /* ---- the socket ---- */

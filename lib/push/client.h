@@ -47,7 +47,7 @@ struct socket {
 	unsigned	 mark;		/* of the last emission that concerned it */
 	bool		 connected;	/* the events program has let it in */
 	bool		 left;
-	struct line	*line;		/* line.h: of a live call, or NULL */
+	struct wire_pipe *line;		/* line.h: of a live call, or NULL */
 	int64_t		 told_no_call_ms;
 	bool		 cut_off;	/* left because its session ended: it may come back */
 	char		 sid[ID_LEN + 1];	/* public */

@@ -1,53 +1,20 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/wire.h"
+#include "loop/wire_pipe.h"
 #include "push/answer.h"
 #include "push/client.h"
 #include "push/line.h"
 
-#define READ_SIZE	65536u
 #define TOLD_AGAIN_MS	1000
 
-struct line {
-	uv_pipe_t	 pipe;
-	uv_connect_t	 connect;
-	struct socket	*socket;	/* NULL: it is being closed */
-	struct buf	 in;		/* a frame that is not whole yet */
-	bool		 closing;
-};
-
-struct writing { uv_write_t request; struct buf bytes; };
-
 /* ---- its end ---- */
-
-static void
-on_closed(uv_handle_t *h)
-{
-	struct line *l = h->data;
-
-	buf_free(&l->in);
-	free(l);
-}
-
-static void
-line_end(struct line *l)
-{
-	if (l->socket)
-		l->socket->line = NULL;
-	l->socket = NULL;
-	if (l->closing)
-		return;
-	l->closing = true;
-	uv_close((uv_handle_t *)&l->pipe, on_closed);
-}
 
 void
 line_close(struct socket *s)
 {
-	if (s->line)
-		line_end(s->line);
+	wire_pipe_close(s->line);
+	s->line = NULL;
 }
 
 static void
@@ -71,13 +38,12 @@ tell_ended(struct socket *s, const char *reason)
 }
 
 static void
-line_lost(struct line *l)
+line_lost(void *arg)
 {
-	struct socket *s = l->socket;
+	struct socket *s = arg;
 
-	line_end(l);
-	if (s)
-		tell_ended(s, "begin_again");
+	line_close(s);
+	tell_ended(s, "begin_again");
 }
 
 /* ---- from the process ---- */
@@ -111,9 +77,9 @@ tell_binary(struct socket *s, const struct wire_frame *f)
 
 /* False: the line is at its end. */
 static bool
-take_frame(struct line *l, const struct wire_frame *f)
+take_frame(void *arg, const struct wire_frame *f)
 {
-	struct socket *s = l->socket;
+	struct socket *s = arg;
 
 	switch (f->type) {
 	case WIRE_EVENT:
@@ -122,7 +88,7 @@ take_frame(struct line *l, const struct wire_frame *f)
 	case WIRE_BINARY:
 		return tell_binary(s, f) == HL_OK;
 	case WIRE_BYE:
-		line_end(l);
+		line_close(s);
 		tell(s, f->data, f->len);
 		return true;
 	default:
@@ -130,114 +96,28 @@ take_frame(struct line *l, const struct wire_frame *f)
 	}
 }
 
-static void
-take_frames(struct line *l)
-{
-	struct wire_frame f;
-	size_t at = 0;
-	bool whole = true;
-
-	while (l->socket && whole)
-		if (wire_next(l->in.data, l->in.len, &at, &f, &whole) != HL_OK || (whole && !take_frame(l, &f))) {
-			line_lost(l);
-			return;
-		}
-	if (l->socket)
-		buf_consume(&l->in, at);
-}
-
-static void
-on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
-{
-	struct line *l = h->data;
-	char *room = buf_reserve(&l->in, READ_SIZE);
-
-	(void)suggested;
-	*ret = uv_buf_init(room, room ? READ_SIZE : 0);
-}
-
-static void
-on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
-{
-	struct line *l = stream->data;
-
-	(void)b;
-	if (n < 0) {
-		line_lost(l);
-		return;
-	}
-	buf_grow(&l->in, (size_t)n);
-	take_frames(l);
-}
-
 /* ---- to the process ---- */
 
 static void
-on_written(uv_write_t *request, int status)
+send_frame(struct socket *s, enum wire_type type, const char *data, size_t len)
 {
-	struct writing *w = (struct writing *)(void *)request;
-
-	(void)status;		/* the reading end says it */
-	buf_free(&w->bytes);
-	free(w);
-}
-
-static void
-send_frame(struct line *l, enum wire_type type, const char *data, size_t len)
-{
-	struct writing *w = calloc(1, sizeof(*w));
-	uv_buf_t b;
-
-	if (w == NULL || uv_stream_get_write_queue_size((uv_stream_t *)&l->pipe) > LINE_WAITING_MAX)
-		goto fail;
-	w->bytes = BUF_INIT(WIRE_MAX + WIRE_HEADER);
-	wire_add(&w->bytes, type, data, len);
-	if (buf_err(&w->bytes) != HL_OK)
-		goto fail;
-	b = uv_buf_init(w->bytes.data, (unsigned)w->bytes.len);
-	if (uv_write(&w->request, (uv_stream_t *)&l->pipe, &b, 1, on_written) == 0)
-		return;
-fail:
-	if (w)
-		buf_free(&w->bytes);
-	free(w);
-	line_lost(l);
-}
-
-static void
-on_connected(uv_connect_t *connect, int status)
-{
-	struct line *l = connect->data;
-
-	if (l->closing)
-		return;
-	if (status < 0 || uv_read_start((uv_stream_t *)&l->pipe, on_alloc, on_read) < 0)
-		line_lost(l);
+	if (wire_pipe_send(s->line, LINE_WAITING_MAX, &(struct wire_frame){ .type = type, .data = data, .len = len }) != HL_OK)
+		line_lost(s);
 }
 
 enum hl_err
 line_open(struct socket *s, struct span where)
 {
+	static const struct wire_pipe_calls calls = { take_frame, line_lost };
 	struct buf path = BUF_INIT(256), key = BUF_INIT(256);
-	struct line *l = NULL;
 	enum hl_err err = HL_UPSTREAM;
 
 	line_close(s);
 	if (!span_text(span_member(where, "socket"), &path) || !span_text(span_member(where, "key"), &key) || s->left)
 		goto out;
-	err = HL_NO_MEMORY;
-	l = calloc(1, sizeof(*l));
-	if (l == NULL || uv_pipe_init(s->client->hub->questions.loop, &l->pipe, 0) != 0) {
-		free(l);
-		goto out;
-	}
-	l->pipe.data = l->connect.data = l;
-	l->in = BUF_INIT(WIRE_MAX + WIRE_HEADER + READ_SIZE);
-	l->socket = s;
-	s->line = l;
-	uv_pipe_connect(&l->connect, &l->pipe, path.data, on_connected);
-	send_frame(l, WIRE_HELLO, key.data, key.len);
-	err = HL_OK;
+	err = wire_pipe_connect(s->client->hub->questions.loop, path.data, &calls, s, &s->line);
+	if (err == HL_OK)
+		send_frame(s, WIRE_HELLO, key.data, key.len);
 out:
 	buf_free(&path);
 	buf_free(&key);
@@ -283,11 +163,11 @@ line_takes(struct socket *s, const struct sio_packet *k)
 	} else if (k->attachments == 1) {
 		sound = sio_attachment(&s->client->decoder, 0);
 		if (sound.len < WIRE_MAX)
-			send_frame(s->line, WIRE_SOUND, sound.p, sound.len);
+			send_frame(s, WIRE_SOUND, sound.p, sound.len);
 		else
 			tell(s, too_large, sizeof(too_large) - 1);
 	} else if (k->data.len < WIRE_MAX) {
-		send_frame(s->line, WIRE_EVENT, k->data.p, k->data.len);
+		send_frame(s, WIRE_EVENT, k->data.p, k->data.len);
 	}
 	if (k->id.len && !s->left)
 		(void)!socket_args(s, SIO_ACK, k->id, (struct span)SPAN("[{\"ok\":true}]"));

@@ -1,5 +1,5 @@
 /*
- * line.h - a socket's live call: a connection of its own to the process that has the call (base/wire.h).
+ * line.h - a socket's live call: a connection of its own to the process that has the call (loop/wire_pipe.h).
  *
  * The answer to an event may say "line": {"socket": path, "key": …}.  From then on voice_audio, voice_played, voice_rate and
  * voice_stop go there instead of being asked about, and what comes from there goes to the client.  When that process dies,
@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "base/socketio.h"
 
-struct line;
 struct socket;
 
 #define LINE_WAITING_MAX	(1u << 20)	/* bytes that the process has not taken; it is as good as dead then */
