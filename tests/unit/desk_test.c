@@ -792,10 +792,12 @@ await_clients(void *arg)
 static void
 numbers_equal_a_recount_when_writers_are_killed(void **state)
 {
-	char account[CRYPTO_NAME_LEN + 1], seed[16];
+	char account[CRYPTO_NAME_LEN + 1], seed[16], program[512] = "";
 	long clients;
 
 	(void)state;
+	/* Its name: what valgrind runs is not what the link leads to. */
+	assert_true(readlink("/proc/self/exe", program, sizeof(program) - 1) > 0);
 	id_new(account);
 	own_redis_run(count_clients, &clients);
 	for (int i = 0; i < rounds(KILLS); i++) {
@@ -804,7 +806,7 @@ numbers_equal_a_recount_when_writers_are_killed(void **state)
 		if (pid == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			snprintf(seed, sizeof(seed), "%u", (unsigned)clock_wall_ms() + (unsigned)i);
-			execl("/proc/self/exe", "desk_test", own_redis_directory(), account, seed, agents[0], agents[1], agents[2],
+			execl(program, "desk_test", own_redis_directory(), account, seed, agents[0], agents[1], agents[2],
 			    (char *)NULL);
 			_exit(127);
 		}
