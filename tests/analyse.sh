@@ -54,7 +54,7 @@ memory() {
 	local tests
 	build memory CFLAGS='-g -O1'
 	tests=$(cd "$top" && printf '%s\n' tests/unit/*_test.c | sed 's/\.c$//' | grep -v provider_test | tr '\n' ' ')
-	HELPLINE_FEW_ROUNDS=1 check memory TESTS="$tests" LOG_COMPILER='valgrind --quiet --error-exitcode=9 --fair-sched=yes'
+	check memory TESTS="$tests" LOG_COMPILER='valgrind --quiet --error-exitcode=9 --fair-sched=yes'
 }
 
 threads() {

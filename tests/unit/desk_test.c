@@ -621,13 +621,6 @@ assert_numbers(const char *account)
 	}
 }
 
-/* Where everything takes twenty times as long, rounds are fewer: ./run analyse memory says so. */
-static int
-rounds(int usual)
-{
-	return getenv("HELPLINE_FEW_ROUNDS") ? (usual + 9) / 10 : usual;
-}
-
 #define POOL	12		/* conversations that writers have at once */
 
 struct writers {
@@ -746,7 +739,7 @@ numbers_equal_a_recount_with_many_writers(void **state)
 	id_new(account);
 	print_message("seed %u\n", w.seed);
 	others_write = true;
-	for (int round = 0; round < rounds(12); round++) {
+	for (int round = 0; round < 12; round++) {
 		for (int i = 0; i < 7; i++)
 			assert_int_equal(task_start(uv_default_loop(), write_at_random, &w), HL_OK);
 		while (task_count())
@@ -800,7 +793,7 @@ numbers_equal_a_recount_when_writers_are_killed(void **state)
 	assert_true(readlink("/proc/self/exe", program, sizeof(program) - 1) > 0);
 	id_new(account);
 	own_redis_run(count_clients, &clients);
-	for (int i = 0; i < rounds(KILLS); i++) {
+	for (int i = 0; i < KILLS; i++) {
 		pid_t pid = fork();
 
 		if (pid == 0) {
