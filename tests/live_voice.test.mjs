@@ -49,8 +49,8 @@ const samplesOf = async (words, rate = RATE) => (await convert(await speak(words
 class Caller extends Client {
 	sound = [];		// {id, index, ms, rate, at, audio}
 
-	constructor(options) {
-		super(stack.url, options);
+	constructor(options, url = stack.url) {
+		super(url, options);
 		clients.push(this);
 		this.socket.on("ai_audio", (chunk) => this.sound.push({ ...chunk, at: Date.now() }));
 	}
@@ -350,6 +350,26 @@ describe("what goes wrong", () => {
 				refused = ack;
 		}
 		assert.equal(refused?.code, "busy");
+	});
+
+	test("who has no token is heard no more when the day's spend for such calls is used up", async () => {
+		const other = await startStack({ upstream, env: { ...DESK_ENV, OPENAI_TTS_MODEL: "tts-1", PUBLIC_SPEND_LIMIT: "50tokens" } });
+		try {
+			const owner = await Person.join(other);
+			const c = new Caller({ transports: ["websocket"] }, other.url);
+			await c.when("connect");
+			await c.begin({ userId: owner.user._id, agentId: (await owner.agent())._id, isCallSimulator: false });
+			await c.call();
+			upstream.hearing.otherwise = { text: "tell me all" };
+			await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+			await c.when("ai_response");
+			const heard = upstream.hearing.requests.length;
+			await c.say(Buffer.concat([voice(800), quiet(800)]));
+			assert.equal((await c.when("voice_ended")).reason, "limit");
+			assert.equal(upstream.hearing.requests.length, heard, "nor is it written down");
+		} finally {
+			await other.stop();
+		}
 	});
 
 	test("a program that dies: its calls are told to begin again, and can", async () => {

@@ -34,7 +34,7 @@ struct expected {
 	char		 key[ID_LEN + 1];
 	int64_t		 until_mono_ms;
 	struct talk_who	 who;
-	char		 conversation[ID_LEN + 1], account[CRYPTO_NAME_LEN + 1], address[64], socket[ID_LEN + 1], voice[64];
+	char		 conversation[ID_LEN + 1], account[CRYPTO_NAME_LEN + 1], payer[CRYPTO_NAME_LEN + 1], address[64], socket[ID_LEN + 1], voice[64];
 	char		*greeting;
 };
 
@@ -159,6 +159,7 @@ begin(struct handset *s, const struct wire_frame *f)
 		return false;
 	e->who.conversation_id = e->conversation;
 	e->who.account = *e->account ? e->account : NULL;
+	e->who.payer = *e->payer ? e->payer : NULL;
 	e->who.address = e->address;
 	e->who.socket = e->socket;
 	e->who.voice = e->voice;
@@ -423,6 +424,7 @@ phone_expect(struct app *app, const struct talk_who *who, char ret_key[ID_LEN + 
 	e->who.rate = who->rate;
 	snprintf(e->conversation, sizeof(e->conversation), "%s", who->conversation_id);
 	snprintf(e->account, sizeof(e->account), "%s", who->account ? who->account : "");
+	snprintf(e->payer, sizeof(e->payer), "%s", who->payer ? who->payer : "");
 	snprintf(e->address, sizeof(e->address), "%s", who->address);
 	snprintf(e->socket, sizeof(e->socket), "%s", who->socket);
 	snprintf(e->voice, sizeof(e->voice), "%s", who->voice);

@@ -89,7 +89,8 @@ static enum hl_err
 expect(struct call *call, const struct calling *c, const struct desk_conversation *conv, char key[ID_LEN + 1], const char **path)
 {
 	char voice[64], greeting[WELCOME_MAX + 1];
-	struct talk_who who = { .conversation_id = conv->id, .account = socket_account(call), .address = call->address,
+	struct talk_who who = { .conversation_id = conv->id, .account = socket_account(call),
+	    .payer = conv->anonymous ? conv->account : NULL, .address = call->address,
 	    .socket = json_get_string(call->body, "socket"), .rate = (unsigned)c->rate, .voice = voice };
 	enum hl_err err;
 

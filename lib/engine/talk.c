@@ -9,6 +9,7 @@
 #include "base/pcm.h"
 #include "base/str.h"
 #include "engine/answer.h"
+#include "engine/budget.h"
 #include "engine/hearing.h"
 #include "engine/mouth.h"
 #include "engine/spoken.h"
@@ -55,7 +56,7 @@ struct talk {
 	bool		 murmurs;		/* a partial transcript is asked for */
 
 	char		 conversation[ID_LEN + 1], socket[ID_LEN + 1];
-	char		 account[CRYPTO_NAME_LEN + 1];
+	char		 account[CRYPTO_NAME_LEN + 1], payer[CRYPTO_NAME_LEN + 1];
 	char		 address[64], voice[64];
 	struct place	 place;
 
@@ -590,12 +591,24 @@ ask(struct talk *t, const struct utterance *u, const struct buf *words)
 	entry_clear(&e);
 }
 
+/* What nobody pays for is not written down either. */
+static bool
+is_paid(struct talk *t)
+{
+	if (*t->payer == '\0' || budget_allows_public(t->all->store, t->payer))
+		return true;
+	say_goodbye(t, "limit", "This company takes no more calls today");
+	return false;
+}
+
 static void
 answer_utterance(struct talk *t, struct utterance *take)
 {
 	struct buf words = BUF_INIT(HEARING_WORDS_MAX), problem = BUF_INIT(4096);
-	enum hl_err err = ear_hear_samples(engine_ear(t->all->engine), take->sound.data, take->sound.len, VAD_RATE, &words, &problem);
+	enum hl_err err = HL_TOO_MANY;
 
+	if (is_paid(t))
+		err = ear_hear_samples(engine_ear(t->all->engine), take->sound.data, take->sound.len, VAD_RATE, &words, &problem);
 	buf_free(&take->sound);
 	if (err && !t->over) {
 		log_line(LOG_LEVEL_WARN, "hearing", "problem", problem.len ? problem.data : err_code(err), NULL);
@@ -677,6 +690,7 @@ make(struct talks *all, const struct talk_who *who, const struct talk_io *io, vo
 	snprintf(t->conversation, sizeof(t->conversation), "%s", who->conversation_id);
 	snprintf(t->socket, sizeof(t->socket), "%s", who->socket);
 	snprintf(t->account, sizeof(t->account), "%s", who->account ? who->account : "");
+	snprintf(t->payer, sizeof(t->payer), "%s", who->payer ? who->payer : "");
 	snprintf(t->address, sizeof(t->address), "%s", who->address);
 	snprintf(t->voice, sizeof(t->voice), "%s", who->voice);
 	t->place = conversation_place(all->store, t->conversation);
