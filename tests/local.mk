@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/archive_test \
 	tests/unit/records_test \
 	tests/unit/redis_test \
+	tests/unit/sent_test \
 	tests/unit/shelf_test \
 	tests/unit/vault_test \
 	tests/unit/breaker_test \
@@ -68,6 +69,8 @@ tests_unit_records_test_LDADD = $(unit_libs) $(JWT_LIBS) $(CRYPT_LIBS)
 tests_unit_redis_test_SOURCES = tests/unit/redis_test.c tests/unit/own_redis.c tests/unit/own_redis.h
 tests_unit_redis_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_redis_test_LDADD = $(unit_libs)
+tests_unit_sent_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_sent_test_LDADD = $(unit_libs)
 tests_unit_shelf_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_shelf_test_LDADD = $(unit_libs)
 tests_unit_vault_test_CPPFLAGS = $(unit_cppflags)
