@@ -34,7 +34,8 @@ struct expected {
 	char		 key[ID_LEN + 1];
 	int64_t		 until_mono_ms;
 	struct talk_who	 who;
-	char		 conversation[ID_LEN + 1], account[CRYPTO_NAME_LEN + 1], payer[CRYPTO_NAME_LEN + 1], address[64], socket[ID_LEN + 1], voice[64];
+	char		 conversation[ID_LEN + 1], account[CRYPTO_NAME_LEN + 1], payer[CRYPTO_NAME_LEN + 1];
+	char		 address[64], socket[ID_LEN + 1], voice[64];
 	char		*greeting;
 };
 

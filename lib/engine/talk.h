@@ -38,7 +38,7 @@ struct talk;
 struct talk_who {
 	const char	*conversation_id;
 	const char	*account;	/* keyed name whose token came; NULL: none */
-	const char	*payer;		/* keyed name of the account that pays for a customer without a token (budget.h); NULL: he has one */
+	const char	*payer;		/* keyed name of who pays for a customer without a token (budget.h); NULL: he has one */
 	const char	*address, *socket;
 	const char	*voice;		/* "": OPENAI_TTS_VOICE */
 	const char	*greeting;	/* what is said first, or NULL */
