@@ -121,6 +121,7 @@ get_health(struct call *call)
 	buf_puts(&body, "\",\"services\":{\"redis\":\"");
 	buf_puts(&body, well ? "connected" : up ? "refusing" : "disconnected");
 	buf_puts(&body, conf_has_model(conf) ? "\",\"openai\":\"configured\"" : "\",\"openai\":\"not configured\"");
+	buf_puts(&body, conf_speaks(conf) && conf_hears(conf) ? ",\"speech\":\"configured\"" : ",\"speech\":\"not configured\"");
 	buf_puts(&body, ",\"activeSessions\":");
 	buf_int(&body, sessions);
 	buf_puts(&body, "},\"version\":\"" PACKAGE_VERSION "\",\"environment\":");

@@ -163,6 +163,7 @@ for (const target of ["/health", "/api/v1/health"])
 		assert.match(timestamp, ISO);
 		assert.equal(services.redis, "connected");
 		assert.equal(services.openai, "configured");
+		assert.equal(services.speech, "not configured");
 		assert.ok(Number.isInteger(services.activeSessions));
 		assert.ok(typeof version === "string" && version.length > 0);
 		assert.equal(environment, "test");

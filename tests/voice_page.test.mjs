@@ -115,3 +115,19 @@ test("no other page may use the microphone", async () => {
 	assert.match(await policy("/voice/"), /microphone=\(self\)/);
 	assert.match(await policy("/"), /microphone=\(\)/);
 });
+
+test("the chat's page leads there, on a phone too", async () => {
+	const { page, trouble } = await visitor({ viewport: { width: 375, height: 700 } });
+	await page.goto(`${stack.url}/`);
+	await page.waitForSelector("#call-link:not([hidden])");
+	await accessible(page);
+	const { width } = await page.locator(".bar").boundingBox();
+	for (const one of await page.locator(".bar button:visible, .bar a:visible").all()) {
+		const box = await one.boundingBox();
+		assert.ok(box.width >= 44 && box.height >= 44 && box.x >= 0 && box.x + box.width <= width, JSON.stringify(box));
+	}
+	assert.equal(await page.getByRole("button", { name: "Talk to a person" }).count(), 1);
+	await page.click("#call-link");
+	await page.waitForURL(`${stack.url}/voice/`);
+	assert.deepEqual(trouble, []);
+});

@@ -46,7 +46,7 @@ const roleOf = (m) => (m.role === "user" ? "user"
 
 export class Chat {
 	// view: show(message), remove(message), clear(), draft(text or null, writing), status(word), trouble(sentence or ""),
-	// note(sentence or ""), escalated(word or ""), model(connected)
+	// note(sentence or ""), escalated(word or ""), model(connected), calls(possible)
 	constructor({ api, store, view, makeSocket }) {
 		Object.assign(this, { api, store, view });
 		this.userId = store.get("user");
@@ -606,6 +606,7 @@ export class Chat {
 			const { services } = await this.api.health();
 			if (this.modelConnected === undefined && services)
 				this._model(services.openai !== "not configured");
+			this.view.calls(services?.speech === "configured");
 		} catch (error) { /* asked again when the socket is back */ }
 	}
 

@@ -307,6 +307,10 @@ export class View {
 			node.replaceChildren(make("strong", "", ESCALATED[word][0]), " " + ESCALATED[word][1]);
 	}
 
+	calls(possible) {
+		$("call-link").hidden = !possible;
+	}
+
 	model(connected) {
 		$("no-model").hidden = connected;
 	}

@@ -128,7 +128,7 @@ voice_start(struct call *call, const struct json *payload)
 	const char *path;
 	enum hl_err err = read_calling(call, payload, &c);
 
-	if (err == HL_OK && !ear_configured(&call->app->conf))
+	if (err == HL_OK && !conf_hears(&call->app->conf))
 		err = call_fail(call, HL_UPSTREAM, "Calls need a server that hears: OPENAI_BASE_URL or OPENAI_API_KEY, and OPENAI_STT_MODEL");
 	if (err == HL_OK)
 		err = find_conversation(call, &c, &conv);

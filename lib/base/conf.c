@@ -512,6 +512,18 @@ conf_speech_key(const struct conf *c)
 	return *c->speech_url ? c->speech_key : c->openai_key;
 }
 
+bool
+conf_speaks(const struct conf *c)
+{
+	return *conf_speech_url(c) && *c->tts_model && strcmp(c->tts_model, "none") != 0;
+}
+
+bool
+conf_hears(const struct conf *c)
+{
+	return *conf_speech_url(c) && strcmp(c->stt_model, "none") != 0;
+}
+
 /* ---- misspelt names ---- */
 
 #define NAME_MAX_LEN	40u

@@ -245,6 +245,8 @@ bool	 conf_has_model(const struct conf *);
  */
 const char *conf_speech_url(const struct conf *);
 const char *conf_speech_key(const struct conf *);
+bool	 conf_speaks(const struct conf *);		/* there is a server, and a model to say answers aloud */
+bool	 conf_hears(const struct conf *);		/* … and one to write down what is said */
 
 /* What the table says, for people and for tests. */
 struct conf_entry {

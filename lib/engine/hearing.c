@@ -25,12 +25,6 @@ struct ear {
 	struct breaker	 breaker;
 };
 
-bool
-ear_configured(const struct conf *c)
-{
-	return *conf_speech_url(c) && strcmp(c->stt_model, "none") != 0;
-}
-
 /* Before the query string, if the base has one. */
 static char *
 join_url(const char *base)
@@ -267,7 +261,7 @@ ear_hear(struct ear *ear, const struct recording *r, struct buf *words, struct b
 
 	buf_reset(problem);
 	buf_reset(words);
-	if (!ear_configured(ear->conf))
+	if (!conf_hears(ear->conf))
 		return fail(&h, HL_BUSY, "no server for speech is configured");
 	h.deadline_ms = clock_mono_ms() + (r->timeout_ms > 0 ? r->timeout_ms : HEARING_TIMEOUT_MS);
 	err = write_form(&h, r);

@@ -25,7 +25,6 @@ struct ear;		/* of a program */
 /* Both must outlive it. */
 enum hl_err ear_new(const struct conf *, struct http *, struct ear **ret) HL_MUST_CHECK;
 void	 ear_free(struct ear *);		/* nobody hears with it, or NULL */
-bool	 ear_configured(const struct conf *);	/* is there a server, and a model for it? */
 
 /* A whole recording; borrowed while it is heard. */
 struct recording {

@@ -158,7 +158,7 @@ recorded_take(const struct conf *conf, struct ear *ear, const struct recorded_in
 	enum hl_err err;
 
 	*ret = (struct recorded){ .words = BUF_INIT(HEARING_WORDS_MAX) };
-	if (in->transcript == NULL && !ear_configured(conf)) {
+	if (in->transcript == NULL && !conf_hears(conf)) {
 		ret->problem = "Speech is not written down here, for no server is set that could (OPENAI_BASE_URL or SPEECH_BASE_URL, "
 		    "OPENAI_STT_MODEL): send the transcript, too";
 		return HL_NOT_SET_UP;

@@ -63,12 +63,6 @@ struct speech {
 
 /* ---- the speaker ---- */
 
-bool
-speaker_configured(const struct conf *c)
-{
-	return *conf_speech_url(c) && *c->tts_model && strcmp(c->tts_model, "none") != 0;
-}
-
 static enum hl_err
 set_server(struct speaker *k)
 {
@@ -101,7 +95,7 @@ speaker_new(uv_loop_t *loop, const struct conf *conf, const struct crypto *crypt
 		return HL_NO_MEMORY;
 	*k = (struct speaker){ .loop = loop, .conf = conf, .crypto = crypto, .http = http, .idle = idle, .idle_arg = arg };
 	(void)sound_format_parse(conf->tts_format, &k->format);
-	if (speaker_configured(conf))
+	if (conf_speaks(conf))
 		err = set_server(k);
 	if (err) {
 		speaker_free(k);

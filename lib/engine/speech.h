@@ -36,7 +36,6 @@ struct speech;		/* one message's sound, while it is made */
 enum hl_err speaker_new(uv_loop_t *, const struct conf *, const struct crypto *, struct http *, void (*idle)(void *),
 	    void *arg, struct speaker **ret) HL_MUST_CHECK;
 void	 speaker_free(struct speaker *);		/* with no speech under way, or NULL */
-bool	 speaker_configured(const struct conf *);	/* is there a server, and a model for speech? */
 bool	 speaker_ready(const struct speaker *);		/* that, and neither is the quota used up nor has the server refused */
 size_t	 speaker_busy(const struct speaker *);		/* tasks under way */
 struct shelf *speaker_shelf(struct speaker *);	/* suspends the first time; NULL: AUDIO_PATH cannot be used */

@@ -717,7 +717,7 @@ give_mouth(struct talk *t)
 	struct mouth_calls calls = { on_chunk, on_mouth_gone, t };
 	struct speaker *speaker = engine_speaker(t->all->engine);
 
-	if (speaker == NULL || !speaker_configured(t->all->conf) || mouth_new(t->all->loop, speaker, &calls, &t->mouth) != HL_OK)
+	if (speaker == NULL || !conf_speaks(t->all->conf) || mouth_new(t->all->loop, speaker, &calls, &t->mouth) != HL_OK)
 		return;
 	t->tasks++;
 }
@@ -765,7 +765,7 @@ talks_new(uv_loop_t *loop, const struct conf *conf, struct engine *engine, struc
 bool
 talks_possible(const struct talks *all)
 {
-	return ear_configured(all->conf);
+	return conf_hears(all->conf);
 }
 
 size_t
