@@ -206,7 +206,7 @@ take_stored(const struct redis_reply *ttl, const struct redis_reply *items, int6
 enum hl_err
 inventory_get(struct store *s, const char *const *keys, size_t count, struct stored *ret)
 {
-	struct redis_arg time[] = { RA("TIME") }, ttl[INVENTORY_STEP][2], read[INVENTORY_STEP][5];
+	struct redis_arg time[] = { RA("TIME") }, ttl[INVENTORY_STEP][2], read[INVENTORY_STEP][5] = { { { 0 } } };
 	struct redis_command commands[1 + 2 * INVENTORY_STEP] = { { time, 1 } };
 	const struct redis_reply *reply, *clock;
 	int64_t now;
