@@ -164,6 +164,11 @@ TASK_TEST(a_refresh_token_works_once_and_again_only_for_the_same_request)
 	assert_int_equal(refresh_exchange(store, third, "request-4", &got, again), HL_UNAUTHORIZED);
 	assert_int_equal(redis_int(own_redis("ZCARD u:{0}:%s:families", ann.h)), 0);
 	assert_int_equal(redis_int(own_redis("EXISTS rf:{0}:%s", ann.family)), 0);
+	/* So is the last one in another request, while its successor has not been used yet. */
+	assert_int_equal(refresh_begin(store, &ann, first), HL_OK);
+	assert_int_equal(refresh_exchange(store, first, "request-5", &got, second), HL_OK);
+	assert_int_equal(refresh_exchange(store, first, "request-6", &got, again), HL_UNAUTHORIZED);
+	assert_int_equal(refresh_exchange(store, second, "request-7", &got, again), HL_UNAUTHORIZED);
 }
 
 TASK_TEST(a_family_that_was_ended_or_forgotten_is_over)

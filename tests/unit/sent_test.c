@@ -217,6 +217,31 @@ sockets_of_systemd_are_taken_if_they_are_ours_and_as_many(void **state)
 	assert_int_equal(take(0, true, 1, ""), HL_BAD_REQUEST);
 }
 
+/* spawn-fcgi's way. */
+static void
+without_systemd_it_is_descriptor_0(void **state)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct buf problem = BUF_INIT(1000);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), was = dup(STDIN_FILENO), taken = -1;
+
+	(void)state;
+	unsetenv("LISTEN_PID");
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a.sun_family)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+	assert_int_equal(listen_take(2, (int[2]){ 0 }, &problem), HL_BAD_REQUEST);
+	assert_non_null(strstr(problem.data, "started with 2 listening sockets"));
+	assert_int_equal(listen_take(1, &taken, &problem), HL_OK);
+	assert_int_equal(taken, STDIN_FILENO);
+	if (was >= 0) {
+		dup2(was, STDIN_FILENO);
+		close(was);
+	}
+	close(fd);
+	buf_free(&problem);
+}
+
 #define TEST(name)	cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -227,6 +252,7 @@ main(void)
 		TEST(nginx_is_asked_for_a_file_that_it_alone_may_read),
 		TEST(without_nginx_it_cannot_be_read),
 		TEST(sockets_of_systemd_are_taken_if_they_are_ours_and_as_many),
+		TEST(without_systemd_it_is_descriptor_0),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
