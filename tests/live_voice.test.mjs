@@ -327,6 +327,24 @@ describe("what goes wrong", () => {
 		assert.equal((await c.when("voice_ended")).reason, "conversation_over");
 	});
 
+	test("who says more than is followed, because the server is slow, is told so", async () => {
+		let go;
+		const gate = new Promise((resolve) => { go = resolve; });
+		let n = 0;
+		upstream.hearing.otherwise = async () => {
+			const text = `number ${++n}`;
+			await gate;
+			return { text };
+		};
+		const c = await caller({ transports: ["websocket"] });
+		for (let i = 0; i < 6; i++)
+			await c.say(Buffer.concat([quiet(100), voice(600), quiet(800)]));
+		assert.deepEqual(await c.when("error").then((e) => e.code), "busy");
+		go();
+		await waitFor("the others", () => c.finals().length === 5);
+		assert.equal(c.all("error").length, 1);
+	});
+
 	test("a server that cannot speak: the text is there", async () => {
 		upstream.speech.otherwise = serverError();
 		upstream.hearing.next({ text: "say something" });

@@ -368,23 +368,32 @@ begin_utterance(struct talk *t)
 	buf_reset(&t->said);
 }
 
-static void
-end_utterance(struct talk *t)
+/* False: there is no room for what was said. */
+static bool
+keep_said(struct talk *t)
 {
 	struct utterance *u = t->waiting < UTTERANCES_MAX ? calloc(1, sizeof(*u)) : NULL, **at = &t->first;
 
-	if (u && buf_err(&t->said) == HL_OK && t->vad.voiced_ms >= WORDLESS_MS) {
-		u->sound = t->said;
-		t->said = BUF_INIT(t->said.max);
-		strcpy(u->id, t->said_id);
-		while (*at)
-			at = &(*at)->next;
-		*at = u;
-		t->waiting++;
-		stir(t);
-	} else {
+	if (u == NULL || buf_err(&t->said) != HL_OK) {
 		free(u);
+		return false;
 	}
+	u->sound = t->said;
+	t->said = BUF_INIT(t->said.max);
+	strcpy(u->id, t->said_id);
+	while (*at)
+		at = &(*at)->next;
+	*at = u;
+	t->waiting++;
+	stir(t);
+	return true;
+}
+
+static void
+end_utterance(struct talk *t)
+{
+	if (t->vad.voiced_ms >= WORDLESS_MS && !keep_said(t))
+		talk_refuse(t, HL_BUSY, "That could not be followed any more: wait for an answer, and say it again");
 	buf_free(&t->said);
 	t->said_id[0] = '\0';
 }
