@@ -280,7 +280,7 @@ read_words(struct asked *q)
 			buf_add(&q->words, block, n);
 	if (buf_err(&q->words) != HL_OK)
 		return "the text is too long";
-	if (str_blank(q->words.data ? q->words.data : "", q->words.len))
+	if (q->words.data == NULL || str_blank(q->words.data, q->words.len))
 		return "the text is empty";
 	return utf8_valid(q->words.data, q->words.len) && strlen(q->words.data) == q->words.len ? NULL : "the text must be UTF-8";
 }

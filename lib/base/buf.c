@@ -110,22 +110,12 @@ add_plain(struct buf *b, const char *fmt, va_list ap)
 
 	for (; (p = strchr(fmt, '%')) != NULL; fmt = p + 1 + plain_directive(p + 1)) {
 		buf_add(b, fmt, (size_t)(p - fmt));
-		switch (p[1]) {
-		case 's':
+		if (p[1] == 's') {
 			s = va_arg(ap, const char *);
 			buf_puts(b, s ? s : "(null)");
-			break;
-		case 'd':
-			buf_int(b, va_arg(ap, int));
-			break;
-		case 'u':
-			buf_int(b, va_arg(ap, unsigned));
-			break;
-		case 'z':
-			buf_int(b, (int64_t)va_arg(ap, size_t));
-			break;
-		default:
-			buf_int(b, va_arg(ap, long long));
+		} else {
+			buf_int(b, p[1] == 'd' ? va_arg(ap, int) : p[1] == 'u' ? (int64_t)va_arg(ap, unsigned) :
+			    p[1] == 'z' ? (int64_t)va_arg(ap, size_t) : va_arg(ap, long long));
 		}
 	}
 	buf_puts(b, fmt);

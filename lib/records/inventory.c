@@ -178,7 +178,7 @@ stored_item(const struct stored *x, size_t i, size_t *len)
 static size_t
 reading(enum stored_type type, const char *key, struct redis_arg args[5])
 {
-	static const struct { const char *word[4]; size_t count; } how[STORED_TYPES] = {
+	static const struct { char word[4][12]; size_t count; } how[STORED_TYPES] = {
 		[STORED_STRING] = { { "GET" }, 0 },
 		[STORED_HASH] = { { "HGETALL" }, 0 },
 		[STORED_LIST] = { { "LRANGE", "0", "-1" }, 2 },

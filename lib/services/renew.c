@@ -14,6 +14,7 @@
 #include "services/renew.h"
 
 #define READY	"HELPLINE_READY_FD"	/* where the new process writes its number */
+#define READY_IS READY "="
 
 static char **arguments, **environment;
 
@@ -46,7 +47,7 @@ renew_remember(char **argv)
 static bool
 is_ours(const char *entry)
 {
-	static const char *const names[] = { "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "WATCHDOG_PID=", READY "=" };
+	static const char *const names[] = { "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "WATCHDOG_PID=", (READY_IS) };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strncmp(entry, names[i], strlen(names[i])) == 0)
@@ -75,7 +76,7 @@ prepare(struct start *s, int ready)
 		if (!is_ours(*e))
 			s->env[n++] = *e;
 	snprintf(s->listen_fds, sizeof(s->listen_fds), "LISTEN_FDS=%zu", renewal.count);
-	snprintf(s->ready, sizeof(s->ready), READY "=%d", ready);
+	snprintf(s->ready, sizeof(s->ready), READY_IS "%d", ready);
 	s->env[n++] = s->listen_fds;
 	s->env[n++] = s->ready;
 	s->env[n++] = s->listen_pid;
