@@ -379,7 +379,7 @@ post_agent(struct call *call)
 	if (err == HL_OK)
 		err = take_body(call, &a);
 	if (err == HL_OK)
-		err = explain(call, agent_create(&call->app->store, who.h, &a));
+		err = explain(call, agent_create(&call->app->store, who.h, call->request_id, &a));
 	return err ? err : reply_agent(call, 201, &who, &a);
 }
 

@@ -190,6 +190,7 @@ post_conversation(struct call *call)
 		goto out;
 	aloud_welcome(engine_speaker(call->app->engine), agent.voice, &welcome, &sound);
 	new.welcome_id = sound.id;
+	new.once = call->request_id;
 	new.welcome_audio = *sound.url ? sound.url : NULL;
 	err = desk_create(&call->app->store, &new, &c, &call->retry_ms);
 	if (err)

@@ -165,6 +165,7 @@ begin(struct call *call, struct beginning *b, struct desk_conversation *ret)
 		return call_fail(call, HL_TOO_MANY, "This company takes no more calls today");
 	new.account = b->account;
 	new.keep_ms = b->keep_ms;
+	new.once = call->request_id;
 	new.welcome = b->welcome.data;
 	if (!b->simulator) {
 		new.agent = b->agent.h;

@@ -20,6 +20,9 @@ _Static_assert(sizeof(AGENT_KEY) == sizeof("a:" SHARD ":"), "agents are of the s
 static struct redis_script create_script = { .durable = true, .text =
 	LUA_N LUA_NOW
 	"if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end "
+	"if redis.call('EXISTS', KEYS[3]) == 1 then "
+	"  return {'again', tonumber(redis.call('HGET', KEYS[3], 'cr')), redis.call('HINCRBY', KEYS[3], 'v', 0)} "	/* a write, for WAIT */
+	"end "
 	"if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) "
 	"  or n(redis.call('HGET', KEYS[1], 'ab')) + #ARGV[3] > tonumber(ARGV[5]) then return {'full'} end "
 	"local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2] "
@@ -315,8 +318,22 @@ agent_version(struct store *s, const char *owner, int64_t *ret)
 
 /* ---- writing ---- */
 
+/* As of a conversation (desk.c): nginx sends a request again whose program died. */
+static void
+name_new(const struct store *s, const char *owner, const char *once, char out[ID_LEN + 1])
+{
+	char both[CRYPTO_NAME_LEN + 256];
+
+	if (*once == '\0') {
+		id_new(out);
+		return;
+	}
+	snprintf(both, sizeof(both), "%s %s", owner, once);
+	crypto_name(s->crypto, "agent-id", both, strlen(both), out);
+}
+
 enum hl_err
-agent_create(struct store *s, const char *owner, struct agent *a)
+agent_create(struct store *s, const char *owner, const char *once, struct agent *a)
 {
 	struct buf sealed = BUF_INIT(SEALED_MAX);
 	const struct redis_reply *reply;
@@ -324,7 +341,7 @@ agent_create(struct store *s, const char *owner, struct agent *a)
 	struct agent_keys k;
 	enum hl_err err;
 
-	id_new(a->id);
+	name_new(s, owner, once, a->id);
 	agent_name(s, a->id, a->h);
 	snprintf(a->owner, sizeof(a->owner), "%.22s", owner);
 	name_keys(owner, a->h, &k);

@@ -106,12 +106,26 @@ kind_of(const struct desk_new *n)
 	    (n->title ? DK_TITLED : 0);
 }
 
+/* Of the request and the account: nginx sends a request again whose program died, and that is no second conversation. */
 static void
-describe(const struct desk_new *n, struct desk_conversation *c)
+name_new(const struct store *s, const struct desk_new *n, char out[ID_LEN + 1])
+{
+	char both[CRYPTO_NAME_LEN + 256];
+
+	if (n->once == NULL || *n->once == '\0') {
+		id_new(out);
+		return;
+	}
+	snprintf(both, sizeof(both), "%s %s", n->account, n->once);
+	crypto_name(s->crypto, "conversation-id", both, strlen(both), out);
+}
+
+static void
+describe(const struct store *s, const struct desk_new *n, struct desk_conversation *c)
 {
 	*c = (struct desk_conversation){ .anonymous = n->anonymous, .simulator = n->simulator, .title_by_person = n->title,
 		.sentiment = SENTIMENT_PENDING, .title = BUF_INIT(ENTRY_MAX) };
-	id_new(c->id);
+	name_new(s, n, c->id);
 	snprintf(c->account, sizeof(c->account), "%s", n->account);
 	snprintf(c->agent, sizeof(c->agent), "%s", n->agent ? n->agent : "");
 	if (id_valid(n->user_id))
@@ -151,6 +165,8 @@ store_new(struct store *s, const struct keys *k, const struct desk_new *n, const
 		err = refusal(reply);
 	if (err == HL_TOO_MANY)
 		*retry_ms = redis_int(redis_at(reply, 1));
+	if (err == HL_OK && said(reply, "again"))
+		err = HL_CONFLICT;
 	if (err)
 		return err;
 	c->created_ms = c->updated_ms = c->last_ms = redis_int(redis_at(reply, 1));
@@ -162,12 +178,15 @@ store_new(struct store *s, const struct keys *k, const struct desk_new *n, const
 enum hl_err
 desk_create(struct store *s, const struct desk_new *n, struct desk_conversation *ret, int64_t *retry_ms)
 {
+	const struct desk_access access = { .account = n->account };
 	struct sealed sealed;
+	char id[ID_LEN + 1];
 	struct keys k;
 	enum hl_err err;
 
 	*retry_ms = 0;
-	describe(n, ret);
+	describe(s, n, ret);
+	memcpy(id, ret->id, sizeof(id));
 	ret->place = conversation_place(s, ret->id);
 	keys_of(&ret->place, &k);
 	err = seal_new(s, &k, n, ret, &sealed);
@@ -178,7 +197,7 @@ desk_create(struct store *s, const struct desk_new *n, struct desk_conversation 
 	sealed_free(&sealed);
 	if (err)
 		desk_clear(ret);
-	return err;
+	return err == HL_CONFLICT ? desk_read(s, &access, id, 0, ret) : err;
 }
 
 /* ---- read, change, delete ---- */

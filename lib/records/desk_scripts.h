@@ -24,6 +24,10 @@
  */
 static struct redis_script desk_create_script = { .durable = true, .text =
 	LUA_DESK
+	"if redis.call('EXISTS', KEYS[1]) == 1 then "
+	"  redis.call('HINCRBY', KEYS[1], 'seq', 0) "	/* WAIT is for what this connection has written */
+	"  return {'again'} "
+	"end "
 	LUA_LIMITS(3, 13)
 	"redis.call('HSET', KEYS[1], 'dk', ARGV[6], 'uh', ARGV[2], 'cr', now, 'up', now, 'lm', now, 'ttl', ARGV[3], 'd', ARGV[4]) "
 	"for field, at in pairs({ui = 5, ag = 7, tt = 9, tx = 10}) do "

@@ -160,6 +160,37 @@ TASK_TEST(a_conversation_is_kept_as_it_was_begun)
 	desk_clear(&c);
 }
 
+TASK_TEST(a_request_that_comes_twice_begins_one)
+{
+	struct desk_new n = { .account = ann, .user_id = ann_id, .agent = agents[0], .company = "Kettle & Co", .welcome = "Welcome!",
+		.title = "About a kettle", .once = "4-1-1-1700000000.000" };
+	struct desk_conversation first, again, other;
+	struct desk_stats before, after;
+	int64_t retry;
+
+	(void)arg;
+	assert_int_equal(desk_stats(store, ann, &before), HL_OK);
+	assert_int_equal(desk_create(store, &n, &first, &retry), HL_OK);
+	assert_int_equal(desk_create(store, &n, &again, &retry), HL_OK);
+	assert_string_equal(again.id, first.id);
+	assert_string_equal(again.title.data, "About a kettle");
+	assert_int_equal(again.created_ms, first.created_ms);
+	assert_int_equal(again.messages.count, 1);
+	assert_string_equal(again.messages.list[0].id, first.messages.list[0].id);
+	assert_int_equal(desk_stats(store, ann, &after), HL_OK);
+	assert_int_equal(after.calls, before.calls + 1);
+	n.account = bob;		/* the same name of a request is somebody else's */
+	assert_int_equal(desk_create(store, &n, &other, &retry), HL_OK);
+	assert_string_not_equal(other.id, first.id);
+	assert_int_equal(desk_delete(store, &by_ann, first.id), HL_OK);
+	assert_int_equal(desk_delete(store, &by_bob, other.id), HL_OK);
+	desk_stats_free(&before);
+	desk_stats_free(&after);
+	desk_clear(&first);
+	desk_clear(&again);
+	desk_clear(&other);
+}
+
 TASK_TEST(others_do_not_find_it)
 {
 	struct desk_access admin = { .account = bob, .admin = true }, guest = { .account = bob, .by_id = true };
@@ -833,6 +864,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_conversation_is_kept_as_it_was_begun),
+		cmocka_unit_test(a_request_that_comes_twice_begins_one),
 		cmocka_unit_test(others_do_not_find_it),
 		cmocka_unit_test(one_begun_without_a_token_is_open_to_its_id_until_it_ends_or_idles),
 		cmocka_unit_test(a_turn_stores_what_it_found),

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "records/account.h"
+#include "records/agent.h"
 #include "records/api_key.h"
 #include "records/chat_owner.h"
 #include "records/job.h"
@@ -44,6 +45,28 @@ set_up(void **state)
 }
 
 /* ---- API keys ---- */
+
+TASK_TEST(a_request_that_comes_twice_makes_one_agent)
+{
+	const struct agent texts = { .name = "Kim", .company = "Kettle & Co", .personality = "brief", .company_info = "", .temperature = -1 };
+	struct agent first = texts, again = texts, other = texts;
+	struct account ann, bob;
+	struct agents all;
+
+	(void)arg;
+	new_account("agents@example.com", false, &ann);
+	new_account("others@example.com", false, &bob);
+	assert_int_equal(agent_create(store, ann.h, "4-1-1-1700000000.000", &first), HL_OK);
+	assert_int_equal(agent_create(store, ann.h, "4-1-1-1700000000.000", &again), HL_OK);
+	assert_string_equal(again.id, first.id);
+	assert_int_equal(again.created_ms, first.created_ms);
+	assert_int_equal(again.version, 1);
+	assert_int_equal(agent_create(store, bob.h, "4-1-1-1700000000.000", &other), HL_OK);
+	assert_string_not_equal(other.id, first.id);
+	assert_int_equal(agent_list(store, ann.h, &all, NULL), HL_OK);
+	assert_int_equal(all.count, 1);
+	agents_free(&all);
+}
 
 TASK_TEST(a_key_is_its_owners_until_it_is_removed)
 {
@@ -364,6 +387,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_request_that_comes_twice_makes_one_agent),
 		cmocka_unit_test(a_key_is_its_owners_until_it_is_removed),
 		cmocka_unit_test(what_is_no_key_opens_nothing),
 		cmocka_unit_test(an_account_has_so_many_keys_and_all_are_listed_in_pages),

@@ -134,7 +134,7 @@ a_server_is_found_by_each_form_of_its_address(void **state)
 	expect_up(url, "default", "db=0");
 	snprintf(url, sizeof(url), "redis://127.0.0.1:%d", port);
 	expect_up(url, "default", "db=0");
-	snprintf(url, sizeof(url), "redis://localhost:%d/3", port);
+	snprintf(url, sizeof(url), "redis://127.0.0.1:%d/3", port);
 	expect_up(url, "default", "db=3");
 	snprintf(url, sizeof(url), "redis://teller:pass%%3Aw%%40rd@127.0.0.1:%d/2", port);
 	expect_up(url, "teller", "db=2");
@@ -166,10 +166,10 @@ a_server_that_refuses_us_is_told_of(void **state)
 static void
 what_is_no_address_is_refused(void **state)
 {
-	static const char *const urls[] = { "redis://", "rediss://localhost", "http://localhost", "localhost:6379", "redis://localhost:port",
-		"redis://localhost:70000", "redis://localhost/zero", "redis://localhost/1x", "redis://user@localhost" };
-	static const char *const sentinels[] = { "localhost", ":26379", "localhost:", "localhost:0", "localhost:65536", "localhost:1x",
-		"[::1]", "[]:1", "[::1:1", "localhost:1, nowhere" };
+	static const char *const urls[] = { "redis://", "rediss://127.0.0.1", "http://127.0.0.1", "127.0.0.1:6379", "redis://127.0.0.1:port",
+		"redis://127.0.0.1:70000", "redis://127.0.0.1/zero", "redis://127.0.0.1/1x", "redis://user@127.0.0.1" };
+	static const char *const sentinels[] = { "127.0.0.1", ":26379", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:1x",
+		"[::1]", "[]:1", "[::1:1", "127.0.0.1:1, nowhere" };
 	struct conf conf = *own_store.conf;
 	struct redis *r;
 
@@ -185,7 +185,7 @@ what_is_no_address_is_refused(void **state)
 		if (redis_open(uv_default_loop(), &conf, &r) != HL_BAD_REQUEST)
 			fail_msg("%s", sentinels[i]);
 	}
-	conf.redis_sentinels = "localhost:26379,[::1]:26379 /run/sentinel.sock";
+	conf.redis_sentinels = "127.0.0.1:26379,[::1]:26379 /run/sentinel.sock";
 	assert_int_equal(redis_open(uv_default_loop(), &conf, &r), HL_OK);
 	redis_close(r);
 }
