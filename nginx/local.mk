@@ -34,8 +34,9 @@ dist_sharedhosting_SCRIPTS = nginx/shared-hosting/keep-running
 EXTRA_DIST += nginx/helpline-prefix.conf.in nginx/README.md
 CLEANFILES += $(nodist_nginx_DATA)
 
-# The same routes, below an internal location.
-nginx/helpline-prefix.conf: nginx/helpline-locations.conf nginx/helpline-prefix.conf.in
+# The same routes, below an internal location; what programs are told of it comes first, and counts.
+nginx/helpline-prefix.conf: nginx/helpline-locations.conf nginx/helpline-prefix.conf.in nginx/local.mk
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed -E -e '1,/^$$/d' -e '/\/_helpline\//!s,^(\s*location ([=~]|\^~)? ?"?\^?)/,\1/_helpline/,' \
+	    -e 's,^(\s*)(include /etc/nginx/helpline/helpline-(fastcgi|health)\.conf;),\1fastcgi_param DOCUMENT_URI $$helpline_route;\n\t\1\2,' \
 	    -e 's,^.,\t&,' $(srcdir)/nginx/helpline-locations.conf >$@.routes && \
 	    sed -e '/@ROUTES@/{' -e 'r $@.routes' -e 'd' -e '}' $(srcdir)/nginx/helpline-prefix.conf.in >$@ && rm $@.routes

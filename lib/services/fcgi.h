@@ -30,7 +30,7 @@ enum hl_err fcgi_serve(uv_loop_t *, int take_listener, fcgi_handler, void *arg, 
 void	 fcgi_drain(struct fcgi_server *, void (*done)(void *), void *arg);
 void	 fcgi_free(struct fcgi_server *);	/* one that is drained, or NULL; the loop must run once more */
 
-/* A FastCGI parameter ("REQUEST_METHOD", "HTTP_ORIGIN", …) or NULL; lives as long as the request. */
+/* A FastCGI parameter ("REQUEST_METHOD", "HTTP_ORIGIN", …), the first of that name, or NULL; lives as long as the request. */
 const char *fcgi_param(const struct fcgi_request *, const char *name);
 const char *fcgi_body(const struct fcgi_request *, size_t *len);	/* never NULL */
 bool	 fcgi_body_cut(const struct fcgi_request *);	/* shorter than CONTENT_LENGTH said: the client broke off */
