@@ -45,7 +45,7 @@ function successor(version, change = () => {}) {
 // apt puts a service's start off; what it says is shown when it fails.
 async function apt(words, file) {
 	if (file)
-		box.copy(file, "/root/helpline.deb");
+		box.copy(file, "/var/tmp/helpline.deb");
 	const { status, stdout, stderr } = await box.shell(`apt-get -o DPkg::Lock::Timeout=60 ${words} -y -q --no-install-recommends </dev/null`);
 	assert.equal(status, 0, `apt-get ${words}: ${stdout}${stderr}\n${box.journal("helpline-*").slice(-4000)}`);
 	return stdout + stderr;
@@ -98,7 +98,7 @@ describe("the Debian package", { skip: missing }, () => {
 	test("installed, it starts nothing, touches no site, and lets nginx be", async () => {
 		const [before, pids] = [sites(), workers()];
 		const began = Date.now();
-		const said = await apt("install /root/helpline.deb", deb);
+		const said = await apt("install /var/tmp/helpline.deb", deb);
 		assert.match(said, /README\.Debian/);
 		assert.deepEqual(ours("helpline*"), []);
 		assert.equal(box.try("systemctl is-enabled helpline.target").stdout.trim(), "disabled");
@@ -145,8 +145,8 @@ describe("the Debian package", { skip: missing }, () => {
 			const debs = Array.from({ length: UPGRADES }, (_, n) => `0.1.0+${n + 1}`).map((version) => successor(version));
 			for (const file of debs) {
 				const before = answered;
-				box.copy(file, "/root/helpline.deb");
-				const { status, stdout, stderr } = await box.shell("dpkg -i /root/helpline.deb");
+				box.copy(file, "/var/tmp/helpline.deb");
+				const { status, stdout, stderr } = await box.shell("dpkg -i /var/tmp/helpline.deb");
 				assert.equal(status, 0, `${stdout}${stderr}`);
 				await waitFor("an answer after the upgrade", () => answered > before || failures.length > 0);
 			}
@@ -167,7 +167,7 @@ describe("the Debian package", { skip: missing }, () => {
 		box.write(own, `${box.read(own)}add_header X-Mine yes always;\n`);
 		box.write("/etc/helpline/helpline.conf", `${box.read("/etc/helpline/helpline.conf")}LOG_LEVEL=debug\n`, 0o640);
 		const pids = workers();
-		await apt("-o Dpkg::Options::=--force-confold install /root/helpline.deb", successor("0.1.0+20", (tree) => {
+		await apt("-o Dpkg::Options::=--force-confold install /var/tmp/helpline.deb", successor("0.1.0+20", (tree) => {
 			const name = path.join(tree, "etc/nginx/helpline/helpline-front.conf");
 			writeFileSync(name, `${readFileSync(name, "utf8")}# later\n`);
 		}));
@@ -190,7 +190,7 @@ describe("the Debian package", { skip: missing }, () => {
 		assert.deepEqual(ours("helpline*"), []);
 		assert.equal(box.try("pgrep -u helpline").status, 1, "none of its processes is left");
 		assert.equal(box.try("nginx -t -q").status, 0);
-		await apt("install /root/helpline.deb", deb);
+		await apt("install /var/tmp/helpline.deb", deb);
 		assert.equal(kept(), before);
 		box.sh("systemctl start helpline.target");
 		assert.deepEqual(await waitFor("the same history", async () => {

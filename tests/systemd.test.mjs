@@ -60,13 +60,13 @@ describe("under systemd", { skip: missing }, () => {
 		const deb = process.env.HELPLINE_PACKAGE ?? makePackage();
 		upstream = await startUpstream();
 		box = await startContainer({ hosts: ["nginx.service"] });
-		box.copy(deb, "/root/helpline.deb");
+		box.copy(deb, "/var/tmp/helpline.deb");
 		const url = await box.offer(upstream.url);
 		// redis-tools has the server, too.
 		box.sh(`set -e
 			ln -sf "$(command -v redis-check-rdb)" /usr/local/bin/redis-server
 			mkdir -p /var/tmp/redis /etc/credstore && redis-server --daemonize yes --port 6379 --bind 127.0.0.1 --dir /var/tmp/redis --appendonly yes
-			dpkg -i /root/helpline.deb
+			dpkg -i /var/tmp/helpline.deb
 			rm -f /etc/nginx/sites-enabled/*
 			ln -s ../sites-available/helpline /etc/nginx/sites-enabled/
 			systemctl restart nginx`);
@@ -268,10 +268,10 @@ describe("under systemd", { skip: missing }, () => {
 	});
 
 	test("without its keys none starts, and systemd says which file is missing", async () => {
-		box.sh("mv /etc/helpline/secrets/seal.keys /root/");
+		box.sh("mv /etc/helpline/secrets/seal.keys /var/tmp/");
 		assert.notEqual((await box.shell("systemctl restart helpline-chat@2.service")).status, 0);
 		assert.match(box.sh("journalctl --no-pager -o cat -u helpline-chat@2.service"), /seal\.keys|credentials/);
-		box.sh("mv /root/seal.keys /etc/helpline/secrets/; systemctl reset-failed; systemctl restart helpline-chat@2.service");
+		box.sh("mv /var/tmp/seal.keys /etc/helpline/secrets/; systemctl reset-failed; systemctl restart helpline-chat@2.service");
 	});
 
 	test("stopped, all of it is stopped; started, it answers", async () => {
