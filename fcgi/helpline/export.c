@@ -386,16 +386,9 @@ cmd_export(int argc, char **argv)
 	struct who w = { .problem = BUF_INIT(8192) };
 	struct exporting x = { .who = &w, .out = BUF_INIT(WRITTEN_MAX) };
 	bool asked = who_parse(argc, argv, &w) && w.to && !w.yes;
-	enum hl_err err = asked ? books_settings(&w.place, &w.conf, &w.problem) : HL_BAD_REQUEST;
-	int ret = 0;
+	int ret = who_run(argv[0], USAGE, asked, &w, work, &x);
 
-	if (err == HL_OK)
-		err = books_open(&w.conf, work, &x, &w.problem);
-	if (!asked && w.problem.len == 0)
-		ret = complain(2, argv[0], "%s", USAGE);
-	else if (err)
-		ret = complain(1, argv[0], "%s", w.problem.len ? w.problem.data : err_text(err));
-	else
+	if (ret == 0)
 		tell(&x);
 	buf_free(&x.out);
 	who_free(&w);

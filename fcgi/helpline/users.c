@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/id.h"
 #include "base/person.h"
 #include "base/str.h"
+#include "ask.h"
 #include "books.h"
 #include "command.h"
 #include "records/account.h"
@@ -41,34 +41,13 @@ struct users {
 
 /* ---- the password ---- */
 
-static void
-ask_password(char *line, size_t size)
-{
-	struct termios before, silent;
-	bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
-
-	if (terminal) {
-		fputs("Password (empty: one is made): ", stderr);
-		silent = before;
-		silent.c_lflag &= (tcflag_t)~ECHO;
-		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-	}
-	if (fgets(line, (int)size, stdin) == NULL)
-		*line = '\0';
-	if (terminal) {
-		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-		fputc('\n', stderr);
-	}
-	line[strcspn(line, "\r\n")] = '\0';
-}
-
 /* What is wrong with it, or NULL. */
 static const char *
 read_password(struct users *u)
 {
 	char id[ID_LEN + 1];
 
-	ask_password(u->password, sizeof(u->password));
+	ask_line("Password (empty: one is made): ", u->password, sizeof(u->password));
 	if (*u->password && !utf8_valid(u->password, strlen(u->password)))
 		return "The password must be UTF-8 text";
 	u->made = *u->password == '\0';

@@ -6,6 +6,7 @@
 #include "archive.h"
 #include "base/person.h"
 #include "base/str.h"
+#include "command.h"
 #include "paths.h"
 #include "who.h"
 
@@ -52,6 +53,18 @@ who_free(struct who *w)
 	free(w->to);
 	conf_free(&w->conf);
 	buf_free(&w->problem);
+}
+
+int
+who_run(const char *command, const char *usage, bool asked, struct who *w, enum hl_err (*work)(struct store *, void *), void *arg)
+{
+	enum hl_err err = asked ? books_settings(&w->place, &w->conf, &w->problem) : HL_BAD_REQUEST;
+
+	if (err == HL_OK)
+		err = books_open(&w->conf, work, arg, &w->problem);
+	if (!asked && w->problem.len == 0)
+		return complain(2, command, "%s", usage);
+	return err ? complain(1, command, "%s", w->problem.len ? w->problem.data : err_text(err)) : 0;
 }
 
 enum hl_err

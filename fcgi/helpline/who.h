@@ -19,9 +19,16 @@ struct who {
 	struct buf	 problem;
 };
 
-/* Options, settings.  False: asked wrongly, or the value of one is wrong, which problem says then. */
+/* Options.  False: asked wrongly, or the value of one is wrong, which problem says then. */
 bool	 who_parse(int argc, char **argv, struct who *);
 void	 who_free(struct who *);
+
+/*
+ * Settings, store, and work(arg) in a task.  asked: all that is needed was said.  Returns 0, or the exit status after it has
+ * complained in the name of the command.
+ */
+int	 who_run(const char *command, const char *usage, bool asked, struct who *,
+	    enum hl_err (*work)(struct store *, void *), void *arg);
 
 /* Fills in b.  HL_NOT_FOUND: problem says so. */
 enum hl_err who_find(struct store *, struct who *) HL_MUST_CHECK;
