@@ -66,9 +66,11 @@ libhelpline_a_SOURCES = \
 	lib/engine/queue.c lib/engine/queue.h \
 	lib/engine/trial.c lib/engine/trial.h \
 	lib/engine/mouth.c lib/engine/mouth.h \
-	lib/engine/talk.c lib/engine/talk.h \
+	lib/engine/talk.c lib/engine/talk.h lib/engine/talk_parts.h \
+	lib/engine/talk_brain.c lib/engine/talk_ear.c lib/engine/talk_voice.c \
 	lib/engine/vad.c lib/engine/vad.h \
-	lib/engine/speech.c lib/engine/speech.h \
+	lib/engine/speaker.c \
+	lib/engine/speech.c lib/engine/speech.h lib/engine/speech_parts.h \
 	lib/engine/spoken.c lib/engine/spoken.h \
 	lib/engine/words.c lib/engine/words.h \
 	lib/engine/share.c lib/engine/share.h \

@@ -1,0 +1,187 @@
+/*
+ * talk_brain.c - a live call's own task: what was said is written down, becomes a message, and is answered.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "engine/budget.h"
+#include "engine/hearing.h"
+#include "engine/talk_parts.h"
+#include "loop/task.h"
+
+#define LOOK_MS		1000
+
+/* ---- the brain ---- */
+
+static struct utterance *
+take_utterance(struct talk *t)
+{
+	struct utterance *u = t->first;
+
+	if (u == NULL)
+		return NULL;
+	t->first = u->next;
+	t->waiting--;
+	return u;
+}
+
+/* What has been said so far.  A failure means nothing: the whole will be written down, and does not wait for this. */
+static void
+hear_partial(void *arg)
+{
+	struct talk *t = arg;
+	struct buf sound = BUF_INIT(t->said.max), words = BUF_INIT(HEARING_WORDS_MAX), problem = BUF_INIT(4096);
+	char id[ID_LEN + 1];
+
+	strcpy(id, t->said_id);
+	t->transcribed = t->said.len;
+	buf_add(&sound, t->said.data, t->said.len);
+	if (buf_err(&sound) == HL_OK && ear_hear_samples(engine_ear(t->all->engine), sound.data, sound.len, VAD_RATE, &words,
+	    &problem) == HL_OK && !t->over && words.len && strcmp(id, t->said_id) == 0)
+		talk_tell_transcript(t, id, &words, false);
+	buf_free(&sound);
+	buf_free(&words);
+	buf_free(&problem);
+	t->murmurs = false;
+	t->tasks--;
+	talk_maybe_free(t);
+}
+
+static void
+begin_partial(struct talk *t)
+{
+	t->murmurs = true;
+	t->tasks++;
+	if (task_start(t->all->loop, hear_partial, t) == HL_OK)
+		return;
+	t->murmurs = false;
+	t->tasks--;
+	t->transcribed = t->said.len;
+}
+
+static enum hl_err
+on_delta(void *arg, int64_t attempt, unsigned index, const char *text, size_t len)
+{
+	struct talk *t = arg;
+
+	(void)index;
+	if (t->over || t->muted)
+		return HL_OK;
+	if (attempt != t->attempt) {
+		talk_begin_answer(t);
+		t->attempt = attempt;
+	}
+	spoken_feed(&t->spoken, text, len);
+	talk_say_pieces(t);
+	return HL_OK;
+}
+
+static void
+conversation_is_over(struct talk *t, enum hl_err err)
+{
+	if (err == HL_NOT_FOUND || err == HL_FORBIDDEN)
+		talk_say_goodbye(t, "conversation_over", "The conversation is over");
+	else if (err == HL_TOO_LARGE)
+		talk_say_goodbye(t, "conversation_full", "This conversation is full; start a new one");
+	else
+		talk_refuse(t, err, NULL);
+}
+
+/* From words to an answer, which is spoken while it is written. */
+static void
+ask(struct talk *t, const struct utterance *u, const struct buf *words)
+{
+	struct incoming in = { .id = t->conversation, .account = *t->account ? t->account : NULL, .by_id = true, .text = words->data,
+	    .text_len = words->len, .client_id = u->id, .client_named = true, .audio = "none",
+	    .limits = { .address = t->address, .session = t->conversation } };
+	struct turn_deltas deltas = { .delta = on_delta, .arg = t };
+	struct turn *turn;
+	struct entry e;
+	int64_t retry_ms;
+	enum hl_err err = turn_accept(t->all->engine, &in, &turn, &retry_ms);
+
+	if (err) {
+		conversation_is_over(t, err);
+		return;
+	}
+	talk_begin_answer(t);
+	t->attempt = 1;
+	err = turn_wait(turn, &deltas, &e);
+	t->attempt = 0;
+	if (err) {
+		if (!t->over)
+			conversation_is_over(t, err);
+		return;
+	}
+	if (e.seq > 0 && !e.human) {
+		memcpy(t->answer.id, e.id, sizeof(t->answer.id));
+		t->answer.seq = e.seq;
+	}
+	if (!t->over)
+		talk_say_rest(t);
+	entry_clear(&e);
+}
+
+/* What nobody pays for is not written down either. */
+static bool
+is_paid(struct talk *t)
+{
+	if (*t->payer == '\0' || budget_allows_public(t->all->store, t->payer))
+		return true;
+	talk_say_goodbye(t, "limit", "This company takes no more calls today");
+	return false;
+}
+
+static void
+answer_utterance(struct talk *t, struct utterance *take)
+{
+	struct buf words = BUF_INIT(HEARING_WORDS_MAX), problem = BUF_INIT(4096);
+	enum hl_err err = HL_TOO_MANY;
+
+	if (is_paid(t))
+		err = ear_hear_samples(engine_ear(t->all->engine), take->sound.data, take->sound.len, VAD_RATE, &words, &problem);
+	buf_free(&take->sound);
+	if (err && !t->over) {
+		log_line(LOG_LEVEL_WARN, "hearing", "problem", problem.len ? problem.data : err_code(err), NULL);
+		talk_refuse(t, err == HL_UNPROCESSABLE ? HL_UPSTREAM : err, "What you said could not be written down; say it again, or type it");
+	}
+	if (err == HL_OK && !t->over) {
+		talk_tell_transcript(t, take->id, &words, true);
+		talk_settle_cut(t);
+	}
+	if (err == HL_OK && !t->over && (int64_t)words.len > t->all->conf->max_message)
+		talk_refuse(t, HL_TOO_LARGE, "More was heard than one message may have; say it again, or type it");
+	else if (err == HL_OK && !t->over && !str_blank(words.data ? words.data : "", words.len))
+		ask(t, take, &words);
+	free(take);
+	buf_free(&words);
+	buf_free(&problem);
+}
+
+void
+talk_think(void *arg)
+{
+	struct talk *t = arg;
+	struct utterance *u;
+
+	t->brain = task_self();
+	while (!t->over) {
+		t->stirred = false;
+		if (talk_cut_is_due(t))
+			talk_settle_cut(t);
+		else if ((u = take_utterance(t)) != NULL)
+			answer_utterance(t, u);
+		else if (talk_partial_is_due(t))
+			begin_partial(t);
+		else if (clock_mono_ms() - t->stirred_mono_ms > TALK_SILENCE_MS)
+			talk_say_goodbye(t, "silence", "Nobody has said anything for a while");
+		else if (!t->stirred)
+			(void)!task_wait_flag(&t->stirred, t->answer.cut ? TALK_REPORT_MS : LOOK_MS);
+	}
+	t->brain = NULL;
+	t->tasks--;
+	talk_maybe_free(t);
+}
