@@ -65,6 +65,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/retry.c lib/engine/retry.h \
 	lib/engine/queue.c lib/engine/queue.h \
 	lib/engine/trial.c lib/engine/trial.h \
+	lib/engine/relay.c lib/engine/relay.h \
 	lib/engine/mouth.c lib/engine/mouth.h \
 	lib/engine/talk.c lib/engine/talk.h lib/engine/talk_parts.h \
 	lib/engine/talk_brain.c lib/engine/talk_ear.c lib/engine/talk_voice.c \
@@ -87,6 +88,7 @@ libhelpline_a_SOURCES = \
 	lib/records/account.c lib/records/account.h lib/records/account_scripts.h \
 	lib/records/belongings.c lib/records/belongings.h \
 	lib/records/calls.c lib/records/calls.h \
+	lib/records/relayed.c lib/records/relayed.h \
 	lib/records/conversation.c lib/records/conversation.h \
 	lib/records/cut.c \
 	lib/records/desk.c lib/records/desk.h \

@@ -211,14 +211,48 @@ describe("what the caller knows of the conversation", () => {
 		assert.deepEqual(answer.x_helpline.sources, []);
 	});
 
-	test("nothing of it is stored, and no conversation begins", async () => {
+	test("of a conversation that has no name nothing is stored but figures", async () => {
 		const redis = await stack.redis();
 		const keys = async () => (await redis.call("KEYS", "*")).map(String).filter((k) => !/^(rl|holders|spend)\b/.test(k)).sort();
 		await ask();
 		const was = await keys();
-		await ask({ messages: [{ role: "user", content: "I want to talk to a real person" }] });
+		await ask({ messages: [{ role: "user", content: "I want to talk to a real person" }], prompt_cache_key: "warm" });
 		assert.deepEqual(await keys(), was);
 		assert.deepEqual(await ada.list(), []);
+	});
+});
+
+describe("what counts", () => {
+	const total = async (who) => (await who.ok("GET", "/api/analytics")).totals;
+
+	test("a conversation with its first message, answers, tokens and money with each, by the agent", async () => {
+		const carl = await withKey(stack, "Carl Gauss");
+		const [one, two] = [await carl.agent(), await carl.agent({ name: "Wren" })];
+		const used = [
+			await ask({ model: one._id, messages: [{ role: "assistant", content: "Hello!" }, { role: "user", content: "How long?" }] }, carl),
+			await ask({ model: one._id, messages: [{ role: "user", content: "How long?" }, { role: "assistant", content: "Two days." }, { role: "user", content: "Sure?" }] }, carl),
+		].map((answer) => answer.usage);
+		const [input, output] = ["prompt_tokens", "completion_tokens"].map((name) => used[0][name] + used[1][name]);
+		const report = await carl.ok("GET", "/api/analytics");
+		const { totals } = report;
+		assert.deepEqual([totals.conversations, totals.customerMessages, totals.answers, totals.firstResponseMs.count], [1, 2, 2, 1]);
+		assert.deepEqual(totals.tokens, { input, output });
+		assert.ok(Math.abs(totals.cost - (input * 0.15 + output * 0.6) / 1e6) < 2e-6, totals.cost);
+		assert.deepEqual(report.byAgent.map((row) => [row.agentId, row.conversations, row.tokens.input]), [[one._id, 1, input], [two._id, 0, 0]]);
+		assert.deepEqual(report.byDay.at(-1).tokens, totals.tokens);
+		assert.equal(totals.completed, 0, "nobody tells whether it ended well");
+		assert.deepEqual(await carl.list(), []);
+	});
+
+	test("an answer that nobody waited for costs what it cost, and is none", async () => {
+		const carl = await withKey(stack, "Carl Gauss");
+		const agent = await carl.agent();
+		upstream.next(reply("one two three four five six seven eight", { tokenDelay: 100 }));
+		for await (const chunk of await ask({ model: agent._id, stream: true }, carl))
+			if (chunk.choices[0].delta.content)
+				break;
+		await waitFor("the cost", async () => (await total(carl)).tokens.output > 0);
+		assert.equal((await total(carl)).answers, 0);
 	});
 });
 
@@ -247,6 +281,108 @@ describe("escalation", () => {
 			{ role: "user", content: "It is still broken and I hate it" },
 		] });
 		assert.equal(twice.x_helpline.escalation.reason, "sentiment");
+	});
+});
+
+describe("a conversation with a name", () => {
+	const PERSON = "I want to talk to a real person, please";
+	const before = [{ role: "assistant", content: "Hello, this is Robin." }, { role: "user", content: "Where is my spade?" }, { role: "assistant", content: "On its way." }];
+	const open = async (who) => await who.ok("GET", "/api/escalations?status=open");
+	const carl = async () => {
+		const person = await withKey(stack, "Carl Gauss");
+		return { person, agent: await person.agent() };
+	};
+
+	for (const [what, name] of [["user", { user: "+44 20 7946 0000" }], ["safety_identifier", { safety_identifier: "caller-7" }], ["metadata.conversationId", { metadata: { conversationId: "room-7", other: "x" } }]])
+		test(`by ${what}: who asks for a person is in the list, with what was said before`, async () => {
+			const { person, agent } = await carl();
+			const about = { model: agent._id, ...name };
+			await ask({ ...about, messages: before.slice(0, 2) }, person);
+			assert.deepEqual(await person.list(), [], "nothing is stored while nobody need know");
+			const answer = await ask({ ...about, messages: [...before, { role: "user", content: PERSON }] }, person);
+			const { escalation, conversationId } = answer.x_helpline;
+			assert.equal(escalation.reason, "asked_for_person");
+			assert.match(answer.choices[0].message.content, /I have asked a person/);
+			const [listed, ...others] = await open(person);
+			assert.deepEqual([listed._id, listed.conversationId, listed.reason, others.length], [escalation.id, conversationId, "asked_for_person", 0]);
+			if (what !== "metadata.conversationId")
+				assert.equal(listed.userId, Object.values(name)[0]);
+			const full = await person.ok("GET", `/api/escalations/${listed._id}`);
+			assert.deepEqual(full.messages.map((m) => [m.role, m.content]), [...before.map((m) => [m.role, m.content]), ["user", PERSON], ["assistant", answer.choices[0].message.content]]);
+			const [conversation] = await person.list();
+			assert.deepEqual([conversation._id, conversation.agentId], [conversationId, agent._id]);
+			const { totals } = await person.ok("GET", "/api/analytics");
+			assert.deepEqual([totals.conversations, totals.escalated, totals.customerMessages, totals.answers], [1, 1, 2, 2]);
+		});
+
+	test("from then on its turns are stored, and are answered by whoever has it", async () => {
+		const { person, agent } = await carl();
+		const said = [{ role: "user", content: PERSON }];
+		const about = { model: agent._id, user: "caller-8", stream: true };
+		const next = async (content) => {
+			said.push({ role: "user", content });
+			const chunks = [];
+			for await (const chunk of await ask({ ...about, messages: said }, person))
+				chunks.push(chunk);
+			const text = chunks.map((c) => c.choices[0]?.delta.content ?? "").join("");
+			said.push({ role: "assistant", content: text });
+			return { text, ours: chunks.at(-1).x_helpline };
+		};
+		said.pop();
+		const first = await next(PERSON);
+		const { id } = first.ours.escalation;
+		upstream.next(reply("Two days."));
+		const second = await next("How long does delivery take?");
+		assert.deepEqual([second.text, second.ours.conversationId, second.ours.owner], ["Two days.", first.ours.conversationId, "ai"]);
+		assert.match((await next(PERSON)).text, /already been asked/);
+		assert.equal((await open(person)).length, 1);
+		await person.ok("POST", `/api/escalations/${id}/take`);
+		const asked = upstream.chats.length;
+		const third = await next("Are you there?");
+		assert.match(third.text, /A person from our team has taken over/);
+		assert.deepEqual([third.ours.owner, third.ours.escalation.id, upstream.chats.length], ["human", id, asked]);
+		const { messages } = await person.ok("GET", `/api/escalations/${id}`);
+		assert.deepEqual(messages.map((m) => m.content).slice(-2), [messages.at(-2).content, "Are you there?"]);
+		await person.ok("POST", `/api/escalations/${id}/close`);
+		assert.notEqual((await next(PERSON)).ours.escalation.id, id, "what comes after the end is a new one");
+		assert.equal((await person.list()).length, 1);
+		assert.equal((await person.ok("GET", "/api/analytics")).totals.conversations, 1);
+	});
+
+	test("one that is stored here already, by its id", async () => {
+		const { person, agent } = await carl();
+		const conversation = await person.ok("POST", "/api/conversations", { agentId: agent._id }, 201);
+		upstream.next(reply("Two days."));
+		const answer = await ask({ model: agent._id, metadata: { conversationId: conversation._id } }, person);
+		assert.equal(answer.x_helpline.conversationId, conversation._id);
+		const shown = await person.ok("GET", `/api/conversations/${conversation._id}`);
+		assert.deepEqual(shown.messages.map((m) => m.content).slice(1), ["How long does delivery take?", "Two days."]);
+		assert.equal(`chatcmpl-${shown.messages.at(-1)._id}`, answer.id);
+		const { totals } = await person.ok("GET", "/api/analytics");
+		assert.deepEqual([totals.conversations, totals.customerMessages, totals.answers, totals.tokens.input], [1, 1, 1, answer.usage.prompt_tokens]);
+	});
+
+	test("another account's is none, and its name is another conversation", async () => {
+		const { person, agent } = await carl();
+		const theirs = await ada.ok("POST", "/api/conversations", { agentId: robin._id }, 201);
+		const answer = await ask({ model: agent._id, messages: [{ role: "user", content: PERSON }], metadata: { conversationId: theirs._id } }, person);
+		assert.notEqual(answer.x_helpline.conversationId, theirs._id);
+		assert.equal((await ada.ok("GET", `/api/conversations/${theirs._id}`)).messages.length, 1);
+		assert.equal((await open(person)).length, 1);
+		const same = await ask({ messages: [{ role: "user", content: PERSON }], metadata: { conversationId: theirs._id } });
+		assert.equal(same.x_helpline.conversationId, theirs._id);
+		await ada.delete(`/api/conversations/${theirs._id}`);
+	});
+
+	test("a model that fails is an escalation there, with the words for it", async () => {
+		const { person, agent } = await carl();
+		for (let i = 0; i < 6; i++)
+			upstream.next(serverError());
+		const answer = await ask({ model: agent._id, user: "caller-9" }, person);
+		upstream.reset();
+		assert.match(answer.choices[0].message.content, /I cannot answer right now/);
+		const [listed] = await open(person);
+		assert.deepEqual([listed.reason, listed._id], ["ai_unavailable", answer.x_helpline.escalation.id]);
 	});
 });
 
@@ -348,7 +484,8 @@ describe("bad input", () => {
 			[{ stream: true, stream_options: { include_usage: 1 } }, "stream_options.include_usage"],
 			[{ temperature: "hot" }, "temperature", "invalid_type"], [{ temperature: 3 }, "temperature", "decimal_out_of_range"], [{ temperature: -1 }, "temperature"],
 			[{ max_tokens: 0 }, "max_tokens"], [{ max_completion_tokens: 1.5 }, "max_completion_tokens", "invalid_type"], [{ top_p: [] }, "top_p"],
-			[{ n: 2 }, "n", "unsupported_value"], [{ n: 0 }, "n"], [{ n: "1" }, "n"], [{ stop: ["."] }, "stop", "unsupported_parameter"], [{ logprobs: true }, "logprobs"],
+			[{ n: 2 }, "n", "unsupported_value"], [{ metadata: "x" }, "metadata", "invalid_type"], [{ metadata: { conversationId: 7 } }, "metadata.conversationId", "invalid_type"],
+			[{ metadata: { conversationId: "x".repeat(257) } }, "metadata.conversationId", "string_above_max_length"], [{ n: 0 }, "n"], [{ n: "1" }, "n"], [{ stop: ["."] }, "stop", "unsupported_parameter"], [{ logprobs: true }, "logprobs"],
 			[{ tool_choice: "required" }, "tool_choice"], [{ tool_choice: { type: "function", function: { name: "x" } } }, "tool_choice"],
 			[{ function_call: { name: "x" } }, "function_call"], [{ modalities: ["text", "audio"] }, "modalities"],
 			[{ response_format: { type: "json_object" } }, "response_format"], [{ response_format: "text" }, "response_format"], [{ user: 7 }, "user"], [{ user: "x".repeat(300) }, "user"],

@@ -169,7 +169,28 @@ read_visitor(struct call *call, struct completion_request *r)
 			    names[i], VISITOR_MAX);
 		if (text && *text && r->talk.visitor == NULL)
 			r->talk.visitor = text;
+		if (text && *text && i < 2 && r->talk.customer == NULL)
+			r->talk.customer = text;	/* the third says no more than what is alike */
 	}
+	return HL_OK;
+}
+
+/* What the program knows the conversation by; the rest of its metadata is its own. */
+static enum hl_err
+read_conversation(struct call *call, struct completion_request *r)
+{
+	const struct json *metadata = json_get(call->body, "metadata"), *v = json_get(metadata, "conversationId");
+	size_t len = 0;
+	const char *text = json_string(v, &len);
+
+	if (is_given(metadata) && json_kind(metadata) != JSON_OBJECT)
+		return wrong_type(call, "metadata", "an object", metadata);
+	if (is_given(v) && text == NULL)
+		return wrong_type(call, "metadata.conversationId", "a string", v);
+	if (len > VISITOR_MAX)
+		return openai_fail(call, "metadata.conversationId", "string_above_max_length", "Invalid 'metadata.conversationId': string too "
+		    "long. Expected at most %d bytes.", VISITOR_MAX);
+	r->talk.conversation = len ? text : NULL;
 	return HL_OK;
 }
 
@@ -345,7 +366,7 @@ completion_request_read(struct call *call, struct completion_request *r)
 
 	*r = (struct completion_request){ .text = BUF_INIT(COMPLETION_TEXT_MAX), .instructions = BUF_INIT(COMPLETION_TEXT_MAX) };
 	if ((err = read_model(call, r)) || (err = read_messages(call, r)) || (err = read_stream(call, r)) ||
-	    (err = check_numbers(call)) || (err = check_kind(call)) || (err = read_visitor(call, r)))
+	    (err = check_numbers(call)) || (err = check_kind(call)) || (err = read_visitor(call, r)) || (err = read_conversation(call, r)))
 		return err;
 	r->talk.messages = r->messages;
 	r->talk.instructions = r->instructions.len ? r->instructions.data : "";

@@ -5,7 +5,7 @@
 #define HL_DESK_COMPLETION_H
 
 #include "api/call.h"
-#include "engine/trial.h"
+#include "engine/relay.h"
 
 #define COMPLETION_TEXT_MAX	(512u * 1024)
 

@@ -1,6 +1,6 @@
 /*
  * An account's agents as models of OpenAI's API, for voice workers and whatever else takes a model's address (contract: desk
- * API, A model for other programs).  Nothing of what is said is stored: the caller has the conversation.
+ * API, A model for other programs).  The caller has the conversation; what is stored of it is said in engine/relay.h.
  */
 #include <string.h>
 
@@ -211,6 +211,7 @@ struct completion {
 	char		 agent[ID_LEN + 1], id[ID_LEN + 1];
 	int64_t		 created_s;
 	size_t		 shown;		/* bytes of the answer's text that have been sent */
+	struct relay	 relay;
 };
 
 static void
@@ -238,6 +239,8 @@ write_ours(const struct completion *c, const struct verdict *v, struct buf *out)
 	    c->agent, v->provider, v->confidence, v->reason ? "true" : "false");
 	if (v->reason) {
 		buf_printf(out, "{\"reason\":\"%s\"", v->reason);
+		if (*c->relay.escalation_id)
+			buf_printf(out, ",\"id\":\"%s\"", c->relay.escalation_id);
 		if (v->keyword) {
 			buf_puts(out, ",\"keyword\":");
 			buf_json_str(out, v->keyword);
@@ -250,6 +253,8 @@ write_ours(const struct completion *c, const struct verdict *v, struct buf *out)
 		buf_printf(out, "%s\"%s\"", i ? "," : "", intents[i]);
 	buf_puts(out, "],\"sources\":");
 	passages_json(out, &v->passages);
+	if (c->relay.stored)
+		buf_printf(out, ",\"conversationId\":\"%s\",\"owner\":\"%s\"", c->relay.id, c->relay.owner.person ? "human" : "ai");
 	buf_putc(out, '}');
 }
 
@@ -386,18 +391,32 @@ explain_silence(struct call *call, const struct verdict *v)
 	return call_fail(call, HL_UPSTREAM, "The model behind this agent could not answer; try again in a moment");
 }
 
+/* Whether what came of it is an answer: a conversation that nobody can be called to has none from us. */
+static bool
+is_answer(const struct completion *c, const struct verdict *v)
+{
+	return c->relay.name != NULL || !str_equal(v->reason, "ai_unavailable");
+}
+
 static enum hl_err
 answer(struct call *call, const struct completion_request *asked, const struct agent *a)
 {
 	struct completion c = { .call = call, .asked = asked, .created_s = clock_wall_ms() / 1000 };
+	const struct thinker *thinker = engine_thinker(call->app->engine);
+	int64_t began_mono_ms = clock_mono_ms();
+	bool answered = false;
 	struct verdict v;
-	enum hl_err err;
+	enum hl_err err = relay_find(&c.relay, thinker, a, &asked->talk);
 
+	if (err)
+		return err;
 	strcpy(c.agent, a->id);
 	id_new(c.id);
 	verdict_init(&v);
-	err = trial_talk(engine_thinker(call->app->engine), a, &asked->talk, asked->stream ? send_text : NULL, &c, &v);
-	if (err == HL_OK && str_equal(v.reason, "ai_unavailable"))
+	err = relay_think(&c.relay, asked->stream ? send_text : NULL, &c, &v);
+	answered = err == HL_OK && is_answer(&c, &v);
+	relay_keep(&c.relay, &v, c.id, call->request_id, began_mono_ms, answered);
+	if (err == HL_OK && !answered)
 		err = explain_silence(call, &v);
 	if (err == HL_OK)
 		err = asked->stream ? end_stream(&c, &v) : reply_whole(&c, &v);

@@ -15,6 +15,9 @@
 #include "engine/speech.h"
 #include "records/conversation.h"
 
+/* What is said, and not stored, when a person has the conversation. */
+#define ANSWER_BY_PERSON "A person from our team has taken over this conversation and answers here."
+
 #define ANSWER_MAX	(256u * 1024)	/* bytes */
 
 struct thinker {

@@ -18,6 +18,29 @@ add_time(struct counts *c, const char *agent, char kind, int64_t ms)
 	counts_add(c, agent, metric, ms);
 }
 
+static void
+add_cost(const struct conf *conf, const char *agent, const struct verdict *v, struct counts *c)
+{
+	counts_add(c, agent, "ti", v->prompt_tokens);
+	counts_add(c, agent, "to", v->completion_tokens);
+	counts_add(c, agent, "m", budget_money(conf, v->prompt_tokens, v->completion_tokens));
+}
+
+void
+figures_of_relayed(const struct conf *conf, const char *agent, const struct verdict *v, int64_t ms, bool customer, bool first,
+    struct turn_figures *ret)
+{
+	*ret = (struct turn_figures){ 0 };
+	add_cost(conf, agent, v, &ret->answer);
+	if (ms < 0)
+		return;
+	add_time(&ret->answer, agent, 't', ms);
+	if (first)
+		add_time(&ret->answer, agent, 'f', ms);
+	counts_add(&ret->session, agent, "asked", customer);
+	counts_add(&ret->session, agent, "volume", first);
+}
+
 /* When the oldest of the messages that are answered was accepted; otherwise if there is none. */
 static int64_t
 asked_at(const struct lease *l, int64_t otherwise)
@@ -86,9 +109,7 @@ figures_of_turn(const struct conf *conf, const struct lease *l, const struct ver
 	add_time(c, agent, 't', now_ms - asked);
 	if (l->before == 0)
 		add_time(c, agent, 'f', now_ms - asked);
-	counts_add(c, agent, "ti", v->prompt_tokens);
-	counts_add(c, agent, "to", v->completion_tokens);
-	counts_add(c, agent, "m", budget_money(conf, v->prompt_tokens, v->completion_tokens));
+	add_cost(conf, agent, v, c);
 	if (!l->desk.desk)
 		add_session(l, v, &ret->session);
 }

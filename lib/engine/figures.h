@@ -17,6 +17,13 @@ struct turn_figures {
 /* To be taken before the commit: the lease is another one afterwards. */
 void	 figures_of_turn(const struct conf *, const struct lease *, const struct verdict *, int64_t now_ms, struct turn_figures *ret);
 
+/*
+ * Of a turn that a program asked for (relay.h) in a conversation that is not stored.  ms: how long it took; below 0: it was not
+ * answered, and only its cost counts.  customer: there was a message of his; first: the first one.
+ */
+void	 figures_of_relayed(const struct conf *, const char *agent, const struct verdict *, int64_t ms, bool customer, bool first,
+	    struct turn_figures *ret);
+
 /* Of a session of the chat API, when its turn is stored. */
 void	 figures_sum(struct sums *, const struct turn_figures *, int64_t now_ms);
 

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,15 +67,23 @@ mood_before(const struct talk *talk, size_t answered)
 	return SENTIMENT_PENDING;
 }
 
+size_t
+talk_answered(const struct talk *talk)
+{
+	size_t answered = talk->count;
+
+	while (answered > 0 && talk->messages[answered - 1].user)
+		answered--;
+	return answered;
+}
+
 /* A turn that nobody has accepted: what follows the agent's last message is to be answered. */
 static enum hl_err
 make_lease(const struct agent *a, const struct talk *talk, struct lease *ret)
 {
-	size_t answered = talk->count;
+	size_t answered = talk_answered(talk);
 	enum hl_err err;
 
-	while (answered > 0 && talk->messages[answered - 1].user)
-		answered--;
 	*ret = (struct lease){ .before = (int64_t)answered, .covered = (int64_t)talk->count, .attempt = 1, .owner_ai = true,
 		.data_text = BUF_INIT(VISITOR_MAX), .instructions = BUF_INIT(MESSAGE_MAX),
 		.desk = { .desk = true, .title_by_person = true, .sentiment = mood_before(talk, answered) } };
@@ -125,13 +134,14 @@ trial_ask(const struct thinker *t, const struct agent *a, const char *message, s
 }
 
 enum hl_err
-trial_talk(const struct thinker *t, const struct agent *a, const struct talk *talk,
+trial_talk(const struct thinker *t, const struct agent *a, const struct talk *talk, const char *told,
     enum hl_err (*delta)(void *, const char *, size_t), void *arg, struct verdict *ret)
 {
 	struct lease l;
 	enum hl_err err = make_lease(a, talk, &l);
 
-	l.relayed = true;
+	l.relayed = told == NULL;
+	snprintf(l.escalation_id, sizeof(l.escalation_id), "%s", told ? told : "");
 	l.desk.anonymous = true;	/* whoever speaks has no token */
 	if (err == HL_OK && l.before == l.covered && !providers_configured(t->providers)) {
 		persona_welcome(a, &ret->text);

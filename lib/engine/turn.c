@@ -8,7 +8,6 @@
 #define RECHECK_MS	500		/* while another process answers */
 #define WAIT_SLACK_MS	(2 * LEASE_MS)
 
-static const char person_text[] = "A person from our team has taken over this conversation and answers here.";
 static const char handled_text[] = "A person from our team has seen this message.";
 
 struct turn {
@@ -229,7 +228,7 @@ tell_person(const struct turn *t, struct entry *ret)
 	if (err)
 		return err;
 	buf_puts(&json, "{\"role\":\"assistant\",\"content\":");
-	buf_json_str(&json, owner.person ? person_text : handled_text);
+	buf_json_str(&json, owner.person ? ANSWER_BY_PERSON : handled_text);
 	buf_printf(&json, ",\"ts\":%lld,\"needsEscalation\":%s,\"confidence\":1,\"provider\":\"helpline\",\"escalation\":",
 	    (long long)clock_wall_ms(), owner.person ? "true" : "false");
 	if (owner.person && *owner.escalation_id)

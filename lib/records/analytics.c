@@ -130,6 +130,30 @@ sums_flush(struct store *store, struct sums *s, int64_t *ret_lost)
 	return err;
 }
 
+/* ---- sums that do not wait ---- */
+
+/* ARGV account, then pairs of a field and by how much */
+static struct redis_script count_script = { .text =
+	"local add_up, t = " LUA_ADD_UP ", redis.call('TIME') "
+	"for i = 2, #ARGV, 2 do add_up(ARGV[1], math.floor(t[1] / 86400), ARGV[i], ARGV[i + 1]) end "
+	"return {'ok'} "
+};
+
+enum hl_err
+analytics_count(struct store *s, const char *account, const struct counts *c)
+{
+	struct redis_arg args[1 + 2 * COUNTS_MAX];
+	const struct redis_reply *reply;
+	struct number by[COUNTS_MAX];
+
+	args[0] = RA(account);
+	for (size_t i = 0; i < c->count; i++) {
+		args[1 + 2 * i] = RA(c->list[i].field);
+		args[2 + 2 * i] = number_arg(&by[i], c->list[i].by);
+	}
+	return c->count ? redis_script(s->redis, &count_script, NULL, 0, args, 1 + 2 * c->count, &reply) : HL_OK;
+}
+
 /* ---- figures ---- */
 
 void

@@ -19,6 +19,9 @@
  * any moment.  A session of the chat API has its turns summed up in memory and flushed once a second: a process that is
  * killed loses a second of them.  It has no end that anybody declares: it is counted from its first answer on, as completed,
  * and as resolved unless it is escalated.
+ *
+ * A conversation that a program keeps (POST /v1/chat/completions) and does not name is counted by analytics_count(): volume with
+ * the answer to the customer's first message, and what is counted when it happens.  Whether it ended well nobody tells.
  */
 #ifndef HL_ANALYTICS_H
 #define HL_ANALYTICS_H
@@ -45,6 +48,11 @@ void	 sums_add(struct sums *, int64_t day, const char *metric, int64_t by);
 
 /* Stores what waits, once.  HL_STORE: it goes on waiting.  ret_lost: sums that found no room since last time.  Suspends. */
 enum hl_err sums_flush(struct store *, struct sums *, int64_t *ret_lost) HL_MUST_CHECK;
+
+/* ---- counting what is no conversation of ours ---- */
+
+/* Of an account, today; the fields' agents are keyed names.  Suspends. */
+enum hl_err analytics_count(struct store *, const char *account, const struct counts *) HL_MUST_CHECK;
 
 /* ---- reading ---- */
 

@@ -107,16 +107,12 @@ kind_of(const struct desk_new *n)
 }
 
 /* Of the request and the account: nginx sends a request again whose program died, and that is no second conversation. */
-static void
-name_new(const struct store *s, const struct desk_new *n, char out[ID_LEN + 1])
+void
+desk_named(const struct store *s, const char *account, const char *once, char out[ID_LEN + 1])
 {
 	char both[CRYPTO_NAME_LEN + 256];
 
-	if (n->once == NULL || *n->once == '\0') {
-		id_new(out);
-		return;
-	}
-	snprintf(both, sizeof(both), "%s %s", n->account, n->once);
+	snprintf(both, sizeof(both), "%s %s", account, once);
 	crypto_name(s->crypto, "conversation-id", both, strlen(both), out);
 }
 
@@ -125,7 +121,10 @@ describe(const struct store *s, const struct desk_new *n, struct desk_conversati
 {
 	*c = (struct desk_conversation){ .anonymous = n->anonymous, .simulator = n->simulator, .title_by_person = n->title,
 		.sentiment = SENTIMENT_PENDING, .title = BUF_INIT(ENTRY_MAX) };
-	name_new(s, n, c->id);
+	if (n->once && *n->once)
+		desk_named(s, n->account, n->once, c->id);
+	else
+		id_new(c->id);
 	snprintf(c->account, sizeof(c->account), "%s", n->account);
 	snprintf(c->agent, sizeof(c->agent), "%s", n->agent ? n->agent : "");
 	if (id_valid(n->user_id))

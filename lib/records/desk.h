@@ -88,6 +88,9 @@ struct desk_new {
 enum hl_err desk_create(struct store *, const struct desk_new *, struct desk_conversation *ret, int64_t *retry_ms)
 	    HL_MUST_CHECK;
 
+/* The id of the account's conversation that desk_create() makes of a request called so. */
+void	 desk_named(const struct store *, const char *account, const char *once, char ret[ID_LEN + 1]);
+
 /* With the messages after a seq; DESK_NO_MESSAGES for none. */
 #define DESK_NO_MESSAGES INT32_MAX
 enum hl_err desk_read(struct store *, const struct desk_access *, const char *id, int64_t after,

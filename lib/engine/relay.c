@@ -1,0 +1,224 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "engine/figures.h"
+#include "engine/relay.h"
+#include "records/relayed.h"
+
+#define WHO_MAX		8192u
+
+/* ---- which conversation ---- */
+
+/* HL_NOT_FOUND: the account has none with this id. */
+static enum hl_err
+look_at(struct relay *r, const char *id)
+{
+	struct store *s = r->thinker->store;
+	const struct desk_access own = { .account = r->agent->owner };
+	struct desk_conversation found = { 0 };
+	enum hl_err err = desk_read(s, &own, id, DESK_NO_MESSAGES, &found);
+
+	if (err == HL_OK) {
+		r->stored = true;
+		strcpy(r->id, found.id);
+		err = conversation_owner(s, &found.place, &r->owner);
+		desk_clear(&found);
+	}
+	return err;
+}
+
+enum hl_err
+relay_find(struct relay *r, const struct thinker *t, const struct agent *a, const struct talk *talk)
+{
+	char id[ID_LEN + 1];
+	enum hl_err err = HL_NOT_FOUND;
+
+	*r = (struct relay){ .thinker = t, .agent = a, .talk = talk };
+	if (talk->conversation == NULL && talk->customer == NULL)
+		return HL_OK;
+	if (talk->conversation && id_valid(talk->conversation))
+		err = look_at(r, talk->conversation);
+	r->kind = talk->conversation ? "relayed-conversation" : "relayed-customer";
+	r->name = talk->conversation;
+	if (talk->conversation == NULL) {
+		snprintf(r->called, sizeof(r->called), "%s %s", a->h, talk->customer);
+		r->name = r->called;
+	}
+	if (err == HL_NOT_FOUND) {
+		relayed_id(t->store, a->owner, r->kind, r->name, id);
+		err = look_at(r, id);
+	}
+	return err == HL_NOT_FOUND ? HL_OK : err;
+}
+
+/* ---- the answer ---- */
+
+static void
+answer_by_person(const struct relay *r, struct verdict *v)
+{
+	buf_puts(&v->text, ANSWER_BY_PERSON);
+	v->provider = "helpline";
+	v->confidence = 1;
+	v->sentiment = SENTIMENT_NEUTRAL;
+	v->reason = r->owner.reason;
+}
+
+enum hl_err
+relay_think(struct relay *r, enum hl_err (*delta)(void *, const char *, size_t), void *arg, struct verdict *v)
+{
+	const char *told = r->stored ? r->owner.escalation_id : r->name ? "" : NULL;
+
+	if (!r->owner.person)
+		return trial_talk(r->thinker, r->agent, r->talk, told, delta, arg, v);
+	answer_by_person(r, v);
+	return buf_err(&v->text);
+}
+
+/* ---- what is counted ---- */
+
+static bool
+is_first(const struct talk *talk, size_t answered)
+{
+	for (size_t i = 0; i < answered; i++)
+		if (talk->messages[i].user)
+			return false;
+	return answered < talk->count;
+}
+
+static enum hl_err
+count(struct relay *r, const struct verdict *v, int64_t ms)
+{
+	size_t answered = talk_answered(r->talk);
+	struct store *s = r->thinker->store;
+	struct turn_figures f;
+	enum hl_err err;
+
+	figures_of_relayed(r->thinker->conf, r->agent->h, v, ms, answered < r->talk->count, !r->stored && is_first(r->talk, answered), &f);
+	err = analytics_count(s, r->agent->owner, &f.answer);
+	return err ? err : analytics_count(s, r->agent->owner, &f.session);
+}
+
+/* ---- what is stored ---- */
+
+/* With what was said before; of that the customer's first message has been counted as a conversation already. */
+static enum hl_err
+make(struct relay *r)
+{
+	struct store *s = r->thinker->store;
+	const struct agent *a = r->agent;
+	size_t answered = talk_answered(r->talk);
+	struct desk_conversation made = { 0 };
+	struct counts c = { 0 };
+	bool fresh;
+	enum hl_err err = relayed_create(s, a->owner, a->h, a->company, r->kind, r->name, r->talk->messages, answered, &made, &fresh);
+
+	if (err)
+		return err;
+	r->stored = true;
+	strcpy(r->id, made.id);
+	desk_clear(&made);
+	if (!fresh || is_first(r->talk, answered))
+		return HL_OK;
+	counts_add(&c, a->h, "volume", -1);
+	return analytics_count(s, a->owner, &c);
+}
+
+/* The customer's messages that were answered, as one. */
+static enum hl_err
+collect(const struct relay *r, struct buf *out)
+{
+	const struct talk *talk = r->talk;
+
+	for (size_t i = talk_answered(talk); i < talk->count; i++) {
+		buf_puts(out, out->len ? "\n" : "");
+		buf_add(out, talk->messages[i].text, talk->messages[i].len);
+	}
+	return buf_err(out);
+}
+
+/* As a lease has it: who speaks, as the program calls him, is for people to see. */
+static enum hl_err
+name_customer(const struct relay *r, struct lease *l)
+{
+	buf_reset(&l->data_text);
+	l->data_text.max = WHO_MAX;
+	buf_printf(&l->data_text, "{\"id\":\"%s\",\"userId\":", r->id);
+	buf_json_str(&l->data_text, r->talk->customer);
+	buf_putc(&l->data_text, '}');
+	if (buf_err(&l->data_text))
+		return buf_err(&l->data_text);
+	return json_view_open(l->data_text.data, l->data_text.len, JSON_STRICT, &l->data);
+}
+
+static enum hl_err
+commit(struct relay *r, struct lease *l, struct verdict *v, const char *answer_id, int64_t ms)
+{
+	struct store *s = r->thinker->store;
+	struct outgoing o = { 0 };
+	struct turn_figures figures;
+	enum committed how = COMMIT_FENCED;
+	int64_t seq, now = clock_wall_ms();
+	enum hl_err err = name_customer(r, l);
+
+	strcpy(o.id, answer_id);
+	if (*l->escalation_id)
+		strcpy(o.escalation_id, l->escalation_id);
+	else
+		id_new(o.escalation_id);
+	strcpy(l->desk.agent, r->agent->h);
+	figures_of_turn(r->thinker->conf, l, v, now + ms, &figures);	/* it was thought of before its message was stored */
+	o.counts = figures.answer;
+	if (err == HL_OK)
+		err = answer_write(l, v, now, &o);
+	if (err == HL_OK)
+		err = conversation_commit(s, l, &o, &how, &seq);
+	if (err == HL_STORE)		/* the same twice is done once */
+		err = conversation_commit(s, l, &o, &how, &seq);
+	if (err == HL_OK && how != COMMIT_FENCED && v->reason)
+		strcpy(r->escalation_id, o.escalation_id);
+	outgoing_free(&o);
+	return err;
+}
+
+static enum hl_err
+store_turn(struct relay *r, struct verdict *v, const char *answer_id, const char *request_id, int64_t ms)
+{
+	struct buf text = BUF_INIT(1u << 20);
+	struct acceptance accepted = { 0 };
+	enum hl_err err = collect(r, &text);
+	struct incoming in = { .id = r->id, .account = r->agent->owner, .client_id = request_id };
+
+	in.text = text.data;
+	in.text_len = err ? 0 : utf8_cut(text.data, text.len, (size_t)r->thinker->conf->max_message);	/* longer is no customer's */
+	if (err == HL_OK)
+		err = conversation_accept(r->thinker->store, &in, &accepted);
+	if (err == HL_OK && accepted.how == ACCEPTED_RUN)
+		err = commit(r, &accepted.lease, v, answer_id, ms);
+	else if (err == HL_OK && r->owner.person)
+		strcpy(r->escalation_id, r->owner.escalation_id);
+	lease_clear(&accepted.lease);
+	buf_free(&text);
+	return err;
+}
+
+void
+relay_keep(struct relay *r, struct verdict *v, const char *answer_id, const char *request_id, int64_t began_mono_ms, bool answered)
+{
+	int64_t ms = clock_mono_ms() - began_mono_ms;
+	bool asked = talk_answered(r->talk) < r->talk->count;
+	enum hl_err err = HL_OK;
+
+	if (!answered || !asked || !(r->stored || (r->name && v->reason)))
+		err = count(r, v, answered ? ms : -1);
+	else {
+		if (!r->stored)
+			err = make(r);
+		if (err == HL_OK)
+			err = store_turn(r, v, answer_id, request_id, ms);
+	}
+	if (err)
+		log_line(LOG_LEVEL_WARN, "completion_not_kept", "problem", err_code(err), NULL);
+}
