@@ -137,6 +137,7 @@ libhelpline_a_SOURCES = \
 	lib/push/push.c lib/push/push.h \
 	lib/push/recovery.c lib/push/recovery.h \
 	lib/push/emitter.c lib/push/roster.c \
+	lib/push/publication.c lib/push/publication.h \
 	lib/push/relay.c lib/push/relay.h \
 	lib/push/room.c lib/push/room.h \
 	lib/push/socket.c lib/push/socket.h \

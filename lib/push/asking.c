@@ -185,13 +185,13 @@ join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 static enum hl_err
 emit_all(struct socket *s, const struct answer *a, const char *room)
 {
-	char offset[ROOM_OFFSET_MAX], *first = room && a->seq >= 0 ? offset : NULL;
+	char offset[PUBLICATION_OFFSET_MAX], *first = room && a->seq >= 0 ? offset : NULL;
 	const char *at = NULL;
 	struct span item;
 	enum hl_err err = HL_OK;
 
 	if (first)
-		room_offset(room, a->seq, offset);
+		publication_offset(room, a->seq, offset);
 	for (; err == HL_OK && span_next(a->emit, &at, &item); first = NULL)
 		err = socket_counted(s, item, first);
 	at = NULL;

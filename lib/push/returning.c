@@ -68,7 +68,7 @@ returning(struct hub *h, struct span nsp, struct span auth, int64_t *ret_seen)
 	l = recovery_take(&h->recovery, pid, nsp);
 	if (l == NULL)
 		return NULL;
-	*ret_seen = room_offset_seq(l->room, offset.p, offset.len);
+	*ret_seen = publication_offset_seq(l->room, offset.p, offset.len);
 	if (*ret_seen >= 0 && *ret_seen <= l->last)
 		return l;
 	lost_free(l);

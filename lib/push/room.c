@@ -1,9 +1,7 @@
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/str.h"
 #include "loop/task.h"
 #include "push/answer.h"
@@ -13,9 +11,6 @@
 #define ALIAS_BUCKETS	4096u
 #define ALIAS_MAX	256u	/* bytes */
 #define REPLAY_TRIES	12u
-#define OFFSET_TAG	6u	/* characters of a room's name */
-
-struct held { struct held *next; struct publication *publication; };
 
 /* A task that waits for the subscription. */
 struct waiter {
@@ -47,211 +42,6 @@ struct room {
 	bool		 again;		/* a replay was asked for while one was running */
 	char		 name[];
 };
-
-/* ---- publications ---- */
-
-void
-publication_unref(struct publication *p)
-{
-	if (p == NULL || --p->refs > 0)
-		return;
-	for (unsigned i = 0; i < p->count; i++)
-		message_unref(p->messages[i]);
-	free(p);
-}
-
-static struct publication *
-publication_new(int64_t seq)
-{
-	struct publication *p = calloc(1, sizeof(*p) + PUBLICATION_MAX_EVENTS * sizeof(struct message *));
-
-	if (p) {
-		p->refs = 1;
-		p->seq = seq;
-	}
-	return p;
-}
-
-/* ---- offsets ---- */
-
-static const char *
-tag_of(const char *room)
-{
-	size_t len = strlen(room);
-
-	return len > OFFSET_TAG ? room + len - OFFSET_TAG : room;
-}
-
-void
-room_offset(const char *room, int64_t seq, char out[ROOM_OFFSET_MAX])
-{
-	snprintf(out, ROOM_OFFSET_MAX, "%lld.%s", (long long)seq, tag_of(room));
-}
-
-int64_t
-room_offset_seq(const char *room, const char *offset, size_t len)
-{
-	const char *tag = tag_of(room), *dot = memchr(offset, '.', len);
-	size_t digits = dot ? (size_t)(dot - offset) : 0;
-
-	if (digits == 0 || len - digits - 1 != strlen(tag) || memcmp(dot + 1, tag, len - digits - 1) != 0)
-		return -1;
-	return span_integer((struct span){ offset, digits }, -1);
-}
-
-/* ---- events ---- */
-
-static enum hl_err
-add_message(struct publication *p, const char *event, size_t len)
-{
-	struct span root = SPAN("/"), none = { NULL, 0 }, args = { event, len };
-	unsigned n;
-
-	/* Without attachments it is exactly one message. */
-	if (packet_messages(SIO_EVENT, root, none, args, &p->messages[p->count], &n) != HL_OK)
-		return HL_NO_MEMORY;
-	p->count++;
-	return HL_OK;
-}
-
-/* {"args":[…],"binary":[…]}: its messages go out behind each other, for nothing may come between them. */
-static enum hl_err
-add_binary(struct publication *p, const char *event, size_t len)
-{
-	struct span root = SPAN("/"), none = { NULL, 0 }, args = { event, len };
-	unsigned n;
-
-	if (p->count + 1 + SIO_MAX_ATTACHMENTS > PUBLICATION_MAX_EVENTS)
-		return HL_BAD_REQUEST;
-	if (packet_messages(SIO_EVENT, root, none, args, &p->messages[p->count], &n) != HL_OK)
-		return HL_BAD_REQUEST;
-	p->count += n;
-	return HL_OK;
-}
-
-/* One event, a JSON array.  room: as in publication_parse(). */
-static enum hl_err
-add_event(struct publication *p, const char *event, size_t len, const char *room)
-{
-	struct buf text = BUF_INIT(len + ROOM_OFFSET_MAX + 4);
-	char offset[ROOM_OFFSET_MAX];
-	enum hl_err err;
-
-	if (len == 0 || json_check(event, len, JSON_JS) != HL_OK)
-		return HL_BAD_REQUEST;
-	if (event[0] == '{' && p->seq == 0)
-		return add_binary(p, event, len);
-	if (p->count == PUBLICATION_MAX_EVENTS || event[0] != '[')
-		return HL_BAD_REQUEST;
-	if (room == NULL || p->seq == 0 || p->count > 0)
-		return add_message(p, event, len);
-	room_offset(room, p->seq, offset);
-	args_with_offset(&text, (struct span){ event, len }, offset);
-	err = buf_err(&text);
-	if (err == HL_OK)
-		err = add_message(p, text.data, text.len);
-	buf_free(&text);
-	return err;
-}
-
-static const char *
-parse_number(const char *p, const char *end, int64_t *ret)
-{
-	const char *start = p;
-
-	for (*ret = 0; p < end && *p >= '0' && *p <= '9' && p - start < 18; p++)
-		*ret = *ret * 10 + (*p - '0');
-	return p > start && p < end && *p == ' ' ? p + 1 : NULL;
-}
-
-static const char *
-parse_head(struct publication *p, const char *at, const char *end)
-{
-	const char *eol;
-
-	at = parse_number(at, end, &p->seq);
-	if (at)
-		at = parse_number(at, end, &p->epoch);
-	eol = at ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-	if (eol == NULL)
-		return NULL;
-	if (eol - at == ID_LEN)
-		memcpy(p->except, at, ID_LEN);
-	return eol + 1;
-}
-
-enum hl_err
-publication_parse(const char *payload, size_t len, const char *room, struct publication **ret)
-{
-	const char *end = payload + len, *at, *eol;
-	struct publication *p = publication_new(0);
-	enum hl_err err = HL_OK;
-
-	*ret = NULL;
-	if (p == NULL)
-		return HL_NO_MEMORY;
-	at = parse_head(p, payload, end);
-	if (at == NULL)
-		err = HL_BAD_REQUEST;
-	for (; err == HL_OK && at < end; at = eol + 1) {
-		eol = memchr(at, '\n', (size_t)(end - at));
-		if (eol == NULL)
-			eol = end;
-		if (eol > at)
-			err = add_event(p, at, (size_t)(eol - at), room);
-	}
-	if (err) {
-		publication_unref(p);
-		return err;
-	}
-	*ret = p;
-	return HL_OK;
-}
-
-/* ---- holding back ---- */
-
-static bool
-hold(struct held_list *list, struct publication *p)
-{
-	struct held *h = list->count < ROOM_MAX_HELD ? malloc(sizeof(*h)) : NULL;
-
-	if (h == NULL)
-		return false;
-	p->refs++;
-	*h = (struct held){ NULL, p };
-	if (list->head)
-		list->last->next = h;
-	else
-		list->head = h;
-	list->last = h;
-	list->count++;
-	return true;
-}
-
-/* The first one, or NULL; the caller owns the reference. */
-static struct publication *
-take_held(struct held_list *list)
-{
-	struct held *h = list->head;
-	struct publication *p;
-
-	if (h == NULL)
-		return NULL;
-	p = h->publication;
-	list->head = h->next;
-	list->count--;
-	free(h);
-	return p;
-}
-
-static void
-drop_held(struct held_list *list)
-{
-	struct publication *p;
-
-	while ((p = take_held(list)) != NULL)
-		publication_unref(p);
-}
 
 /* ---- the table ---- */
 
@@ -371,7 +161,7 @@ room_free(struct room *r)
 	*slot(r->rooms, r->name) = r->next;
 	r->rooms->count--;
 	redis_unsubscribe(r->sub);
-	drop_held(&r->held);
+	held_drop(&r->held);
 	free(r);
 }
 
@@ -412,7 +202,7 @@ deliver_to_all(struct room *r, struct publication *p)
 	for (struct member *m = r->members; m; m = m->next) {
 		if (m->live)
 			deliver(m, p);
-		else if (!hold(&m->held, p))
+		else if (!held_add(&m->held, p))
 			m->missed = true;	/* a counted one comes back by a replay */
 	}
 }
@@ -447,7 +237,7 @@ arrived(struct room *r, struct publication *p)
 		ask_replay(r, p->seq);
 	if (!r->replaying)
 		deliver_to_all(r, p);
-	else if (!hold(&r->held, p))
+	else if (!held_add(&r->held, p))
 		r->overflow = true;
 }
 
@@ -501,7 +291,7 @@ replay_one(struct room *r, struct span message)
 	if (p == NULL)
 		return;
 	while (span_next(events, &at, &event))
-		if (add_event(p, event.p, event.len, r->rooms->offsets ? r->name : NULL) != HL_OK)
+		if (publication_add(p, event.p, event.len, r->rooms->offsets ? r->name : NULL) != HL_OK)
 			break;
 	for (struct member *m = r->members; m; m = m->next)
 		if (m->live && p->seq > 0)
@@ -532,12 +322,12 @@ release(struct room *r)
 	struct publication *p;
 
 	r->held = (struct held_list){ NULL, NULL, 0 };
-	while ((p = take_held(&held)) != NULL) {
+	while ((p = held_take(&held)) != NULL) {
 		if (!r->replaying && has_gap(r, p))
 			ask_replay(r, p->seq);
 		if (!r->replaying)
 			deliver_to_all(r, p);
-		else if (!hold(&r->held, p))
+		else if (!held_add(&r->held, p))
 			r->overflow = true;
 		publication_unref(p);
 	}
@@ -565,7 +355,7 @@ run_replay(struct job *job)
 	}
 	r->failures = 0;
 	if (r->overflow)
-		drop_held(&r->held);
+		held_drop(&r->held);
 	if (r->overflow || r->again) {
 		r->overflow = r->again = false;
 		workers_add(r->rooms->replays, &r->replay);
@@ -715,7 +505,7 @@ room_go_live(struct member *m, int64_t seq)
 
 	m->last = seq;
 	m->live = true;
-	while ((p = take_held(&m->held)) != NULL) {
+	while ((p = held_take(&m->held)) != NULL) {
 		/* A counted one behind a gap comes back with the replay, together with what is missing. */
 		if (p->seq && m->last >= 0 && p->seq > m->last + 1)
 			m->missed = true;
@@ -743,7 +533,7 @@ room_leave(struct member *m)
 	*m->link = m->next;
 	if (m->next)
 		m->next->link = m->link;
-	drop_held(&m->held);
+	held_drop(&m->held);
 	free(m);
 	if (room_is_over(r) && job_is_idle(&r->replay))
 		room_free(r);

@@ -1,18 +1,12 @@
 /*
  * room.h - who listens to which Redis channel, and that nobody misses a message of it.
  *
- * A publication is "<seq> <epoch> <except>" and then one JSON array a line, each an event, or, if it is not counted,
- * {"args":[…],"binary":[base64…]}.  Counted
- * publications (seq > 0) reach every member once and in order; a gap, or a subscription that was lost for a
+ * Counted publications (seq > 0) reach every member once and in order; a gap, or a subscription that was lost for a
  * while, makes the room ask the events program for the replay and hold back what is live meanwhile.
  *
  * A room whose name begins with ROOM_LOCAL has no channel: it is a list of members that emitters join, leave and emit to.
  * Emitters know other rooms by an alias, which the events program gives: the session's id, which this daemon could not tell
  * from the room's name, a keyed hash whose key it has not.
- *
- * With offsets on, the first event of a counted publication (the one that a replay gives too) has one more argument, by
- * which clients say on their return how far they came: "<seq>.<the last six characters of the room's name>".  It is the
- * same for all who get it, so a publication is still encoded once.
  */
 #ifndef HL_ROOM_H
 #define HL_ROOM_H
@@ -22,34 +16,15 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/id.h"
 #include "push/answer.h"
 #include "push/deadline.h"
-#include "push/message.h"
+#include "push/publication.h"
 #include "push/relay.h"
 #include "push/workers.h"
 #include "services/redis.h"
 
 #define ROOM_WAIT_MS		5000	/* for a subscription to be confirmed */
-#define ROOM_MAX_HELD		256	/* publications */
-#define PUBLICATION_MAX_EVENTS	64
 #define ROOM_LOCAL		"emitter:"
-#define ROOM_OFFSET_MAX		32	/* with its NUL */
-
-/* Events for all members of a room, ready to be sent on the namespace "/". */
-struct publication {
-	unsigned	 refs, count;
-	int64_t		 seq;			/* 0: not counted */
-	int64_t		 epoch;
-	char		 except[ID_LEN + 1];	/* the socket that does not get it; "" for none */
-	struct message	*messages[];		/* "42[…]" each */
-};
-
-/* room is the name of the room for the offset, or NULL for none.  HL_BAD_REQUEST: not a publication. */
-enum hl_err publication_parse(const char *payload, size_t len, const char *room, struct publication **ret) HL_MUST_CHECK;
-void	 publication_unref(struct publication *);
-
-struct held_list { struct held *head, *last; unsigned count; };
 
 struct room;
 
@@ -76,10 +51,6 @@ struct rooms {
 	struct room		**table, **aliases;
 	size_t			 buckets, count;
 };
-
-void	 room_offset(const char *room, int64_t seq, char out[ROOM_OFFSET_MAX]);
-/* The seq of an offset of that room; -1: it is not one. */
-int64_t	 room_offset_seq(const char *room, const char *offset, size_t len);
 
 enum hl_err rooms_init(struct rooms *) HL_MUST_CHECK;	/* the members above table are set */
 void	 rooms_free(struct rooms *);

@@ -159,7 +159,7 @@ deliver(void *owner, struct publication *p)
 enum hl_err
 socket_counted(struct socket *s, struct span args, const char *offset)
 {
-	struct buf text = BUF_INIT(args.len + ROOM_OFFSET_MAX + 4);
+	struct buf text = BUF_INIT(args.len + PUBLICATION_OFFSET_MAX + 4);
 	struct span none = { NULL, 0 };
 	enum hl_err err;
 
@@ -177,11 +177,11 @@ enum hl_err
 socket_message(struct socket *s, const char *room, struct span message)
 {
 	struct span event, events = span_member(message, "emit");
-	char offset[ROOM_OFFSET_MAX], *first = offset;
+	char offset[PUBLICATION_OFFSET_MAX], *first = offset;
 	const char *at = NULL;
 	enum hl_err err = HL_OK;
 
-	room_offset(room, span_integer(span_member(message, "seq"), 0), offset);
+	publication_offset(room, span_integer(span_member(message, "seq"), 0), offset);
 	for (; err == HL_OK && span_next(events, &at, &event); first = NULL)
 		err = socket_counted(s, event, first);
 	return err;

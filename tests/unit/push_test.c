@@ -341,9 +341,9 @@ an_offset_goes_with_the_first_event_of_what_is_counted(void **state)
 	assert_int_equal(publication_parse(uncounted, strlen(uncounted), "room:xxabcdef", &p), HL_OK);
 	assert_memory_equal(message_data(p->messages[0]), "42[\"a\",1]", p->messages[0]->len);
 	publication_unref(p);
-	assert_int_equal(room_offset_seq("room:xxabcdef", "7.abcdef", 8), 7);
+	assert_int_equal(publication_offset_seq("room:xxabcdef", "7.abcdef", 8), 7);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(room_offset_seq("room:xxabcdef", bad[i], strlen(bad[i])), -1);
+		assert_int_equal(publication_offset_seq("room:xxabcdef", bad[i], strlen(bad[i])), -1);
 }
 
 /* ---- what is remembered of a socket that was cut off ---- */
