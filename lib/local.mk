@@ -143,6 +143,7 @@ libhelpline_a_SOURCES = \
 	lib/push/socket.c lib/push/socket.h \
 	lib/push/workers.c lib/push/workers.h \
 	lib/push/deadline.c lib/push/deadline.h \
+	lib/push/frames.c lib/push/frames.h \
 	lib/push/handshake.c lib/push/handshake.h \
 	lib/push/line.c lib/push/line.h \
 	lib/push/polling.c \

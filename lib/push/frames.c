@@ -105,7 +105,8 @@ between_messages(const struct frames *r)
 }
 
 enum frames_end
-frames_read(struct frames **reader, const struct frames_calls *calls, void *arg, size_t max_message, const char *bytes, size_t len)
+frames_read(struct frames **reader, const struct frames_calls *calls, void *arg, size_t max_message, const char *bytes,
+    size_t len)
 {
 	struct frames *r = *reader ? *reader : frames_new(max_message);
 	int failed;

@@ -8,9 +8,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <wslay/wslay.h>
-
 #include "base/clock.h"
+#include "push/frames.h"
 #include "push/handshake.h"
 #include "push/request.h"
 #include "push/transport.h"
@@ -45,7 +44,7 @@ struct websocket {
 	size_t		 sent;		/* bytes of the queue's first frame that are gone */
 	struct deadline	 deadline;
 	struct buf	*head;		/* of the handshake */
-	struct reader	*reader;	/* NULL between messages */
+	struct frames	*reader;	/* NULL between messages */
 };
 
 struct websockets {
@@ -61,31 +60,10 @@ struct websockets {
 	char		*input;
 };
 
-/* Bytes on their way into libwslay. */
-struct reader {
-	wslay_event_context_ptr ctx;
-	struct websocket *ws;
-	const char	*bytes;
-	size_t		 len;
-	uint64_t	 given;		/* bytes that libwslay has taken */
-	uint64_t	 framed;	/* bytes of all frames that have begun, when they are whole */
-	bool		 fragmented;	/* a message has begun and not ended */
-};
-
 static void on_event(uv_poll_t *, int status, int events);
 static void on_acceptable(uv_poll_t *, int status, int events);
 
 /* ---- a connection's end ---- */
-
-static void
-reader_free(struct websocket *ws)
-{
-	if (ws->reader == NULL)
-		return;
-	wslay_event_context_free(ws->reader->ctx);
-	free(ws->reader);
-	ws->reader = NULL;
-}
 
 static void
 head_free(struct websocket *ws)
@@ -113,7 +91,7 @@ closed(uv_handle_t *handle)
 	struct websocket *ws = handle->data;
 
 	close(ws->fd);
-	reader_free(ws);
+	frames_free(ws->reader);
 	free(ws);
 }
 
@@ -310,87 +288,22 @@ websockets_count(const struct websockets *all)
 
 /* ---- frames ---- */
 
-static ssize_t
-give(wslay_event_context_ptr ctx, uint8_t *to, size_t len, int flags, void *arg)
+static void
+message_arrived(void *arg, const char *bytes, size_t len, bool binary)
 {
-	struct reader *r = arg;
-	size_t n = r->len < len ? r->len : len;
+	struct websocket *ws = arg;
 
-	(void)flags;
-	if (n == 0) {
-		wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
-		return -1;
-	}
-	memcpy(to, r->bytes, n);
-	r->bytes += n;
-	r->len -= n;
-	r->given += n;
-	return (ssize_t)n;
-}
-
-/* libwslay's own answers: pongs and close frames. */
-static ssize_t
-take(wslay_event_context_ptr ctx, const uint8_t *bytes, size_t len, int flags, void *arg)
-{
-	struct reader *r = arg;
-
-	(void)ctx;
-	(void)flags;
-	send_bytes(r->ws, bytes, len);
-	return (ssize_t)len;
+	if (ws->session)
+		session_frame(ws->session, ws, bytes, len, binary);
 }
 
 static void
-frame_begins(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv_start_arg *frame, void *arg)
+reply(void *arg, const char *bytes, size_t len)
 {
-	struct reader *r = arg;
-	uint64_t len = frame->payload_length;
-
-	(void)ctx;
-	/* Two bytes, the extended length (libwslay refuses a longer form than is needed), the mask. */
-	r->framed += 2 + (len < 126 ? 0u : len < 65536 ? 2u : 8u) + 4 + len;
-	if (!wslay_is_ctrl_frame(frame->opcode))
-		r->fragmented = !frame->fin;
+	send_bytes(arg, bytes, len);
 }
 
-static void
-message_arrived(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *msg, void *arg)
-{
-	struct reader *r = arg;
-	struct websocket *ws = r->ws;
-
-	(void)ctx;
-	if (ws->session && (msg->opcode == WSLAY_TEXT_FRAME || msg->opcode == WSLAY_BINARY_FRAME))
-		session_frame(ws->session, ws, (const char *)msg->msg, msg->msg_length,
-		    msg->opcode == WSLAY_BINARY_FRAME);
-}
-
-static struct reader *
-reader_new(struct websocket *ws)
-{
-	static const struct wslay_event_callbacks calls = {
-		.recv_callback = give, .send_callback = take, .on_frame_recv_start_callback = frame_begins,
-		.on_msg_recv_callback = message_arrived,
-	};
-	struct reader *r = calloc(1, sizeof(*r));
-
-	if (r == NULL || wslay_event_context_server_init(&r->ctx, &calls, r) != 0) {
-		free(r);
-		return NULL;
-	}
-	wslay_event_config_set_max_recv_msg_length(r->ctx,
-	    (uint64_t)ws->all->transport->conf->socket_max_payload);
-	r->ws = ws;
-	return r;
-}
-
-static bool
-between_messages(const struct reader *r)
-{
-	return r->given == r->framed && !r->fragmented;
-}
-
-/* The other side has closed, or broken the protocol: libwslay has queued the close frame that says so. */
+/* The other side has closed, or broken the protocol: the close frame that says so is queued. */
 static void
 protocol_over(struct websocket *ws)
 {
@@ -405,28 +318,18 @@ protocol_over(struct websocket *ws)
 static void
 read_frames(struct websocket *ws, const char *bytes, size_t len)
 {
-	struct reader *r = ws->reader;
-	int failed;
-	bool over;
+	static const struct frames_calls calls = { message_arrived, reply };
+	enum frames_end end = frames_read(&ws->reader, &calls, ws,
+	    (size_t)ws->all->transport->conf->socket_max_payload, bytes, len);
 
-	if (r == NULL && (r = ws->reader = reader_new(ws)) == NULL) {
+	if (end == FRAMES_NO_MEMORY)
 		lost(ws);
-		return;
-	}
-	r->bytes = bytes;
-	r->len = len;
-	failed = wslay_event_recv(r->ctx);
-	while (!failed && wslay_event_want_write(r->ctx))
-		failed = wslay_event_send(r->ctx);
-	over = !wslay_event_get_read_enabled(r->ctx);
-	if (failed || over || between_messages(r))
-		reader_free(ws);
 	if (ws->state != WS_OPEN)
 		return;
-	if (failed)
-		/* 1002: libwslay gives up on a bad header without a word */
-		send_bytes(ws, "\x88\x02\x03\xea", 4);
-	if (failed || over)
+	if (end == FRAMES_BROKEN)
+		/* libwslay gives up on a bad header without a word */
+		send_bytes(ws, FRAMES_CLOSE_1002, sizeof(FRAMES_CLOSE_1002) - 1);
+	if (end != FRAMES_GO_ON)
 		protocol_over(ws);
 }
 

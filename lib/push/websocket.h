@@ -1,5 +1,5 @@
 /*
- * websocket.h - WebSocket connections: accepting, handshake, frames in (libwslay), frames out.
+ * websocket.h - WebSocket connections: accepting, handshake, frames in (frames.h), frames out.
  *
  * A connection that is silent holds no buffers: the parser's context exists only while part of a frame or of
  * a fragmented message is pending.
