@@ -134,6 +134,19 @@ function checkHeaders({ status, headers, target }) {
 	return null;
 }
 
+// What a client must know to read an answer, or to ask again, is described where it comes.
+const DESCRIBED = { "etag": "ETag", "link": "Link", "content-encoding": "Content-Encoding" };
+
+function checkDescribed({ status, headers }, where) {
+	const described = nodeAt(where).headers ?? {};
+	const missing = Object.keys(DESCRIBED).find((name) => status === 200 && headers[name] !== undefined && !described[DESCRIBED[name]]);
+	if (missing)
+		return `has ${DESCRIBED[missing]}, which is not described`;
+	const coding = resolve(described["Content-Encoding"])?.schema.const;
+	return headers["content-encoding"] !== undefined && status === 200 && headers["content-encoding"] !== coding
+		? `is packed as ${headers["content-encoding"]}, described as ${coding}` : null;
+}
+
 // Addresses below /v1/ speak as OpenAI's.
 const problem = (record) => checkBody(record, pointer("components", "responses", record.target.startsWith("/v1/") ? "ModelError" : "Problem"));
 
@@ -155,7 +168,7 @@ export function check(record) {
 	if (!resolve(found.operation.responses[record.status]) && !ANYWHERE.has(record.status))
 		return verdict(`answered ${record.status}, which is not in the document`);
 	const where = place(found.at, "responses", found.operation.responses[record.status] ? record.status : "default");
-	const wrong = checkHeaders(record) ?? checkBody(record, where) ?? checkSent(record, found);
+	const wrong = checkHeaders(record) ?? checkDescribed(record, where) ?? checkBody(record, where) ?? checkSent(record, found);
 	return verdict(wrong && `answered ${record.status}: ${wrong}`);
 }
 

@@ -90,6 +90,10 @@ describe("the document", () => {
 		assert.match(judged({ sent: '{"userId":7}' }), /userId/);
 		assert.match(judged({ target: "/api/v1/chat/secret" }), /not in the document/);
 		assert.match(judged({ method: "PUT" }), /not in the document/);
+		assert.match(judged({ headers: { ...headers, "content-encoding": "gzip" } }), /Content-Encoding, which is not described/);
+		const list = (coding) => check({ method: "GET", target: "/api/conversations", status: 200, headers: { ...headers, "content-encoding": coding }, text: "[]" }).wrong;
+		assert.equal(list("gzip"), null);
+		assert.match(list("br"), /packed as br/);
 	});
 });
 

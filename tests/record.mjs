@@ -8,7 +8,7 @@ const folder = process.env.HELPLINE_RECORD;
 const BODY_MAX = 64 * 1024;
 const ALIKE_MAX = 40;		// what has been seen so often shows nothing new
 const FLUSH_AT = 256 * 1024;
-const HEADERS = ["content-type", "retry-after", "www-authenticate", "allow", "x-request-id", "etag", "link"];
+const HEADERS = ["content-type", "retry-after", "www-authenticate", "allow", "x-request-id", "etag", "link", "vary", "content-encoding"];
 
 const bases = new Set();
 const seen = new Map();
