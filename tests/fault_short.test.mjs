@@ -26,11 +26,16 @@ test("nothing acknowledged is lost, doubled or left unanswered", { concurrency: 
 // ---- the judge: a store that is wrong is found out ----
 
 let server, dir;
-let history;
+let history, answers = {};	// what it says: the messages; clientMessageId → id of the answer to it
 
 before(async () => {
 	dir = mkdtempSync(path.join(tmpdir(), "helpline-judge-"));
-	server = createServer((req, res) => res.end(JSON.stringify({ success: true, history }))).listen(0, "127.0.0.1");
+	server = createServer(async (req, res) => {
+		if (req.method === "GET")
+			return void res.end(JSON.stringify({ success: true, history }));
+		const id = answers[JSON.parse((await req.toArray()).join("")).clientMessageId];
+		res.end(JSON.stringify({ success: true, messageId: id, seq: id && 1 }));
+	}).listen(0, "127.0.0.1");
 	await once(server, "listening");
 });
 after(() => {
@@ -62,6 +67,22 @@ test("nor when a person has seen what nobody answers", async () => {
 	const log = [asked(1, 1), answer(2, 1), asked(3, 2)];
 	const spell = { what: "spell", session: "s", taken: Date.parse(at(3)), from: 3, to: 3, until: 3 };
 	assert.deepEqual(await judged(log, [told(log[0]), told(log[2]), spell]), []);
+});
+
+const unnamed = (seq) => ({ ...answer(seq, 0), content: "I cannot answer right now." });
+
+test("nor when what came while an answer was under way is answered by the next", async () => {
+	const log = [asked(1, 1), asked(2, 2), unnamed(3), unnamed(4), asked(5, 3), asked(6, 4), unnamed(7)];
+	answers = { "c-1": "a3", "c-2": "a4", "c-3": "a7", "c-4": "a7" };
+	assert.deepEqual(await judged(log, [told(log[0])]), []);
+});
+
+test("but finds what is answered by none, or twice, also if no answer names it", async () => {
+	const log = [asked(1, 1), asked(2, 2), unnamed(3), unnamed(4)];
+	answers = { "c-1": "a3", "c-2": undefined };
+	assert.deepEqual(await judged(log.slice(0, 3), [told(log[0])]), ["messages unanswered"]);
+	answers = { "c-1": "a3", "c-2": "a3" };
+	assert.deepEqual(await judged(log, [told(log[0])]), ["answers doubled"]);
 });
 
 for (const [what, log, ledger, name] of [

@@ -29,16 +29,52 @@ async function readStore(stack, session) {
 	}));
 }
 
+// The id of the answer to a stored message: sent again, it gets it.  undefined: none that is stored.
+async function answerTo(stack, session, userId, { content, clientMessageId }) {
+	const body = { sessionId: session, userId, message: content, clientMessageId };
+	const res = await waitFor("a message sent again gets its answer", async () => {
+		const got = await request(stack.url, "POST", "/api/v1/chat/message", { body });
+		return ![429, 503].includes(got.status) && got;
+	}, { ms: 30_000, every: 200 });
+	return res.status === 200 && res.json.seq ? res.json.messageId : undefined;
+}
+
+/*
+ * How far the answers that name no message reach, if more than one was open: what came while such an answer was under way is
+ * stored before it and answered by the next one.  Answer's id → seq of the last message that it is the answer to.
+ */
+async function learnReach(stack, session, userId, log) {
+	const reach = new Map();
+	let open = [];
+	for (const m of log ?? []) {
+		if (m.user)
+			open.push(m);
+		if (m.user || m.by === "human")
+			continue;
+		const named = m.token ? open.findIndex((u) => u.token === m.token) : open.length - 1;
+		for (let i = named; !m.token && i > 0; i--)
+			if (await answerTo(stack, session, userId, open[i]) === m.id) {
+				reach.set(m.id, open[i].seq);
+				break;
+			} else if (i === 1) {
+				reach.set(m.id, open[0].seq);
+			}
+		const last = reach.get(m.id);
+		open = open.slice(last === undefined ? named + 1 : open.findIndex((u) => u.seq === last) + 1);
+	}
+	return reach;
+}
+
 const settled = (log, spells) => log === null || log.length === 0 || coverage(log, spells).open.length === 0;
 
 const spellsOf = (ledger, session) => (ledger.get(session) ?? []).filter((e) => e.what === "spell");
 
 /*
  * Which answer covers which message: all before the one that it names, or, if it names none (an escalation's), all before
- * it that are still open. A message that is open at the end is unanswered; an answer that covers nothing new is a second
- * one. What a person has seen (spells: when one had the conversation, see scenarios.mjs) need not be answered.
+ * it that are still open, as far as it reaches (learnReach()). A message that is open at the end is unanswered; an answer that
+ * covers nothing new is a second one. What a person has seen (spells: when one had the conversation, see scenarios.mjs) need not be answered.
  */
-function coverage(log, spells = []) {
+function coverage(log, spells = [], reach = new Map()) {
 	const turns = [];
 	const idle = [];
 	let open = [];
@@ -48,7 +84,7 @@ function coverage(log, spells = []) {
 		if (m.user || m.by === "human")
 			continue;
 		const named = m.token ? open.findIndex((u) => u.token === m.token) : open.length - 1;
-		const covered = open.splice(0, named + 1);
+		const covered = open.splice(0, reach.has(m.id) ? open.filter((u) => u.seq <= reach.get(m.id)).length : named + 1);
 		if (covered.length === 0)
 			idle.push(m);
 		turns.push(...covered.map((u) => ({ session: u.session, message: u, answer: m, ms: m.at - u.at })));
@@ -95,10 +131,10 @@ function judgeStored(v, logs, ledger, mayLose) {
 	v.check("answers seen that are not stored so", answersLost, `${answers} seen`, mayLose);
 }
 
-function judgeTurns(v, logs, ledger, deaths, { timed }) {
+function judgeTurns(v, logs, ledger, deaths, { timed, reaches }) {
 	const idle = [], open = [], late = [], order = [], all = [];
 	for (const [session, log] of logs) {
-		const c = coverage(log ?? [], spellsOf(ledger, session));
+		const c = coverage(log ?? [], spellsOf(ledger, session), reaches.get(session));
 		idle.push(...c.idle.map((m) => ({ session, answer: m })));
 		open.push(...c.open.map((m) => ({ session, message: m })));
 		all.push(...c.turns);
@@ -151,14 +187,16 @@ function judgeClients(v, logs, ledger, mayLose) {
 // deaths: when an engine or the store was killed (Date.now()). mayLose: the store was allowed to forget.
 export async function judge(stack, ledgerFile, { deaths = [], mayLose = false, timed = true } = {}) {
 	const ledger = readLedger(ledgerFile);
-	const logs = new Map();
+	const logs = new Map(), reaches = new Map();
 	const v = new Verdict();
 	await Promise.all([...ledger.keys()].filter((session) => session !== undefined).map(async (session) => {
 		const read = async () => logs.set(session, await readStore(stack, session)).get(session);
 		await waitFor("all is answered", async () => settled(await read(), spellsOf(ledger, session)), { ms: LEASE_MS + GRACE_MS, every: 500 }).catch(() => {});
+		const { client } = ledger.get(session).find((e) => e.client !== undefined) ?? {};
+		reaches.set(session, await learnReach(stack, session, `customer-${client}`, logs.get(session)));
 	}));
 	judgeStored(v, logs, ledger, mayLose);
-	judgeTurns(v, logs, ledger, deaths, { timed });
+	judgeTurns(v, logs, ledger, deaths, { timed, reaches });
 	judgeSpells(v, logs, ledger);
 	judgeClients(v, logs, ledger, mayLose);
 	return v.rows;

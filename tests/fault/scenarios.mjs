@@ -176,7 +176,7 @@ async function fewFiles(run) {
 
 // People take conversations over while answers to them are on their way, say something or not, and give them back or end them.
 async function desk({ stack, field, random, until, tell }) {
-	const count = { takes: 0, late: 0, replies: 0, returns: 0, closes: 0 };
+	const count = { takes: 0, under: 0, late: 0, replies: 0, returns: 0, closes: 0 };
 	const person = async (name) => {
 		const { stdout } = await runScript(["token", "--user", name, "--state-dir", stack.dir], { env: stack.env });
 		const headers = { authorization: `Bearer ${stdout.trim()}` };
@@ -185,20 +185,26 @@ async function desk({ stack, field, random, until, tell }) {
 			assert.ok([200, 201, 409].includes(res.status), `${method} ${path} gave ${res.status} ${res.text}`);
 			return res;
 		};
-		const last = async (id) => (await call("GET", `/${id}`)).json.messages.at(-1).seq;
-		while (!until(count.takes)) {
+		const newest = async (id) => (await call("GET", `/${id}`)).json.messages.at(-1);
+		const last = async (id) => (await newest(id)).seq;
+		while (!until(count.under)) {
 			const open = (await call("GET", "?status=open")).json;
 			const e = open[Math.floor(random() * open.length)];
 			await pause(random() * 300);
-			if (!e || until(count.takes))
+			if (!e || until(count.under))
 				continue;
+			// Mostly when something was written that is not answered yet: then the answer is under way.
+			for (let looks = 20; looks > 0 && (await newest(e._id)).role !== "user"; looks--)
+				await pause(100);
+			await pause(random() * 200);
 			const taken = Date.now();
 			if ((await call("POST", `/${e._id}/take`)).status === 409) {
 				count.late++;
 				continue;
 			}
 			count.takes++;
-			const from = await last(e._id);
+			const { seq: from, role } = await newest(e._id);
+			count.under += role === "user" ? 1 : 0;
 			for (let replies = Math.floor(random() * 3); replies > 0; replies--, count.replies++) {
 				await pause(random() * 500);
 				await call("POST", `/${e._id}/reply`, { content: `This is ${name}.` });
@@ -212,9 +218,9 @@ async function desk({ stack, field, random, until, tell }) {
 		}
 	};
 	await Promise.all(Array.from({ length: 12 }, (_, i) => person(`person-${i}`)));
-	tell(`12 people took ${count.takes} conversations over (${count.late} times another was faster), wrote ${count.replies} replies, ` +
+	tell(`12 people took ${count.takes} conversations over, ${count.under} of them while an answer was under way (${count.late} times another was faster), wrote ${count.replies} replies, ` +
 		`returned ${count.returns} and closed ${count.closes}; ${logged(stack, "turn outcome=handed_over")} answers were dropped under way`);
-	return count.takes;
+	return count.under;
 }
 
 async function drops({ field, random, until, tell }) {
