@@ -12,13 +12,13 @@
  * that he began or ended is known exactly: the same detector runs here on the same samples.  Behind Helpline must be this
  * folder's upstream, whose transcripts and sounds tell what time it took itself (marks.h).
  */
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/vad.h"
+#include "crowd.h"
 #include "marks.h"
 #include "samples.h"
 #include "wire.h"
@@ -60,18 +60,14 @@ struct caller {
 };
 
 struct calls {
-	uv_loop_t	*loop;
-	uv_timer_t	 timer, end_timer;
-	uv_pipe_t	 input;
+	struct crowd	 crowd;		/* first: a crowd is its calls */
 	struct caller	*callers;
 	struct samples	 share, first, stop;
-	char		 problem[200];
 	const char	*account, *agent;
-	uint64_t	 begin_ns, random;
-	unsigned	 count, opened, ready, begun, seconds, ramp_ms, piece_ms, interrupt, errors, gaps, stale, welcomed;
+	uint64_t	 random;
+	unsigned	 piece_ms, interrupt, gaps, stale, welcomed;
 	double		 latest_ms;	/* that sound came behind its time */
-	int		 port;
-	bool		 going, greet;
+	bool		 greet;
 };
 
 static int16_t voice[VAD_RATE], hush[VAD_RATE];
@@ -104,53 +100,30 @@ finish(struct calls *a)
 	unsigned answers = 0, silent = 0;
 	uint64_t now = uv_hrtime();
 
-	for (unsigned i = 0; i < a->count; i++) {
+	for (unsigned i = 0; i < a->crowd.count; i++) {
 		struct caller *c = &a->callers[i];
 
 		answers += c->answers;
 		silent += !a->greet && (c->answers == 0 || (c->phase == WAITS && now - c->ended_ns > (uint64_t)PATIENCE_MS * 1000000));
 	}
 	printf("{\"event\":\"result\",\"answers\":%u,\"welcomed\":%u,\"gaps\":%u,\"latest\":%.3f,\"stale\":%u,\"unanswered\":%u,\"errors\":%u",
-	    answers, a->welcomed, a->gaps, a->latest_ms, a->stale, silent, a->errors);
+	    answers, a->welcomed, a->gaps, a->latest_ms, a->stale, silent, a->crowd.errors);
 	samples_print("share", &a->share);
 	samples_print("first", &a->first);
 	samples_print("stop", &a->stop);
-	if (a->errors) {
-		struct buf text = BUF_INIT(REQUEST_MAX);
-
-		buf_json_str(&text, a->problem);
-		printf(",\"problem\":%s", text.data);
-		buf_free(&text);
-	}
+	crowd_print_problem(&a->crowd);
 	printf("}\n");
-	exit(a->errors > 0);
+	exit(a->crowd.errors > 0);
 }
 
 static void
 failed(struct caller *c, const char *why, size_t len)
 {
-	struct calls *a = c->all;
-
-	if (a->errors++ == 0)
-		snprintf(a->problem, sizeof(a->problem), "%.*s", (int)len, why ? why : "");
-	if (!a->going) {
-		fprintf(stderr, "calls: a conversation could not be had: %s\n", a->problem);
-		exit(1);
-	}
+	crowd_failed(&c->all->crowd, why, len, c->all->crowd.going);
 	c->lost = true;
 }
 
 /* ---- to Helpline ---- */
-
-static void
-say(struct caller *c, const char *text)
-{
-	struct buf out = BUF_INIT(REQUEST_MAX);
-
-	frame_add(&out, FRAME_TEXT, text, strlen(text));
-	wire_send(&c->wire, out.data, out.len);
-	buf_free(&out);
-}
 
 static void
 start_conversation(struct caller *c)
@@ -159,7 +132,7 @@ start_conversation(struct caller *c)
 
 	snprintf(text, sizeof(text), "42[\"start_conversation\",{\"userId\":\"%s\",\"agentId\":\"%s\",\"isCallSimulator\":false}]",
 	    c->all->account, c->all->agent);
-	say(c, text);
+	socket_say(&c->wire, text);
 }
 
 static void
@@ -170,7 +143,7 @@ start_call(struct caller *c)
 	c->calling = true;
 	snprintf(text, sizeof(text), "421[\"voice_start\",{\"conversationId\":\"%s\",\"rate\":%u,\"greet\":%s}]", c->conversation, VAD_RATE,
 	    c->all->greet ? "true" : "false");
-	say(c, text);
+	socket_say(&c->wire, text);
 }
 
 static void
@@ -180,7 +153,7 @@ tell_played(struct caller *c, uint64_t now)
 
 	snprintf(text, sizeof(text), "42[\"voice_played\",{\"id\":\"%s\",\"ms\":%llu}]", c->sound,
 	    (unsigned long long)(now - c->first_ns) / 1000000);
-	say(c, text);
+	socket_say(&c->wire, text);
 }
 
 /* ---- what he says ---- */
@@ -322,7 +295,7 @@ hear_last(struct caller *c, const char *text, size_t len)
 	if (strcmp(c->chunk_id, c->sound) != 0)
 		return;
 	if (a->greet) {
-		if (!c->greeted && ++a->welcomed == a->count)
+		if (!c->greeted && ++a->welcomed == a->crowd.count)
 			finish(a);
 		c->greeted = true;
 	} else if (c->phase == LISTENS) {
@@ -355,27 +328,13 @@ hear_transcript(struct caller *c, const char *text, size_t len)
 		c->heard_ns = wrote - came;
 }
 
-static bool
-starts_with(const char *text, size_t len, const char *prefix)
-{
-	return len >= strlen(prefix) && memcmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static void
-open_next(struct calls *a)
-{
-	if (a->opened < a->count)
-		wire_connect(a->loop, &a->callers[a->opened++].wire, a->port);
-}
-
 static void
 conversation_is_there(struct caller *c, const char *text, size_t len)
 {
 	text_in(text, len, "\"conversationId\":\"", c->conversation);
 	c->ready = true;
-	if (++c->all->ready == c->all->count)
-		puts("{\"event\":\"ready\"}");
-	open_next(c->all);
+	crowd_ready(&c->all->crowd);
+	crowd_open(&c->all->crowd, 1);
 }
 
 static void
@@ -390,26 +349,26 @@ call_is_there(struct caller *c)
 static void
 take_packet(struct caller *c, const char *text, size_t len)
 {
-	if (starts_with(text, len, "451-[\"ai_audio\""))
+	if (text_starts(text, len, "451-[\"ai_audio\""))
 		take_chunk(c, text, len);
-	else if (starts_with(text, len, "42[\"ai_audio\""))
+	else if (text_starts(text, len, "42[\"ai_audio\""))
 		hear_last(c, text, len);
-	else if (starts_with(text, len, "42[\"speech_started\""))
+	else if (text_starts(text, len, "42[\"speech_started\""))
 		hear_stop(c, text, len);
-	else if (starts_with(text, len, "42[\"transcript\""))
+	else if (text_starts(text, len, "42[\"transcript\""))
 		hear_transcript(c, text, len);
-	else if (starts_with(text, len, "42[\"voice_ready\""))
+	else if (text_starts(text, len, "42[\"voice_ready\""))
 		call_is_there(c);
-	else if (starts_with(text, len, "42[\"conversation_started\""))
+	else if (text_starts(text, len, "42[\"conversation_started\""))
 		conversation_is_there(c, text, len);
-	else if (starts_with(text, len, "42[\"error\"") || starts_with(text, len, "42[\"voice_ended\"") || starts_with(text, len, "44") ||
-	    starts_with(text, len, "431[{\"ok\":false"))
+	else if (text_starts(text, len, "42[\"error\"") || text_starts(text, len, "42[\"voice_ended\"") || text_starts(text, len, "44") ||
+	    text_starts(text, len, "431[{\"ok\":false"))
 		failed(c, text, len);
-	else if (starts_with(text, len, "2"))
-		say(c, "3");
-	else if (starts_with(text, len, "0"))
-		say(c, "40");
-	else if (starts_with(text, len, "40"))
+	else if (text_starts(text, len, "2"))
+		socket_say(&c->wire, "3");
+	else if (text_starts(text, len, "0"))
+		socket_say(&c->wire, "40");
+	else if (text_starts(text, len, "40"))
 		start_conversation(c);
 }
 
@@ -418,13 +377,7 @@ take_packet(struct caller *c, const char *text, size_t len)
 static void
 on_opened(struct wire *w)
 {
-	struct caller *c = (struct caller *)w;
-	char text[512];
-	int n = snprintf(text, sizeof(text), "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
-	    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", c->all->port);
-
-	wire_send(w, text, (size_t)n);
+	socket_open(w, ((struct caller *)w)->all->crowd.port);
 }
 
 static void
@@ -449,15 +402,10 @@ on_bytes(struct wire *w, const char *bytes, size_t len)
 {
 	struct caller *c = (struct caller *)w;
 
-	if (c->http.status == 0) {	/* the handshake's answer has no body; frames may follow it at once */
-		answer_feed(&c->http, bytes, len);
-		if (c->http.status == 0)
-			return;
-		if (c->http.status != 101)
-			failed(c, c->http.raw.data, c->http.raw.len);
-		buf_add(&c->frames, c->http.raw.data, c->http.raw.len);
-	} else
-		buf_add(&c->frames, bytes, len);
+	if (!socket_feed(&c->http, &c->frames, bytes, len)) {
+		failed(c, c->http.raw.data, c->http.raw.len);
+		return;
+	}
 	take_frames(c);
 }
 
@@ -479,11 +427,13 @@ static void
 on_tick(uv_timer_t *timer)
 {
 	struct calls *a = timer->data;
-	uint64_t now = uv_hrtime(), passed_ms = (now - a->begin_ns) / 1000000;
+	unsigned begins;
+	uint64_t now;
 
-	while (a->begun < a->count && (uint64_t)a->begun * a->ramp_ms <= passed_ms * a->count)
-		start_call(&a->callers[a->begun++]);
-	for (unsigned i = 0; i < a->begun; i++) {
+	while (crowd_next(&a->crowd, &begins))
+		start_call(&a->callers[begins]);
+	now = uv_hrtime();
+	for (unsigned i = 0; i < a->crowd.begun; i++) {
 		struct caller *c = &a->callers[i];
 
 		while (c->talking && !c->lost && now - c->begin_ns >= (c->sent / PER_MS + a->piece_ms) * 1000000)
@@ -492,81 +442,57 @@ on_tick(uv_timer_t *timer)
 }
 
 static void
-on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
+go(struct crowd *crowd, bool ended)
 {
-	static char bytes[256];
-
-	(void)handle;
-	(void)suggested;
-	*ret = uv_buf_init(bytes, sizeof(bytes));
+	(void)ended;
+	uv_timer_start(&crowd->end_timer, on_end, (uint64_t)crowd->seconds * 1000, 0);
+	uv_timer_start(&crowd->timer, on_tick, 0, 1);
 }
 
-static void
-on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
+static struct wire *
+wire_of(struct crowd *crowd, unsigned number)
 {
-	struct calls *a = stream->data;
+	struct calls *a = (struct calls *)crowd;
+	struct caller *c = &a->callers[number];
 
-	(void)bytes;
-	if (n == 0 || a->going)
-		return;
-	a->going = true;
-	a->begin_ns = uv_hrtime();
-	uv_read_stop(stream);
-	uv_timer_start(&a->end_timer, on_end, (uint64_t)a->seconds * 1000, 0);
-	uv_timer_start(&a->timer, on_tick, 0, 1);
-}
-
-static int
-start(struct calls *a)
-{
-	a->callers = calloc(a->count, sizeof(*a->callers));
-	if (a->callers == NULL || uv_pipe_init(a->loop, &a->input, 0) != 0 || uv_pipe_open(&a->input, 0) != 0) {
-		fprintf(stderr, "calls: standard input must be a pipe\n");
-		return 1;
-	}
-	make_sounds(a);
-	uv_timer_init(a->loop, &a->timer);
-	uv_timer_init(a->loop, &a->end_timer);
-	a->timer.data = a->end_timer.data = a->input.data = a;
-	uv_read_start((uv_stream_t *)&a->input, on_alloc, on_input);
-	for (unsigned i = 0; i < a->count; i++)
-		a->callers[i] = (struct caller){
-			.wire = { .opened = on_opened, .bytes = on_bytes, .ended = on_ended }, .all = a, .number = i,
-			.http = { .raw = BUF_INIT(FRAMES_MAX), .body = BUF_INIT(FRAMES_MAX) }, .frames = BUF_INIT(FRAMES_MAX),
-		};
-	for (unsigned i = 0; i < OPENING; i++)
-		open_next(a);
-	return uv_run(a->loop, UV_RUN_DEFAULT);
+	*c = (struct caller){
+		.wire = { .opened = on_opened, .bytes = on_bytes, .ended = on_ended }, .all = a, .number = number,
+		.http = { .raw = BUF_INIT(FRAMES_MAX), .body = BUF_INIT(FRAMES_MAX) }, .frames = BUF_INIT(FRAMES_MAX),
+	};
+	return &c->wire;
 }
 
 int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "port", required_argument, NULL, 'p' }, { "users", required_argument, NULL, 'u' },
-		{ "seconds", required_argument, NULL, 's' }, { "ramp", required_argument, NULL, 'r' },
+		CROWD_OPTIONS,
 		{ "piece", required_argument, NULL, 'l' }, { "interrupt", required_argument, NULL, 'i' },
 		{ "account", required_argument, NULL, 'o' }, { "agent", required_argument, NULL, 'a' },
 		{ "greet", no_argument, NULL, 'g' }, { NULL, 0, NULL, 0 }
 	};
-	struct calls a = { .loop = uv_default_loop(), .count = 1, .seconds = 10, .piece_ms = 40, .account = "", .agent = "" };
+	struct calls a = {
+		.crowd = { .name = "calls", .wire = wire_of, .go = go, .loop = uv_default_loop(), .count = 1, .seconds = 10 },
+		.piece_ms = 40, .account = "", .agent = "",
+	};
 	int o;
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (o) {
-		case 'p': a.port = atoi(optarg); break;
-		case 'u': a.count = (unsigned)atoi(optarg); break;
-		case 's': a.seconds = (unsigned)atoi(optarg); break;
-		case 'r': a.ramp_ms = (unsigned)atoi(optarg); break;
 		case 'l': a.piece_ms = (unsigned)atoi(optarg); break;
 		case 'i': a.interrupt = (unsigned)atoi(optarg); break;
 		case 'o': a.account = optarg; break;
 		case 'a': a.agent = optarg; break;
 		case 'g': a.greet = true; break;
-		default: return 2;
+		default:
+			if (!crowd_option(&a.crowd, o, optarg))
+				return 2;
 		}
-	if (a.count == 0 || a.piece_ms == 0 || a.piece_ms > PIECE_MAX_MS)
+	if (a.crowd.count == 0 || a.piece_ms == 0 || a.piece_ms > PIECE_MAX_MS)
 		return 2;
-	return start(&a);
+	a.callers = calloc(a.crowd.count, sizeof(*a.callers));
+	if (a.callers == NULL)
+		return 1;
+	make_sounds(&a);
+	return crowd_run(&a.crowd, OPENING);
 }

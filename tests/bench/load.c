@@ -11,11 +11,11 @@
  * many events as are expected, all together.
  * Behind Helpline must be this folder's upstream: its answers tell what time it took itself.
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "crowd.h"
 #include "load.h"
 #include "samples.h"
 
@@ -25,20 +25,16 @@
 #define TICK_MS		1u
 
 struct load {
-	uv_loop_t	*loop;
-	uv_timer_t	 timer, end_timer;
-	uv_pipe_t	 input;
+	struct crowd	 crowd;		/* first: a crowd is its load */
 	const struct way *way;
 	struct user	*users;
 	struct samples	 added, tokens;	/* milliseconds */
-	char		 problem[200];
-	uint64_t	 begin_ns, end_ns;
-	unsigned	 seconds, ramp_ms, settle_ms, count, opened, ready, begun, waiting, most_waiting;
-	unsigned	 asked, answered, errors;
+	uint64_t	 end_ns;
+	unsigned	 settle_ms, waiting, most_waiting;
+	unsigned	 asked, answered;
 	uint64_t	 pieces;		/* tokens in all */
 	uint64_t	 heard, expected;	/* events */
-	int		 port;
-	bool		 streams, going, ending, full;
+	bool		 streams, ending, full;
 };
 
 bool
@@ -50,7 +46,7 @@ load_streams(const struct load *l)
 int
 load_port(const struct load *l)
 {
-	return l->port;
+	return l->crowd.port;
 }
 
 const char *
@@ -77,7 +73,7 @@ load_first(const struct load *l)
 static void
 add_sample(const struct load *l, struct samples *s, uint64_t now, double ms)
 {
-	if (now - l->begin_ns >= (uint64_t)l->settle_ms * 1000000)
+	if (now - l->crowd.begin_ns >= (uint64_t)l->settle_ms * 1000000)
 		samples_add(s, ms);
 }
 
@@ -85,17 +81,11 @@ static void
 print_result(struct load *l)
 {
 	printf("{\"event\":\"result\",\"asked\":%u,\"answered\":%u,\"errors\":%u,\"mostWaiting\":%u,\"seconds\":%.3f,"
-	    "\"pieces\":%llu,\"heard\":%llu", l->asked, l->answered, l->errors + l->waiting, l->most_waiting,
-	    (double)(l->end_ns - l->begin_ns) / 1e9, (unsigned long long)l->pieces, (unsigned long long)l->heard);
+	    "\"pieces\":%llu,\"heard\":%llu", l->asked, l->answered, l->crowd.errors + l->waiting, l->most_waiting,
+	    (double)(l->end_ns - l->crowd.begin_ns) / 1e9, (unsigned long long)l->pieces, (unsigned long long)l->heard);
 	samples_print("added", &l->added);
 	samples_print("tokens", &l->tokens);
-	if (l->errors) {
-		struct buf text = BUF_INIT(ANSWER_MAX);
-
-		buf_json_str(&text, l->problem);
-		printf(",\"problem\":%s", text.data);
-		buf_free(&text);
-	}
+	crowd_print_problem(&l->crowd);
 	printf("}\n");
 }
 
@@ -118,20 +108,6 @@ last_of(const char *text, size_t len, const char *mark)
 	return found;
 }
 
-static void
-open_next(struct load *l)
-{
-	if (l->opened < l->count)
-		wire_connect(l->loop, &l->users[l->opened++].wire, l->port);
-}
-
-static void
-open_some(struct load *l)
-{
-	for (unsigned i = 0; i < OPENING; i++)
-		open_next(l);
-}
-
 static void	 maybe_done(struct load *);
 static void	 finish(struct load *);
 
@@ -147,7 +123,7 @@ ask(struct user *u)
 		l->most_waiting = l->waiting;
 	u->asked_ns = uv_hrtime();
 	l->way->ask(u);
-	if (l->waiting == l->count && !l->full) {
+	if (l->waiting == l->crowd.count && !l->full) {
 		l->full = true;
 		puts("{\"event\":\"full\"}");
 	}
@@ -176,12 +152,8 @@ user_ready(struct user *u, const char *text, size_t len)
 		return;
 	snprintf(u->session, sizeof(u->session), "%.*s", (int)strcspn(at + 13, "\""), at + 13);
 	u->ready = true;
-	if (++u->load->ready == u->load->count)
-		puts("{\"event\":\"ready\"}");
-	if (u->load->way->ask == NULL && u->number == 0)
-		open_some(u->load);
-	else
-		open_next(u->load);
+	crowd_ready(&u->load->crowd);
+	crowd_open(&u->load->crowd, u->load->way->ask == NULL && u->number == 0 ? OPENING : 1);
 }
 
 void
@@ -225,14 +197,7 @@ user_answered(struct user *u, const char *text, size_t len)
 void
 user_failed(struct user *u, const char *why, size_t len)
 {
-	struct load *l = u->load;
-
-	if (l->errors++ == 0)
-		snprintf(l->problem, sizeof(l->problem), "%.*s", (int)len, why ? why : "");
-	if (!u->ready) {
-		fprintf(stderr, "load: a session could not be had: %s\n", l->problem);
-		exit(1);
-	}
+	crowd_failed(&u->load->crowd, why, len, u->ready);
 	if (u->waiting)
 		settled(u);
 }
@@ -269,7 +234,7 @@ finish(struct load *l)
 {
 	l->end_ns = uv_hrtime();
 	print_result(l);
-	exit(l->errors > 0);
+	exit(l->crowd.errors > 0);
 }
 
 static void
@@ -291,7 +256,7 @@ on_end(uv_timer_t *timer)
 	struct load *l = timer->data;
 
 	l->ending = true;
-	uv_timer_start(&l->end_timer, on_patience_over, PATIENCE_MS, 0);
+	uv_timer_start(&l->crowd.end_timer, on_patience_over, PATIENCE_MS, 0);
 	maybe_done(l);
 }
 
@@ -300,101 +265,72 @@ static void
 on_tick(uv_timer_t *timer)
 {
 	struct load *l = timer->data;
-	uint64_t passed_ms = (uv_hrtime() - l->begin_ns) / 1000000;
+	unsigned i;
 
-	while (l->begun < l->count && (uint64_t)l->begun * l->ramp_ms <= passed_ms * l->count)
-		if (!l->users[l->begun++].lost)
-			ask(&l->users[l->begun - 1]);
-	if (l->begun == l->count)
+	while (crowd_next(&l->crowd, &i))
+		if (!l->users[i].lost)
+			ask(&l->users[i]);
+	if (l->crowd.begun == l->crowd.count)
 		uv_timer_stop(timer);
 }
 
 static void
-on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
+go(struct crowd *crowd, bool ended)
 {
-	static char bytes[256];
+	struct load *l = (struct load *)crowd;
 
-	(void)handle;
-	(void)suggested;
-	*ret = uv_buf_init(bytes, sizeof(bytes));
-}
-
-static void
-on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
-{
-	struct load *l = stream->data;
-
-	(void)bytes;
-	if (n == 0 || l->going)
-		return;
-	l->going = true;
-	l->begin_ns = uv_hrtime();
-	if (n < 0 || (l->seconds == 0 && l->way->ask))
+	if (ended || (crowd->seconds == 0 && l->way->ask))
 		finish(l);
-	uv_read_stop(stream);
 	if (l->way->ask == NULL) {
-		uv_timer_start(&l->end_timer, on_patience_over, PATIENCE_MS, 0);
+		uv_timer_start(&crowd->end_timer, on_patience_over, PATIENCE_MS, 0);
 		return;
 	}
-	uv_timer_start(&l->end_timer, on_end, (uint64_t)l->seconds * 1000, 0);
-	uv_timer_start(&l->timer, on_tick, 0, TICK_MS);
+	uv_timer_start(&crowd->end_timer, on_end, (uint64_t)crowd->seconds * 1000, 0);
+	uv_timer_start(&crowd->timer, on_tick, 0, TICK_MS);
 }
 
-static int
-start(struct load *l)
+static struct wire *
+wire_of(struct crowd *crowd, unsigned number)
 {
-	l->users = calloc(l->count, sizeof(*l->users));
-	if (l->users == NULL || uv_pipe_init(l->loop, &l->input, 0) != 0 || uv_pipe_open(&l->input, 0) != 0) {
-		fprintf(stderr, "load: standard input must be a pipe\n");
-		return 1;
-	}
-	uv_timer_init(l->loop, &l->timer);
-	uv_timer_init(l->loop, &l->end_timer);
-	l->timer.data = l->end_timer.data = l->input.data = l;
-	uv_read_start((uv_stream_t *)&l->input, on_alloc, on_input);
-	for (unsigned i = 0; i < l->count; i++) {
-		l->users[i] = (struct user){
-			.wire = { .opened = on_opened, .bytes = on_bytes, .ended = on_ended }, .load = l, .number = i,
-			.answer = { .raw = BUF_INIT(ANSWER_MAX), .body = BUF_INIT(ANSWER_MAX) },
-			.frames = BUF_INIT(ANSWER_MAX),
-		};
-	}
-	if (l->way->ask)
-		open_some(l);
-	else
-		open_next(l);
-	return uv_run(l->loop, UV_RUN_DEFAULT);
+	struct load *l = (struct load *)crowd;
+	struct user *u = &l->users[number];
+
+	*u = (struct user){
+		.wire = { .opened = on_opened, .bytes = on_bytes, .ended = on_ended }, .load = l, .number = number,
+		.answer = { .raw = BUF_INIT(ANSWER_MAX), .body = BUF_INIT(ANSWER_MAX) }, .frames = BUF_INIT(ANSWER_MAX),
+	};
+	return &u->wire;
 }
 
 int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "port", required_argument, NULL, 'p' }, { "users", required_argument, NULL, 'u' },
-		{ "seconds", required_argument, NULL, 's' }, { "ramp", required_argument, NULL, 'r' },
+		CROWD_OPTIONS,
 		{ "settle", required_argument, NULL, 'w' }, { "expect", required_argument, NULL, 'x' },
 		{ "stream", no_argument, NULL, 'e' }, { NULL, 0, NULL, 0 }
 	};
 	static const struct way *const ways[] = { &way_rest, &way_socket, &way_room };
-	struct load l = { .loop = uv_default_loop(), .count = 1 };
+	struct load l = { .crowd = { .name = "load", .wire = wire_of, .go = go, .loop = uv_default_loop(), .count = 1 } };
 	int o;
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (o) {
-		case 'p': l.port = atoi(optarg); break;
-		case 'u': l.count = (unsigned)atoi(optarg); break;
-		case 's': l.seconds = (unsigned)atoi(optarg); break;
-		case 'r': l.ramp_ms = (unsigned)atoi(optarg); break;
 		case 'w': l.settle_ms = (unsigned)atoi(optarg); break;
 		case 'x': l.expected = strtoull(optarg, NULL, 10); break;
 		case 'e': l.streams = true; break;
-		default: return 2;
+		default:
+			if (!crowd_option(&l.crowd, o, optarg))
+				return 2;
 		}
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
 		if (optind < argc && strcmp(argv[optind], ways[i]->name) == 0)
 			l.way = ways[i];
-	if (l.way == NULL || l.count == 0)
+	if (l.way == NULL || l.crowd.count == 0)
 		return 2;
-	return start(&l);
+	l.users = calloc(l.crowd.count, sizeof(*l.users));
+	if (l.users == NULL)
+		return 1;
+	/* The sockets of a room join what the first one makes. */
+	return crowd_run(&l.crowd, l.way->ask ? OPENING : 1);
 }

@@ -8,12 +8,6 @@
 
 #define REQUEST_MAX	2048
 
-static bool
-starts_with(const char *text, size_t len, const char *prefix)
-{
-	return len >= strlen(prefix) && memcmp(text, prefix, strlen(prefix)) == 0;
-}
-
 /* ---- REST ---- */
 
 static void
@@ -87,16 +81,6 @@ const struct way way_rest = { "rest", rest_prepare, rest_ask, rest_bytes };
 
 /* ---- Socket.IO over a WebSocket ---- */
 
-static void
-say(struct user *u, const char *text)
-{
-	struct buf out = BUF_INIT(REQUEST_MAX);
-
-	frame_add(&out, FRAME_TEXT, text, strlen(text));
-	wire_send(&u->wire, out.data, out.len);
-	buf_free(&out);
-}
-
 /* A session of its own. */
 static void
 join_own(struct user *u)
@@ -104,7 +88,7 @@ join_own(struct user *u)
 	char text[128];
 
 	snprintf(text, sizeof(text), "42[\"join-chat\",{\"userId\":\"bench-%u\"}]", u->number);
-	say(u, text);
+	socket_say(&u->wire, text);
 }
 
 /* The first one makes the session, the others join it. */
@@ -119,32 +103,21 @@ join_first(struct user *u)
 		return;
 	}
 	snprintf(text, sizeof(text), "42[\"join-chat\",{\"userId\":\"bench-0\",\"sessionId\":\"%s\"}]", first->session);
-	say(u, text);
-}
-
-static void
-socket_open(struct user *u)
-{
-	char text[512];
-	int n = snprintf(text, sizeof(text), "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
-	    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", load_port(u->load));
-
-	wire_send(&u->wire, text, (size_t)n);
+	socket_say(&u->wire, text);
 }
 
 static void
 socket_prepare(struct user *u)
 {
 	u->join = join_own;
-	socket_open(u);
+	socket_open(&u->wire, load_port(u->load));
 }
 
 static void
 room_prepare(struct user *u)
 {
 	u->join = join_first;
-	socket_open(u);
+	socket_open(&u->wire, load_port(u->load));
 }
 
 static void
@@ -154,27 +127,27 @@ socket_ask(struct user *u)
 
 	snprintf(text, sizeof(text), "42[\"send-message\",{\"sessionId\":\"%s\",\"userId\":\"bench-%u\",\"message\":\"%s\"}]",
 	    u->session, u->number, user_question(u));
-	say(u, text);
+	socket_say(&u->wire, text);
 }
 
 static void
 socket_packet(struct user *u, const char *text, size_t len)
 {
-	if (starts_with(text, len, "42[\"message-delta\""))
+	if (text_starts(text, len, "42[\"message-delta\""))
 		user_delta(u, text, len);
-	else if (starts_with(text, len, "42[\"message-received\""))
+	else if (text_starts(text, len, "42[\"message-received\""))
 		user_answered(u, text, len);
-	else if (starts_with(text, len, "42[\"chat-joined\""))
+	else if (text_starts(text, len, "42[\"chat-joined\""))
 		user_ready(u, text, len);
-	else if (starts_with(text, len, "42[\"error\"") || starts_with(text, len, "44"))
+	else if (text_starts(text, len, "42[\"error\"") || text_starts(text, len, "44"))
 		user_failed(u, text, len);
-	else if (starts_with(text, len, "2"))
-		say(u, "3");
-	else if (starts_with(text, len, "0"))
-		say(u, "40");
-	else if (starts_with(text, len, "40"))
+	else if (text_starts(text, len, "2"))
+		socket_say(&u->wire, "3");
+	else if (text_starts(text, len, "0"))
+		socket_say(&u->wire, "40");
+	else if (text_starts(text, len, "40"))
 		u->join(u);
-	else if (starts_with(text, len, "42[\"bench\""))
+	else if (text_starts(text, len, "42[\"bench\""))
 		user_heard(u);
 }
 
@@ -184,17 +157,10 @@ socket_bytes(struct user *u, const char *bytes, size_t len)
 	const char *text;
 	size_t used;
 
-	if (u->answer.status == 0) {	/* the handshake's answer has no body; frames may follow it at once */
-		answer_feed(&u->answer, bytes, len);
-		if (u->answer.status == 0)
-			return;
-		if (u->answer.status != 101) {
-			user_failed(u, u->answer.raw.data, u->answer.raw.len);
-			return;
-		}
-		buf_add(&u->frames, u->answer.raw.data, u->answer.raw.len);
-	} else
-		buf_add(&u->frames, bytes, len);
+	if (!socket_feed(&u->answer, &u->frames, bytes, len)) {
+		user_failed(u, u->answer.raw.data, u->answer.raw.len);
+		return;
+	}
 	while ((used = frame_take(&u->frames, 0, &text, &len)) > 0) {
 		socket_packet(u, text, len);
 		buf_consume(&u->frames, used);

@@ -1,8 +1,11 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "wire.h"
+
+#define TEXT_MAX	2048
 
 /* ---- connections ---- */
 
@@ -217,4 +220,46 @@ frame_add(struct buf *out, enum frame kind, const char *bytes, size_t len)
 	}
 	buf_add(out, no_mask, sizeof(no_mask));
 	buf_add(out, bytes, len);
+}
+
+/* ---- Socket.IO ---- */
+
+void
+socket_open(struct wire *w, int port)
+{
+	char text[512];
+	int n = snprintf(text, sizeof(text), "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+	    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", port);
+
+	wire_send(w, text, (size_t)n);
+}
+
+bool
+socket_feed(struct answer *a, struct buf *frames, const char *bytes, size_t len)
+{
+	if (a->status) {
+		buf_add(frames, bytes, len);
+		return a->status == 101;
+	}
+	answer_feed(a, bytes, len);
+	if (a->status)
+		buf_add(frames, a->raw.data, a->raw.len);
+	return a->status == 0 || a->status == 101;
+}
+
+void
+socket_say(struct wire *w, const char *text)
+{
+	struct buf out = BUF_INIT(TEXT_MAX);
+
+	frame_add(&out, FRAME_TEXT, text, strlen(text));
+	wire_send(w, out.data, out.len);
+	buf_free(&out);
+}
+
+bool
+text_starts(const char *text, size_t len, const char *prefix)
+{
+	return len >= strlen(prefix) && memcmp(text, prefix, strlen(prefix)) == 0;
 }

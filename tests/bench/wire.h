@@ -44,4 +44,13 @@ size_t	 frame_take(const struct buf *, size_t at, const char **ret_bytes, size_t
 enum frame { FRAME_TEXT = 1, FRAME_BINARY = 2 };
 void	 frame_add(struct buf *, enum frame, const char *, size_t);
 
+void	 socket_open(struct wire *, int port);		/* asks for a WebSocket of Socket.IO */
+/*
+ * Bytes of the answer to that, and of what follows, which may come with it at once: its frames are added.  False: it was refused;
+ * a->raw says how.
+ */
+bool	 socket_feed(struct answer *, struct buf *frames, const char *, size_t);
+void	 socket_say(struct wire *, const char *text);	/* a packet without attachments */
+bool	 text_starts(const char *text, size_t len, const char *prefix);
+
 #endif
