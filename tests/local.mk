@@ -32,6 +32,8 @@ unit_tests = \
 	tests/unit/conversation_test \
 	tests/unit/desk_test \
 	tests/unit/push_test \
+	tests/unit/frames_test \
+	tests/unit/listen_test \
 	tests/unit/session_test \
 	tests/unit/completion_test \
 	tests/unit/conf_test \
@@ -146,6 +148,10 @@ tests_unit_json_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_json_test_LDADD = $(unit_libs)
 tests_unit_fcgi_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_fcgi_test_LDADD = $(unit_libs)
+tests_unit_frames_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_frames_test_LDADD = $(unit_libs)
+tests_unit_listen_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_listen_test_LDADD = $(unit_libs)
 tests_unit_crypto_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_crypto_test_LDADD = $(unit_libs)
 tests_unit_conf_test_CPPFLAGS = $(unit_cppflags)

@@ -14,6 +14,7 @@
 
 #include "base/sha1.h"
 #include "push/answer.h"
+#include "push/client.h"
 #include "push/deadline.h"
 #include "push/handshake.h"
 #include "push/recovery.h"
@@ -346,6 +347,65 @@ an_offset_goes_with_the_first_event_of_what_is_counted(void **state)
 		assert_int_equal(publication_offset_seq("room:xxabcdef", bad[i], strlen(bad[i])), -1);
 }
 
+static void
+what_is_held_comes_out_in_its_order_and_has_a_limit(void **state)
+{
+	struct held_list list = { 0 };
+	struct publication *p, *more = publication_new(0);
+
+	(void)state;
+	assert_null(held_take(&list));
+	for (int64_t seq = 1; seq <= HELD_MAX; seq++) {
+		p = publication_new(seq);
+		assert_true(held_add(&list, p));
+		publication_unref(p);
+	}
+	assert_false(held_add(&list, more));
+	for (int64_t seq = 1; seq <= 3; seq++) {
+		p = held_take(&list);
+		assert_int_equal(p->seq, seq);
+		publication_unref(p);
+	}
+	assert_true(held_add(&list, more));
+	assert_int_equal(more->refs, 2);
+	held_drop(&list);
+	assert_int_equal(more->refs, 1);
+	assert_int_equal(list.count, 0);
+	publication_unref(more);
+}
+
+/* ---- sockets by their sid ---- */
+
+#define SOCKETS		1000
+
+static void
+a_socket_is_found_by_its_sid_among_many(void **state)
+{
+	struct socket *sockets[SOCKETS];
+	struct roster r;
+
+	(void)state;
+	assert_int_equal(roster_init(&r), HL_OK);
+	for (size_t i = 0; i < SOCKETS; i++) {
+		sockets[i] = calloc(1, sizeof(struct socket));
+		assert_non_null(sockets[i]);
+		id_new(sockets[i]->sid);
+		roster_add(&r, sockets[i]);
+	}
+	for (size_t i = 0; i < SOCKETS; i++)
+		assert_ptr_equal(roster_find(&r, (struct span){ sockets[i]->sid, ID_LEN }), sockets[i]);
+	assert_null(roster_find(&r, SPAN("too short")));
+	assert_null(roster_find(&r, SPAN("0123456789012345678901")));
+	roster_rename(&r, sockets[7], "0123456789012345678901");
+	assert_ptr_equal(roster_find(&r, SPAN("0123456789012345678901")), sockets[7]);
+	for (size_t i = 0; i < SOCKETS; i++) {
+		roster_remove(&r, sockets[i]);
+		assert_null(roster_find(&r, (struct span){ sockets[i]->sid, ID_LEN }));
+		free(sockets[i]);
+	}
+	roster_free(&r);
+}
+
 /* ---- what is remembered of a socket that was cut off ---- */
 
 static int64_t now_ms;
@@ -436,6 +496,8 @@ main(void)
 		cmocka_unit_test(packets_with_attachments_are_several_messages),
 		cmocka_unit_test(a_publication_is_a_head_and_events),
 		cmocka_unit_test(an_offset_goes_with_the_first_event_of_what_is_counted),
+		cmocka_unit_test(what_is_held_comes_out_in_its_order_and_has_a_limit),
+		cmocka_unit_test(a_socket_is_found_by_its_sid_among_many),
 		cmocka_unit_test(a_lost_socket_is_kept_for_a_while_and_given_once),
 	};
 
