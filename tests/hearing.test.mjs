@@ -337,3 +337,43 @@ test("when there is no room, a recording is refused and text goes on", async () 
 	assert.match(res.json.message, /no room/);
 	assert.match((await ada.say(id, "Hello?")).content, /two to three/);
 });
+
+describe("what it costs", () => {
+	// A second costs 1.
+	const seconds = (n) => wavOf(Buffer.alloc(n * 32_000, Buffer.from([0, 16, 0, 240])), 16_000);
+
+	test("minutes have a price; at the day's limit nothing is written down, and who writes is answered", async () => {
+		const other = await startStack({ upstream, env: { ...DESK_ENV, OPENAI_TTS_MODEL: "none", PRICE_HEARING: "60", PRICE_INPUT: "0", PRICE_OUTPUT: "0", DAILY_SPEND_LIMIT: "3" } });
+		const was = stack;
+		try {
+			stack = other;
+			const eve = await Person.join(other, "Eve"), robin = await eve.agent();
+			const { _id: to } = await eve.conversation(robin._id);
+			upstream.hearing.otherwise = { text: "How long does delivery take?" };
+			for (let i = 0; i < 2; i++)
+				await sent(seconds(2), { person: eve, to, name: "x.wav", type: "audio/wav" });
+			const { byAgent } = await eve.ok("GET", "/api/analytics");
+			assert.deepEqual(byAgent.map((row) => [row.agentId, row.cost]), [[robin._id, 4]]);
+			const refused = await send(seconds(2), { person: eve, to, name: "x.wav", type: "audio/wav" });
+			assert.equal(refused.status, 429, refused.text);
+			assert.match(refused.json.message, /spend limit/);
+			assert.ok(Number(refused.headers["retry-after"]) > 0);
+			assert.equal(upstream.hearing.requests.length, 2);
+			await sent(seconds(2), { person: eve, to, name: "x.wav", type: "audio/wav", ...fields("I want to talk to a real person") });
+			assert.match((await eve.say(to, "I want to talk to a real person, please")).content, /person/);
+			assert.equal((await eve.ok("GET", "/api/analytics")).totals.cost, 4);
+		} finally {
+			stack = was;
+			await other.stop();
+		}
+	});
+
+	test("a server that fails is paid nothing", async () => {
+		const { _id: to } = await ada.conversation((await ada.agent())._id);
+		const before = (await ada.ok("GET", "/api/analytics")).totals.cost;
+		for (let i = 0; i < 2; i++)
+			upstream.hearing.next(serverError());
+		assert.equal((await send(webm, { to })).status, 502);
+		assert.equal((await ada.ok("GET", "/api/analytics")).totals.cost, before);
+	});
+});

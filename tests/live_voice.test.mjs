@@ -390,6 +390,33 @@ describe("what goes wrong", () => {
 		}
 	});
 
+	test("at the day's limit answers are written, not spoken, and what is said is not written down", async () => {
+		const env = { ...DESK_ENV, OPENAI_TTS_MODEL: "tts-1", PRICE_INPUT: "0", PRICE_OUTPUT: "0", PRICE_HEARING: "0.6", PRICE_SPEECH: "1000", DAILY_SPEND_LIMIT: "0.02" };
+		const other = await startStack({ upstream, env });
+		try {
+			const owner = await Person.join(other);
+			const robin = await owner.agent();
+			const c = new Caller({ transports: ["websocket"], auth: { token: owner.token } }, other.url);
+			await c.when("connect");
+			await c.begin({ userId: owner.user._id, agentId: robin._id, isCallSimulator: false, audio: "none" });
+			await c.call();
+			upstream.hearing.otherwise = { text: "I want to talk to a real person" };
+			await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+			assert.match((await c.when("ai_response")).message, /I have asked a person/);
+			assert.match((await c.when("error")).message, /answers are written, not spoken/);
+			await waitFor("what is said is paid for", async () => (await owner.ok("GET", "/api/analytics")).totals.cost >= 0.02);
+			const [heard, spoken] = [upstream.hearing.requests.length, upstream.speech.requests.length];
+			await c.say(Buffer.concat([voice(800), quiet(800)]));
+			const ended = await c.when("voice_ended");
+			assert.deepEqual([ended.reason, /Please write/.test(ended.message)], ["limit", true]);
+			assert.deepEqual([upstream.hearing.requests.length, upstream.speech.requests.length], [heard, spoken]);
+			const { byAgent } = await owner.ok("GET", "/api/analytics");
+			assert.ok(byAgent[0].agentId === robin._id && byAgent[0].cost >= 0.02, JSON.stringify(byAgent));
+		} finally {
+			await other.stop();
+		}
+	});
+
 	test("a program that dies: its calls are told to begin again, and can", async () => {
 		const c = await caller({ transports: ["websocket"] });
 		const status = JSON.parse((await runScript(["--status", "--json", "--state-dir", stack.dir])).stdout);

@@ -451,3 +451,55 @@ describe("bounds", () => {
 		}
 	});
 });
+
+describe("what it costs", () => {
+	const MONEY = { PRICE_INPUT: "0", PRICE_OUTPUT: "0", PRICE_SPEECH: "1000" };	// a thousandth each character
+	const characters = () => spoken().reduce((n, words) => n + [...words].length, 0);
+
+	test("each character that is asked for has its price, in the figures of its agent and day", async () => {
+		const other = await startStack({ upstream, env: { ...SPEAKS, ...MONEY } });
+		try {
+			const eve = await Person.join(other, "Eve"), robin = await eve.agent();
+			const cost = async () => (await eve.ok("GET", "/api/analytics")).totals.cost;
+			const same = async () => Math.abs(await cost() - characters() / 1000) < 1e-6 && characters();
+			const { _id: id, messages } = await eve.conversation(robin._id);
+			await whole(messages[0].audioUrl, other);
+			await waitFor("the welcome is paid for", same);
+			upstream.next(said("Für Elise – two days.", { confidence: 0.9 }));
+			await whole((await eve.say(id, "How long?")).audioUrl, other);
+			await waitFor("the answer, too", same);
+			const { byAgent, byDay } = await eve.ok("GET", "/api/analytics");
+			assert.deepEqual(byAgent.map((row) => [row.agentId, row.cost]), [[robin._id, byDay.at(-1).cost]]);
+			const before = await cost();
+			await whole((await eve.conversation(robin._id)).messages[0].audioUrl, other);
+			assert.equal(await cost(), before, "what was said before costs nothing");
+		} finally {
+			await other.stop();
+		}
+	});
+
+	test("at the day's limit nothing is said any more; the text goes out, and says so", async () => {
+		const other = await startStack({ upstream, env: { ...SPEAKS, ...MONEY, DAILY_SPEND_LIMIT: "0.01" } });
+		try {
+			const eve = await Person.join(other, "Eve"), robin = await eve.agent();
+			const { _id: id, messages } = await eve.conversation(robin._id);
+			assert.match(messages[0].audioUrl, URL_FORM, "there is money yet");
+			await waitFor("it is spent", async () => (await eve.ok("GET", "/api/analytics")).totals.cost >= 0.01);
+			const asked = upstream.speech.requests.length;
+			const told = await eve.say(id, "I want to talk to a real person");
+			assert.match(told.content, /I have asked a person/);
+			assert.equal(told.audioUrl, undefined);
+			assert.match(told.audioNotice, /spend limit/);
+			const client = new Client(other.url, { auth: { token: eve.token } });
+			client.emit("user_message", { conversationId: id, message: "Is the person there yet? I want to talk to a person" });
+			const event = await client.when("ai_response");
+			assert.deepEqual([event.audioUrl, event.audioNotice], [undefined, told.audioNotice]);
+			client.close();
+			assert.equal((await eve.read(id)).messages.at(-1).audioNotice, told.audioNotice);
+			assert.equal((await eve.conversation(robin._id)).messages[0].audioUrl, undefined);
+			assert.equal(upstream.speech.requests.length, asked);
+		} finally {
+			await other.stop();
+		}
+	});
+});

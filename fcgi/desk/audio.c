@@ -226,9 +226,9 @@ say(struct call *call, const struct account *who, struct recorded *r)
 }
 
 static enum hl_err
-take_recording(struct call *call, const struct account *who, const struct form *f, const struct place *place)
+take_recording(struct call *call, const struct account *who, const struct form *f, const struct desk_conversation *c)
 {
-	struct recorded_in in = { .place = *place, .bytes = f->audio.data, .len = f->audio.len, .request_id = call->shown_id };
+	struct recorded_in in = { .place = c->place, .bill = bill_of(c->account, c->agent, false), .bytes = f->audio.data, .len = f->audio.len, .request_id = call->shown_id };
 	struct recorded r;
 	enum hl_err err;
 
@@ -237,6 +237,8 @@ take_recording(struct call *call, const struct account *who, const struct form *
 		in.transcript_len = f->transcript.len;
 	}
 	err = recorded_take(&call->app->conf, engine_ear(call->app->engine), &in, &r);
+	if (err == HL_TOO_MANY)
+		call->retry_ms = CLOCK_DAY_MS - clock_wall_ms() % CLOCK_DAY_MS;
 	if (err && r.problem)
 		err = call_fail(call, err, "%s", r.problem);
 	if (err == HL_OK)
@@ -260,7 +262,7 @@ post_audio(struct call *call)
 	if (err == HL_OK)
 		err = receive(call, &form);
 	if (err == HL_OK)
-		err = take_recording(call, &who, &form, &c.place);
+		err = take_recording(call, &who, &form, &c);
 	file_close(&form.body);
 	desk_clear(&c);
 	maybe_sweep(call->app);

@@ -165,6 +165,7 @@ post_conversation(struct call *call)
 	struct agent agent = { 0 };
 	struct wish w = { 0 };
 	struct welcome_sound sound = { 0 };
+	struct bill bill;
 	struct account who;
 	enum hl_err err = call_owner(call, &who);
 	struct desk_new new = { .account = who.h, .user_id = who.id, .limits = { .address = call->address, .visitor = who.id } };
@@ -188,7 +189,8 @@ post_conversation(struct call *call)
 	err = buf_err(&welcome);
 	if (err)
 		goto out;
-	aloud_welcome(engine_speaker(call->app->engine), agent.voice, &welcome, &sound);
+	bill = bill_of(who.h, new.agent, false);
+	aloud_welcome(engine_speaker(call->app->engine), &call->app->store, &bill, agent.voice, &welcome, &sound);
 	new.welcome_id = sound.id;
 	new.once = call->request_id;
 	new.welcome_audio = *sound.url ? sound.url : NULL;

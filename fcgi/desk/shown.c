@@ -82,7 +82,7 @@ write_metadata(struct buf *out, const struct entries *es, size_t index)
 void
 shown_message(struct buf *out, const struct entries *es, size_t index, enum shown_as as)
 {
-	static const char *const names[] = { "by", "clientMessageId", "audioUrl", "interrupted", "escalation", "sources" };
+	static const char *const names[] = { "by", "clientMessageId", "audioUrl", "audioNotice", "interrupted", "escalation", "sources" };
 	size_t count = sizeof(names) / sizeof(names[0]) - (as == SHOWN_IN_LIST);
 	const struct entry *e = &es->list[index];
 	char at[CLOCK_ISO_LEN + 1];

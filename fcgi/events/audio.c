@@ -20,6 +20,7 @@ struct audio_in {
 	size_t		 transcript_len;
 	struct buf	 bytes;
 	struct place	 place;
+	struct bill	 bill;
 };
 
 static enum hl_err
@@ -53,6 +54,7 @@ find_conversation(struct call *call, struct audio_in *in)
 	enum hl_err err = desk_read(&call->app->store, &who, in->id, DESK_NO_MESSAGES, &c);
 
 	in->place = c.place;
+	in->bill = bill_of(c.account, c.agent, c.anonymous);
 	if (err == HL_OK && c.anonymous && !budget_allows_public(&call->app->store, c.account))
 		err = call_fail(call, HL_TOO_MANY, "This company takes no more calls today");
 	desk_clear(&c);
@@ -107,7 +109,8 @@ audio_say(struct call *call, const struct json *payload)
 	if (err == HL_OK)
 		err = find_conversation(call, &in);
 	if (err == HL_OK) {
-		const struct recorded_in sound = { in.place, in.bytes.data, in.bytes.len, in.transcript, in.transcript_len, call->shown_id };
+		const struct recorded_in sound = { in.place, in.bytes.data, in.bytes.len, in.transcript, in.transcript_len, call->shown_id,
+			in.bill };
 
 		err = recorded_take(&call->app->conf, engine_ear(call->app->engine), &sound, &r);
 		if (err && r.problem)

@@ -25,7 +25,7 @@
 void
 desk_write_event(struct buf *out, const struct entry *e, const char *conversation_id)
 {
-	static const char *const names[] = { "by", "audioUrl", "needsEscalation", "confidence", "provider", "sentiment", "escalation", "sources",
+	static const char *const names[] = { "by", "audioUrl", "audioNotice", "needsEscalation", "confidence", "provider", "sentiment", "escalation", "sources",
 		"clientMessageId" };
 	bool user = e->user;
 	char at[CLOCK_ISO_LEN + 1];
@@ -155,6 +155,7 @@ static enum hl_err
 begin(struct call *call, struct beginning *b, struct desk_conversation *ret)
 {
 	struct desk_new new = { .simulator = b->simulator, .anonymous = b->own == NULL, .limits = { .address = call->address } };
+	struct bill bill;
 	enum hl_err err = b->simulator ? begin_simulator(call, b) : begin_with_agent(call, b);
 
 	if (err == HL_OK)
@@ -171,8 +172,9 @@ begin(struct call *call, struct beginning *b, struct desk_conversation *ret)
 		new.agent = b->agent.h;
 		new.company = b->agent.company;
 	}
+	bill = bill_of(b->account, new.agent, new.anonymous);
 	if (b->aloud != ALOUD_NOT)
-		aloud_welcome(engine_speaker(call->app->engine), b->agent.voice, &b->welcome, &b->sound);
+		aloud_welcome(engine_speaker(call->app->engine), &call->app->store, &bill, b->agent.voice, &b->welcome, &b->sound);
 	new.welcome_id = *b->sound.id ? b->sound.id : NULL;
 	new.welcome_audio = *b->sound.url ? b->sound.url : NULL;
 	err = desk_create(&call->app->store, &new, ret, &call->retry_ms);
@@ -351,6 +353,7 @@ write_joined(struct buf *out, const struct entries *messages, const char *id, in
 static void
 say_welcome(struct call *call, const struct place *place, const char *voice)
 {
+	const struct bill nobodys = { 0 };	/* it is in the cache, or on its way there */
 	struct entries messages = { 0 };
 	struct speech *speech = NULL;
 	size_t len;
@@ -358,7 +361,7 @@ say_welcome(struct call *call, const struct place *place, const char *voice)
 
 	if (conversation_replay(&call->app->store, place, 0, &messages) == HL_OK && messages.count) {
 		text = entry_content(&messages.list[0], &len);
-		speech = aloud_again(engine_speaker(call->app->engine), &call->app->store, place, messages.list[0].id);
+		speech = aloud_again(engine_speaker(call->app->engine), &call->app->store, place, messages.list[0].id, &nobodys);
 		if (speech)
 			speech_end(speech, voice, text, len);
 		speech_leave(speech);

@@ -423,6 +423,7 @@ phone_expect(struct app *app, const struct talk_who *who, char ret_key[ID_LEN + 
 	strcpy(ret_key, e->key);
 	e->until_mono_ms = clock_mono_ms() + EXPECTED_MS;
 	e->who.rate = who->rate;
+	e->who.bill = who->bill;
 	snprintf(e->conversation, sizeof(e->conversation), "%s", who->conversation_id);
 	snprintf(e->account, sizeof(e->account), "%s", who->account ? who->account : "");
 	snprintf(e->payer, sizeof(e->payer), "%s", who->payer ? who->payer : "");

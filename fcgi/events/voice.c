@@ -90,7 +90,8 @@ expect(struct call *call, const struct calling *c, const struct desk_conversatio
 {
 	char voice[64], greeting[WELCOME_MAX + 1];
 	struct talk_who who = { .conversation_id = conv->id, .account = socket_account(call),
-	    .payer = conv->anonymous ? conv->account : NULL, .address = call->address,
+	    .payer = conv->anonymous ? conv->account : NULL,
+	    .bill = bill_of(conv->account, conv->agent, conv->anonymous), .address = call->address,
 	    .socket = json_get_string(call->body, "socket"), .rate = (unsigned)c->rate, .voice = voice };
 	enum hl_err err;
 

@@ -95,13 +95,17 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	X(escalation_keep_ms,	"ESCALATION_KEEP",	CONF_INT,	"2592000000", 1000, 31536000000,	\
 	    "Milliseconds for which an open escalation keeps its conversation from being forgotten")		\
 	X(daily_spend_limit,	"DAILY_SPEND_LIMIT",	CONF_TEXT,	"",	0, 64,				\
-	    "Tokens (200000tokens) or money (5.00) a day, UTC; at the limit the model is not asked")		\
+	    "Tokens (200000tokens) or money (5.00) a day, UTC; at the limit the model is not asked, nothing is said aloud or written down")		\
 	X(public_spend_limit,	"PUBLIC_SPEND_LIMIT",	CONF_TEXT,	"",	0, 64,				\
 	    "The same of one account, for conversations that its customers begin without a token; at the limit none begins")	\
 	X(price_input,		"PRICE_INPUT",		CONF_REAL,	"0.15",	0, 100000,			\
 	    "Money for a million tokens sent to the model, for DAILY_SPEND_LIMIT and analytics")		\
 	X(price_output,		"PRICE_OUTPUT",		CONF_REAL,	"0.60",	0, 100000,			\
 	    "Money for a million tokens that it writes")							\
+	X(price_speech,		"PRICE_SPEECH",		CONF_REAL,	"15.00",	0, 100000,			\
+	    "Money for a million characters that are said aloud; what is in the cache costs nothing")		\
+	X(price_hearing,	"PRICE_HEARING",	CONF_REAL,	"0.006",	0, 100000,			\
+	    "Money for a minute of sound that is written down")						\
 	X(chat_owner,		"CHAT_OWNER",		CONF_TEXT,	"",	0, 254,				\
 	    "Address of the account whose the chat API's sessions are: their analytics and escalations; empty means the first administrator's")	\
 	X(frontend_url,		"FRONTEND_URL",		CONF_TEXT,	"",	0, 8192,			\

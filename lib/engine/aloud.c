@@ -94,10 +94,11 @@ on_over(void *arg)
 }
 
 static struct speech *
-begin_chunks(struct speaker *k, struct store *s, const struct place *place, int64_t epoch, const char *message_id, bool heard_only)
+begin_chunks(struct speaker *k, struct store *s, const struct place *place, int64_t epoch, const char *message_id, bool heard_only,
+    const struct bill *bill)
 {
 	struct telling *t = calloc(1, sizeof(*t));
-	struct speech_wish wish = { .message_id = message_id, .heard_only = heard_only, .sound = on_sound, .over = on_over, .arg = t };
+	struct speech_wish wish = { .message_id = message_id, .bill = *bill, .heard_only = heard_only, .sound = on_sound, .over = on_over, .arg = t };
 	struct speech *speech;
 
 	if (t == NULL)
@@ -111,29 +112,31 @@ begin_chunks(struct speaker *k, struct store *s, const struct place *place, int6
 }
 
 struct speech *
-aloud_begin(struct speaker *k, struct store *s, const struct place *place, int64_t epoch, const char *message_id, enum aloud way)
+aloud_begin(struct speaker *k, struct store *s, const struct place *place, int64_t epoch, const char *message_id, enum aloud way,
+    const struct bill *bill)
 {
-	struct speech_wish wish = { .message_id = message_id };
+	struct speech_wish wish = { .message_id = message_id, .bill = *bill };
 
 	if (way == ALOUD_NOT)
 		return NULL;
-	return way == ALOUD_CHUNKS ? begin_chunks(k, s, place, epoch, message_id, false) : speech_begin(k, &wish);
+	return way == ALOUD_CHUNKS ? begin_chunks(k, s, place, epoch, message_id, false, bill) : speech_begin(k, &wish);
 }
 
 struct speech *
-aloud_again(struct speaker *k, struct store *s, const struct place *place, const char *message_id)
+aloud_again(struct speaker *k, struct store *s, const struct place *place, const char *message_id, const struct bill *bill)
 {
-	return begin_chunks(k, s, place, 0, message_id, true);
+	return begin_chunks(k, s, place, 0, message_id, true, bill);
 }
 
 void
-aloud_welcome(struct speaker *k, const char *voice, const struct buf *text, struct welcome_sound *ret)
+aloud_welcome(struct speaker *k, struct store *s, const struct bill *bill, const char *voice, const struct buf *text,
+    struct welcome_sound *ret)
 {
-	struct speech_wish wish = { .message_id = ret->id };
+	struct speech_wish wish = { .message_id = ret->id, .bill = *bill };
 
 	*ret = (struct welcome_sound){ 0 };
 	id_new(ret->id);
-	if (text->len == 0)
+	if (text->len == 0 || !speaker_ready(k) || !budget_allows_sound(s, bill))
 		return;
 	ret->speech = speech_begin(k, &wish);
 	if (ret->speech == NULL)

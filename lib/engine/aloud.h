@@ -25,16 +25,17 @@ enum aloud aloud_of(const struct conf *, const struct entry *);
 
 /* As speech_begin(); the sockets of the room get what is theirs.  NULL for ALOUD_NOT. */
 struct speech *aloud_begin(struct speaker *, struct store *, const struct place *, int64_t epoch, const char *message_id,
-	    enum aloud);
+	    enum aloud, const struct bill *);
 /* Only the chunks, of a message whose file is being made already, or is whole. */
-struct speech *aloud_again(struct speaker *, struct store *, const struct place *, const char *message_id);
+struct speech *aloud_again(struct speaker *, struct store *, const struct place *, const char *message_id, const struct bill *);
 
 /*
  * A welcome, before it is stored: begins its speech and sets where it can be heard, or leaves url "".  Suspends.  The caller
  * ends it with speech_leave(), or speech_drop() if it is not stored.
  */
 struct welcome_sound { struct speech *speech; char id[ID_LEN + 1], url[SPEECH_URL_MAX]; };
-void	 aloud_welcome(struct speaker *, const char *voice, const struct buf *text, struct welcome_sound *ret);
+void	 aloud_welcome(struct speaker *, struct store *, const struct bill *, const char *voice, const struct buf *text,
+	    struct welcome_sound *ret);
 
 /* ,"audioUrl":… or, where there are bytes, ,"audioData":…,"audioType":…; nothing if url is "". */
 void	 aloud_write(struct buf *, const char *url, const struct buf *bytes);

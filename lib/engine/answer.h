@@ -50,6 +50,7 @@ struct verdict {
 	struct buf	 speaker;			/* of a simulator's: the event's member demoAgent, JSON; else empty */
 	char		 voice[SPEECH_VOICE_MAX + 1];	/* the agent's; "": it has none of its own */
 	char		 audio_url[SPEECH_URL_MAX];	/* of what is said; "": there is no sound */
+	bool		 silent;			/* none, for a limit of a day's spend is reached */
 	struct buf	 sound;				/* it, for the event; else empty */
 	struct buf	 problem;	/* why the model could not answer, for the log */
 };

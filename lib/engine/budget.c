@@ -1,7 +1,10 @@
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/budget.h"
+#include "records/analytics.h"
 
 int64_t
 budget_money(const struct conf *c, int64_t prompt, int64_t completion)
@@ -50,19 +53,22 @@ settle(struct store *s, const struct spend *reserved, int64_t tokens, int64_t mo
 	(void)err;		/* the answer is worth more than its bookkeeping */
 }
 
-bool
-budget_reserve(struct store *s, const struct desk_profile *d, int64_t prompt, int64_t completion, struct budget *ret)
+static bool
+reserve_both(struct store *s, const char *public_of, int64_t tokens, int64_t money, struct budget *ret)
 {
-	const char *public_limit = d->desk && d->anonymous ? s->conf->public_spend_limit : "";
-	int64_t tokens = prompt + completion, money = budget_money(s->conf, prompt, completion);
-
 	*ret = (struct budget){ 0 };
-	if (!reserve(s, public_limit, d->account, tokens, money, &ret->owner))
+	if (public_of && !reserve(s, s->conf->public_spend_limit, public_of, tokens, money, &ret->owner))
 		return false;
 	if (reserve(s, s->conf->daily_spend_limit, "", tokens, money, &ret->all))
 		return true;
 	settle(s, &ret->owner, 0, 0);
 	return false;
+}
+
+bool
+budget_reserve(struct store *s, const struct desk_profile *d, int64_t prompt, int64_t completion, struct budget *ret)
+{
+	return reserve_both(s, d->desk && d->anonymous ? d->account : NULL, prompt + completion, budget_money(s->conf, prompt, completion), ret);
 }
 
 void
@@ -80,4 +86,63 @@ budget_allows_public(struct store *s, const char *account)
 	struct spend looked;
 
 	return reserve(s, s->conf->public_spend_limit, account, 0, 0, &looked);
+}
+
+/* ---- sound ---- */
+
+struct bill
+bill_of(const char *account, const char *agent, bool anonymous)
+{
+	struct bill b = { .anonymous = anonymous };
+
+	snprintf(b.account, sizeof(b.account), "%s", account ? account : "");
+	snprintf(b.agent, sizeof(b.agent), "%s", agent ? agent : "");
+	return b;
+}
+
+bool
+budget_allows_sound(struct store *s, const struct bill *b)
+{
+	struct budget looked;
+
+	return reserve_both(s, b->anonymous ? b->account : NULL, 0, 0, &looked);
+}
+
+bool
+budget_buy_sound(struct store *s, const struct bill *b, int64_t money, struct budget *ret)
+{
+	return reserve_both(s, b->anonymous ? b->account : NULL, 0, money, ret);
+}
+
+void
+budget_settle_sound(struct store *s, const struct bill *b, const struct budget *reserved, int64_t money, bool done)
+{
+	struct counts c = { 0 };
+	enum hl_err err = HL_OK;
+
+	if (!done) {
+		settle(s, &reserved->all, 0, 0);
+		settle(s, &reserved->owner, 0, 0);
+		return;
+	}
+	counts_add(&c, b->agent, "m", money);
+	if (*b->account)
+		err = analytics_count(s, b->account, &c);
+	(void)err;		/* as above */
+}
+
+int64_t
+budget_speech_money(const struct conf *c, const char *words, size_t len)
+{
+	size_t characters = 0;
+
+	for (size_t i = 0; i < len; i++)
+		characters += ((unsigned char)words[i] & 0xc0) != 0x80;
+	return (int64_t)ceil((double)characters * c->price_speech);
+}
+
+int64_t
+budget_hearing_money(const struct conf *c, int64_t ms)
+{
+	return (int64_t)ceil((double)ms / 60000 * c->price_hearing * 1e6);
 }

@@ -177,9 +177,9 @@ engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const
 	if (err == HL_OK)
 		err = providers_new(conf, e->http, &e->thinker.providers);
 	if (err == HL_OK)
-		err = ear_new(conf, e->http, &e->ear);
+		err = ear_new(&e->store, e->http, &e->ear);
 	if (err == HL_OK)
-		err = speaker_new(loop, conf, crypto, e->http, on_silence, e, &e->speaker);
+		err = speaker_new(loop, &e->store, e->http, on_silence, e, &e->speaker);
 	if (err == HL_OK)
 		err = keywords_new(conf->escalation_keywords, &e->thinker.keywords);
 	if (err == HL_OK)

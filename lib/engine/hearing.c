@@ -19,6 +19,7 @@
 #define WORTH_MS	1000		/* with less time left it is not asked again */
 
 struct ear {
+	struct store	*store;
 	const struct conf *conf;
 	struct http	*http;
 	char		*url, *authorization;	/* authorization NULL: there is no key */
@@ -40,14 +41,16 @@ join_url(const char *base)
 }
 
 enum hl_err
-ear_new(const struct conf *c, struct http *http, struct ear **ret)
+ear_new(struct store *store, struct http *http, struct ear **ret)
 {
+	const struct conf *c = store->conf;
 	const char *key = conf_speech_key(c) + strspn(conf_speech_key(c), " \t\r\n");
 	struct ear *ear = calloc(1, sizeof(*ear));
 
 	*ret = NULL;
 	if (ear == NULL)
 		return HL_NO_MEMORY;
+	ear->store = store;
 	ear->conf = c;
 	ear->http = http;
 	ear->url = join_url(conf_speech_url(c));
@@ -253,6 +256,24 @@ ask(struct hearing *h)
 	return err;
 }
 
+#define BYTES_A_MS_GUESSED	4	/* of a file that does not tell how long it is */
+
+/* A server that refused, or was not reached, has written nothing down; one that nobody waits for any more has. */
+static enum hl_err
+ask_and_pay(struct hearing *h, const struct recording *r)
+{
+	int64_t ms = r->duration_ms > 0 ? r->duration_ms : (int64_t)r->len / BYTES_A_MS_GUESSED;
+	int64_t money = budget_hearing_money(h->ear->conf, ms);
+	struct budget budget;
+	enum hl_err err;
+
+	if (!budget_buy_sound(h->ear->store, &r->bill, money, &budget))
+		return fail(h, HL_TOO_MANY, "daily spend limit reached");
+	err = ask(h);
+	budget_settle_sound(h->ear->store, &r->bill, &budget, money, err == HL_OK || err == HL_CANCELLED);
+	return err;
+}
+
 enum hl_err
 ear_hear(struct ear *ear, const struct recording *r, struct buf *words, struct buf *problem)
 {
@@ -266,15 +287,16 @@ ear_hear(struct ear *ear, const struct recording *r, struct buf *words, struct b
 	h.deadline_ms = clock_mono_ms() + (r->timeout_ms > 0 ? r->timeout_ms : HEARING_TIMEOUT_MS);
 	err = write_form(&h, r);
 	if (err == HL_OK)
-		err = ask(&h);
+		err = ask_and_pay(&h, r);
 	buf_free(&h.body);
 	return err;
 }
 
 enum hl_err
-ear_hear_samples(struct ear *ear, const void *samples, size_t bytes, unsigned rate, struct buf *words, struct buf *problem)
+ear_hear_samples(struct ear *ear, const struct bill *bill, const void *samples, size_t bytes, unsigned rate, struct buf *words,
+    struct buf *problem)
 {
-	struct recording r = { .container = CONTAINER_WAV };
+	struct recording r = { .container = CONTAINER_WAV, .bill = *bill, .duration_ms = (int64_t)(bytes / 2) * 1000 / rate };
 	struct buf file = BUF_INIT(FORM_MAX);
 	unsigned char head[WAV_HEADER];
 	enum hl_err err;

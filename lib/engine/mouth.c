@@ -28,6 +28,7 @@ struct mouth {
 	uv_loop_t	*loop;
 	struct speaker	*speaker;
 	struct mouth_calls calls;
+	struct bill	 bill;
 	struct task	*task;
 	char		 id[ID_LEN + 1];
 	char		 voice[SPEECH_VOICE_MAX];
@@ -111,7 +112,7 @@ make(void *arg)
 	struct piece *p = arg;
 	struct mouth *m = p->mouth;
 	struct buf words = { .data = p->text, .len = p->len };
-	enum hl_err err = speaker_say(m->speaker, SOUND_WAV, m->voice, &words, on_sound, p, NULL);
+	enum hl_err err = speaker_say(m->speaker, &m->bill, SOUND_WAV, m->voice, &words, on_sound, p, NULL);
 
 	p->being_made = false;
 	if (p->mouth == NULL) {
@@ -119,6 +120,8 @@ make(void *arg)
 	} else if (!p->whole) {
 		p->whole = true;
 		p->failed = err != HL_OK;
+		if (err == HL_TOO_MANY)
+			m->calls.unpaid(m->calls.arg);
 		wake(p->mouth);
 	}
 	making_ends(m);
@@ -274,7 +277,7 @@ speak(void *arg)
 /* ---- what is asked of it ---- */
 
 enum hl_err
-mouth_new(uv_loop_t *loop, struct speaker *speaker, const struct mouth_calls *calls, struct mouth **ret)
+mouth_new(uv_loop_t *loop, struct speaker *speaker, const struct bill *bill, const struct mouth_calls *calls, struct mouth **ret)
 {
 	struct mouth *m = calloc(1, sizeof(*m));
 	enum hl_err err = HL_NO_MEMORY;
@@ -285,6 +288,7 @@ mouth_new(uv_loop_t *loop, struct speaker *speaker, const struct mouth_calls *ca
 	m->loop = loop;
 	m->speaker = speaker;
 	m->calls = *calls;
+	m->bill = *bill;
 	m->ended = m->told_last = true;
 	err = task_start(loop, speak, m);
 	if (err)

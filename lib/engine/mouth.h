@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/id.h"
+#include "engine/budget.h"
 
 struct speaker;
 struct mouth;
@@ -35,11 +36,12 @@ struct mouth_chunk {
 /* chunk must not suspend; gone(arg) is called once, after mouth_free(), when nothing of it runs any more. */
 struct mouth_calls {
 	void	(*chunk)(void *arg, const struct mouth_chunk *);
+	void	(*unpaid)(void *arg);	/* a piece is not said: a limit of a day's spend is reached; nor may this suspend */
 	void	(*gone)(void *arg);
 	void	*arg;
 };
 
-enum hl_err mouth_new(uv_loop_t *, struct speaker *, const struct mouth_calls *, struct mouth **ret) HL_MUST_CHECK;
+enum hl_err mouth_new(uv_loop_t *, struct speaker *, const struct bill *, const struct mouth_calls *, struct mouth **ret) HL_MUST_CHECK;
 void	 mouth_free(struct mouth *);
 
 /* A new answer, in that voice ("": OPENAI_TTS_VOICE).  What was being said before is thrown away. */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "engine/aloud.h"
 #include "engine/answer.h"
+#include "engine/budget.h"
 
 static void
 write_escalation(struct buf *out, const struct verdict *v, const char *id)
@@ -33,6 +34,14 @@ write_common(struct buf *out, const struct verdict *v, const char *escalation_id
 	passages_json(out, &v->passages);
 }
 
+/* Why there is no sound where there usually is. */
+static void
+write_silence(struct buf *out, const struct verdict *v)
+{
+	if (v->silent)
+		buf_puts(out, ",\"audioNotice\":\"" BUDGET_SILENT "\"");
+}
+
 static void
 write_entry(struct buf *out, const struct lease *l, const struct verdict *v, int64_t at_ms, const char *escalation_id)
 {
@@ -48,6 +57,7 @@ write_entry(struct buf *out, const struct lease *l, const struct verdict *v, int
 		buf_printf(out, "%s\"%s\"", i ? "," : "", intents[i]);
 	buf_putc(out, ']');
 	aloud_write(out, v->audio_url, NULL);
+	write_silence(out, v);
 	buf_putc(out, '}');
 }
 
@@ -102,6 +112,7 @@ write_response(struct outgoing *o, const struct lease *l, const struct verdict *
 	if (v->speaker.len)
 		buf_printf(out, ",\"demoAgent\":%s", v->speaker.data);
 	aloud_write(out, v->audio_url, &v->sound);
+	write_silence(out, v);
 	write_common(out, v, o->escalation_id);
 	if (asked)
 		entry_members(out, asked, names, 1);

@@ -101,6 +101,8 @@ sentence(enum hl_err err)
 		return "The speech server cannot read this recording";
 	case HL_BUSY:
 		return "The speech server is failing at the moment. Please write instead, or try again in a minute";
+	case HL_TOO_MANY:
+		return BUDGET_DEAF;
 	default:
 		return NULL;
 	}
@@ -109,7 +111,8 @@ sentence(enum hl_err err)
 static enum hl_err
 hear(struct ear *ear, const struct recorded_in *in, const struct sound *sound, struct recorded *to)
 {
-	const struct recording r = { .container = sound->container, .bytes = in->bytes, .len = in->len };
+	const struct recording r = { .container = sound->container, .bytes = in->bytes, .len = in->len,
+		.duration_ms = sound->duration_ms, .bill = in->bill };
 	struct buf problem = BUF_INIT(256);
 	enum hl_err err = ear_hear(ear, &r, &to->words, &problem);
 

@@ -21,6 +21,7 @@ struct recorded_in {
 	const char	*transcript;	/* what the sender says was said; NULL: it is to be written down */
 	size_t		 transcript_len;
 	const char	*request_id;	/* for the log */
+	struct bill	 bill;
 };
 
 struct recorded {
@@ -32,7 +33,7 @@ struct recorded {
 /*
  * Suspends.  HL_BAD_REQUEST: there is nothing, or it is cut off; HL_TOO_LARGE: MAX_FILE_SIZE, MAX_RECORDING_SECONDS,
  * MAX_MESSAGE_BYTES or the quota; HL_MEDIA_TYPE; HL_UNPROCESSABLE: no words in it; HL_BUSY; HL_NOT_SET_UP; HL_UPSTREAM, HL_TIMEOUT: of the
- * speech server.  Whatever it returns, recorded_free() takes *ret; on failure nothing is kept.
+ * speech server; HL_TOO_MANY: a limit of a day's spend is reached.  Whatever it returns, recorded_free() takes *ret; on failure nothing is kept.
  */
 enum hl_err recorded_take(const struct conf *, struct ear *, const struct recorded_in *, struct recorded *ret) HL_MUST_CHECK;
 void	 recorded_drop(const struct conf *, struct recorded *);	/* suspends: the file is not needed after all */

@@ -351,17 +351,25 @@ way_of(const struct runner *r)
 static void
 begin_aloud(struct runner *r)
 {
+	const struct desk_profile *d = &r->lease.desk;
+	struct bill bill = bill_of(d->account, d->agent, d->anonymous);
 	struct engine *e = r->engine;
+	enum aloud way = way_of(r);
 
 	r->speech = NULL;
-	if (r->lease.desk.desk && !r->lease.probe)
-		r->speech = aloud_begin(e->speaker, &e->store, &r->lease.place, r->lease.epoch, r->answer_id, way_of(r));
+	r->silent = false;
+	if (!d->desk || r->lease.probe || way == ALOUD_NOT || !speaker_ready(e->speaker))
+		return;
+	r->silent = !budget_allows_sound(&e->store, &bill);
+	if (!r->silent)
+		r->speech = aloud_begin(e->speaker, &e->store, &r->lease.place, r->lease.epoch, r->answer_id, way, &bill);
 }
 
 /* What of the sound goes with the text: its address, or, for who wants to wait, itself. */
 static void
 write_aloud(struct runner *r, struct verdict *v)
 {
+	v->silent = r->silent;
 	if (r->speech == NULL || !speech_has_file(r->speech))
 		return;
 	speech_url(r->engine->speaker, r->answer_id, v->audio_url);

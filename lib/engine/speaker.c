@@ -41,16 +41,17 @@ set_server(struct speaker *k)
 }
 
 enum hl_err
-speaker_new(uv_loop_t *loop, const struct conf *conf, const struct crypto *crypto, struct http *http, void (*idle)(void *),
-    void *arg, struct speaker **ret)
+speaker_new(uv_loop_t *loop, struct store *store, struct http *http, void (*idle)(void *), void *arg, struct speaker **ret)
 {
+	const struct conf *conf = store->conf;
 	struct speaker *k = calloc(1, sizeof(*k));
 	enum hl_err err = HL_OK;
 
 	*ret = NULL;
 	if (k == NULL)
 		return HL_NO_MEMORY;
-	*k = (struct speaker){ .loop = loop, .conf = conf, .crypto = crypto, .http = http, .idle = idle, .idle_arg = arg };
+	*k = (struct speaker){ .loop = loop, .store = store, .conf = conf, .crypto = store->crypto, .http = http, .idle = idle,
+		.idle_arg = arg };
 	(void)sound_format_parse(conf->tts_format, &k->format);
 	if (conf_speaks(conf))
 		err = set_server(k);
@@ -379,8 +380,22 @@ make_piece(struct saying *s, struct shelf *shelf, const char *key)
 	return err;
 }
 
+static enum hl_err
+buy_piece(struct saying *s, const struct bill *bill, struct shelf *shelf, const char *key)
+{
+	int64_t money = budget_speech_money(s->k->conf, s->words->data, s->words->len);
+	struct budget budget;
+	enum hl_err err;
+
+	if (!budget_buy_sound(s->k->store, bill, money, &budget))
+		return HL_TOO_MANY;
+	err = make_piece(s, shelf, key);
+	budget_settle_sound(s->k->store, bill, &budget, money, s->bytes.len > 0 || err == HL_CANCELLED);	/* it was asked for */
+	return err;
+}
+
 enum hl_err
-speaker_say(struct speaker *k, enum sound_format format, const char *voice, const struct buf *words,
+speaker_say(struct speaker *k, const struct bill *bill, enum sound_format format, const char *voice, const struct buf *words,
     enum hl_err (*sound)(void *, const void *, size_t), void *arg, char key_file[SHELF_FILE_MAX])
 {
 	struct saying s = { .k = k, .format = format, .words = words, .sound = sound, .arg = arg,
@@ -406,7 +421,7 @@ speaker_say(struct speaker *k, enum sound_format format, const char *voice, cons
 	if (err == HL_OK && v.found)
 		err = sound(arg, v.bytes, v.len);
 	else if (err == HL_OK)
-		err = make_piece(&s, v.shelf, key);
+		err = buy_piece(&s, bill, v.shelf, key);
 	lane_leave(&k->lanes, &mine);
 	free(v.bytes);
 	buf_free(&s.bytes);

@@ -144,7 +144,7 @@ say_piece(struct speech *s, const struct buf *words)
 		return HL_TOO_LARGE;
 	joint_free(&s->joint);
 	joint_init(&s->joint, s->k->format, s->key_count > 0);
-	err = speaker_say(s->k, s->k->format, s->voice, words, on_sound, s, s->keys[s->key_count]);
+	err = speaker_say(s->k, &s->wish.bill, s->k->format, s->voice, words, on_sound, s, s->keys[s->key_count]);
 	if (err == HL_OK)
 		s->key_count++;
 	return err;

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "base/joint.h"
+#include "engine/budget.h"
 #include "services/crypto.h"
 #include "services/http.h"
 #include "services/shelf.h"
@@ -33,8 +34,8 @@ struct speaker;		/* of a program */
 struct speech;		/* one message's sound, while it is made */
 
 /* All are borrowed.  idle(arg) is called when the last speech has ended. */
-enum hl_err speaker_new(uv_loop_t *, const struct conf *, const struct crypto *, struct http *, void (*idle)(void *),
-	    void *arg, struct speaker **ret) HL_MUST_CHECK;
+enum hl_err speaker_new(uv_loop_t *, struct store *, struct http *, void (*idle)(void *), void *arg,
+	    struct speaker **ret) HL_MUST_CHECK;
 void	 speaker_free(struct speaker *);		/* with no speech under way, or NULL */
 bool	 speaker_ready(const struct speaker *);		/* that, and neither is the quota used up nor has the server refused */
 size_t	 speaker_busy(const struct speaker *);		/* tasks under way */
@@ -50,10 +51,10 @@ const char *speech_file(const char *url);
 /*
  * One piece of words (spoken.h), for whoever says them himself.  Suspends; sound gets the bytes in order as they are there,
  * a sound of its own: joint.h puts several behind each other.  What it returns ends it and is passed on.  HL_UPSTREAM: the
- * server failed, or sent something else; HL_BUSY: speaker_ready() is false; HL_TIMEOUT; HL_CANCELLED.  key_file, if it is
+ * server failed, or sent something else; HL_BUSY: speaker_ready() is false; HL_TOO_MANY: a limit of a day's spend is reached; HL_TIMEOUT; HL_CANCELLED.  key_file, if it is
  * not NULL, gets the name in the cache.
  */
-enum hl_err speaker_say(struct speaker *, enum sound_format, const char *voice, const struct buf *words,
+enum hl_err speaker_say(struct speaker *, const struct bill *, enum sound_format, const char *voice, const struct buf *words,
 	    enum hl_err (*sound)(void *arg, const void *, size_t), void *arg, char key_file[SHELF_FILE_MAX]) HL_MUST_CHECK;
 
 /*
@@ -63,6 +64,7 @@ enum hl_err speaker_say(struct speaker *, enum sound_format, const char *voice, 
  */
 struct speech_wish {
 	const char	*message_id;
+	struct bill	 bill;
 	bool		 heard_only;	/* in no file */
 	void		(*sound)(void *arg, unsigned attempt, unsigned index, const void *, size_t, bool last);
 	void		(*over)(void *arg);

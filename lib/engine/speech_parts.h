@@ -12,6 +12,7 @@
 
 struct speaker {
 	uv_loop_t		*loop;
+	struct store		*store;
 	const struct conf	*conf;
 	const struct crypto	*crypto;
 	struct http		*http;

@@ -174,6 +174,7 @@ make(struct talks *all, const struct talk_who *who, const struct talk_io *io, vo
 	snprintf(t->payer, sizeof(t->payer), "%s", who->payer ? who->payer : "");
 	snprintf(t->address, sizeof(t->address), "%s", who->address);
 	snprintf(t->voice, sizeof(t->voice), "%s", who->voice);
+	t->bill = who->bill;
 	t->place = conversation_place(all->store, t->conversation);
 	t->scratch = BUF_INIT(8 * TALK_CHUNK_MAX);
 	t->before = BUF_INIT(8 * TALK_CHUNK_MAX);
@@ -195,10 +196,10 @@ make(struct talks *all, const struct talk_who *who, const struct talk_io *io, vo
 static void
 give_mouth(struct talk *t)
 {
-	struct mouth_calls calls = { talk_on_chunk, talk_on_mouth_gone, t };
+	struct mouth_calls calls = { talk_on_chunk, talk_on_unpaid, talk_on_mouth_gone, t };
 	struct speaker *speaker = engine_speaker(t->all->engine);
 
-	if (speaker == NULL || !conf_speaks(t->all->conf) || mouth_new(t->all->loop, speaker, &calls, &t->mouth) != HL_OK)
+	if (speaker == NULL || !conf_speaks(t->all->conf) || mouth_new(t->all->loop, speaker, &t->bill, &calls, &t->mouth) != HL_OK)
 		return;
 	t->tasks++;
 }

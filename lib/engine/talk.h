@@ -23,6 +23,7 @@
 
 #include "base/conf.h"
 #include "base/error.h"
+#include "engine/budget.h"
 #include "engine/turn.h"
 
 #define TALK_REPORT_MS	300
@@ -39,6 +40,7 @@ struct talk_who {
 	const char	*conversation_id;
 	const char	*account;	/* keyed name whose token came; NULL: none */
 	const char	*payer;		/* keyed name of who pays for a customer without a token (budget.h); NULL: he has one */
+	struct bill	 bill;		/* who pays for what is written down and said */
 	const char	*address, *socket;
 	const char	*voice;		/* "": OPENAI_TTS_VOICE */
 	const char	*greeting;	/* what is said first, or NULL */

@@ -39,7 +39,7 @@ hear_partial(void *arg)
 	strcpy(id, t->said_id);
 	t->transcribed = t->said.len;
 	buf_add(&sound, t->said.data, t->said.len);
-	if (buf_err(&sound) == HL_OK && ear_hear_samples(engine_ear(t->all->engine), sound.data, sound.len, VAD_RATE, &words,
+	if (buf_err(&sound) == HL_OK && ear_hear_samples(engine_ear(t->all->engine), &t->bill, sound.data, sound.len, VAD_RATE, &words,
 	    &problem) == HL_OK && !t->over && words.len && strcmp(id, t->said_id) == 0)
 		talk_tell_transcript(t, id, &words, false);
 	buf_free(&sound);
@@ -142,8 +142,10 @@ answer_utterance(struct talk *t, struct utterance *take)
 	enum hl_err err = HL_TOO_MANY;
 
 	if (is_paid(t))
-		err = ear_hear_samples(engine_ear(t->all->engine), take->sound.data, take->sound.len, VAD_RATE, &words, &problem);
+		err = ear_hear_samples(engine_ear(t->all->engine), &t->bill, take->sound.data, take->sound.len, VAD_RATE, &words, &problem);
 	buf_free(&take->sound);
+	if (err == HL_TOO_MANY)
+		talk_say_goodbye(t, "limit", BUDGET_DEAF);
 	if (err && !t->over) {
 		log_line(LOG_LEVEL_WARN, "hearing", "problem", problem.len ? problem.data : err_code(err), NULL);
 		talk_refuse(t, err == HL_UNPROCESSABLE ? HL_UPSTREAM : err, "What you said could not be written down; say it again, or type it");

@@ -46,6 +46,8 @@ struct talk {
 	char		 conversation[ID_LEN + 1], socket[ID_LEN + 1];
 	char		 account[CRYPTO_NAME_LEN + 1], payer[CRYPTO_NAME_LEN + 1];
 	char		 address[64], voice[64];
+	struct bill	 bill;
+	bool		 told_silent;		/* that nothing is said any more: BUDGET_SILENT */
 	struct place	 place;
 
 	struct resampler resampler;
@@ -88,6 +90,7 @@ void	 talk_maybe_free(struct talk *);	/* a task of it has ended */
 /* ---- talk_voice.c ---- */
 
 void	 talk_on_chunk(void *talk, const struct mouth_chunk *);
+void	 talk_on_unpaid(void *talk);
 void	 talk_on_mouth_gone(void *talk);
 void	 talk_begin_answer(struct talk *);
 void	 talk_say_pieces(struct talk *);	/* those that are whole */

@@ -32,6 +32,16 @@ talk_on_chunk(void *arg, const struct mouth_chunk *c)
 }
 
 void
+talk_on_unpaid(void *arg)
+{
+	struct talk *t = arg;
+
+	if (!t->told_silent && !t->over)
+		talk_refuse(t, HL_TOO_MANY, BUDGET_SILENT);
+	t->told_silent = true;
+}
+
+void
 talk_on_mouth_gone(void *arg)
 {
 	struct talk *t = arg;

@@ -38,7 +38,8 @@ struct runner {
 	bool		 dropped;	/* the conversation has another owner */
 	bool		 worded;	/* its model has begun to write */
 	int64_t		 began_us;	/* this turn, clock_mono_us() */
-	struct speech	*speech;	/* of this turn's answer; NULL: it is not said aloud */
+	struct speech	*speech;	/* of this turn's answer; NULL: it is not said aloud … */
+	bool		 silent;	/* … though it was to be: a limit of a day's spend is reached */
 	const struct verdict *verdict;	/* while it thinks */
 };
 

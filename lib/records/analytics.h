@@ -13,7 +13,8 @@
  *   escalated), r1 … r5 (satisfaction), s0 … s3 (sentiment, as enum sentiment).  By the day something happened: asked
  *   (customers' messages), replies (people's), and with each answer f<bucket> and fms (first response: from the customer's
  *   first message on), t<bucket> and tms (from the oldest message that it answers on; buckets of base/histogram.h over
- *   milliseconds, and their sum), ti and to (tokens read and written), m (money, millionths)
+ *   milliseconds, and their sum), ti and to (tokens read and written), m (money, millionths; of
+ *   sound when it is made or written down, by analytics_count())
  *
  * Those of desk conversations change in the same script as the conversation (desk.h, tally.h), so they equal a recount at
  * any moment.  A session of the chat API has its turns summed up in memory and flushed once a second: a process that is
