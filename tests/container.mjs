@@ -17,7 +17,7 @@
 //	await box.stop()
 //
 // What this computer starts at its own boot is started there too, except what MASKED names; startContainer({ hosts: ["nginx.service"] })
-// leaves some of those as they are here.
+// leaves some of those as they are here. It ends with this process, at the latest.
 
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
@@ -30,6 +30,9 @@ const MASKED = ["systemd-timesyncd.service", "systemd-networkd.service", "cron.s
 	"postgresql.service"];
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const BOOT_MS = 90_000;
+
+// A group competes as a whole with each single process out here; this one is a whole host.
+const WEIGHT = { "cpu.shares": 4 * 1024, "cpu.weight": 4 * 100 };
 
 export function containerMissing() {
 	if (process.getuid() !== 0)
@@ -199,6 +202,15 @@ class Container {
 			throw new Error(`the container's systemd is ${state}\n${readFileSync(path.join(this.dir, "console"), "utf8")}`);
 	}
 
+	#kill() {
+		for (const child of this.#children)
+			child.kill("SIGKILL");
+		try {
+			if (this.leader)
+				process.kill(this.leader, "SIGKILL");	// and with it all that it has started
+		} catch { /* it has ended */ }
+	}
+
 	async stop() {
 		const ended = new Promise((resolve) => {
 			if (this.nspawn.exitCode !== null || this.nspawn.signalCode !== null)
@@ -206,29 +218,33 @@ class Container {
 			else
 				this.nspawn.on("exit", resolve);
 		});
-		for (const child of this.#children)
-			child.kill("SIGKILL");
-		try {
-			if (this.leader)
-				process.kill(this.leader, "SIGKILL");	// and with it all that it has started
-		} catch { /* it has ended */ }
+		this.#kill();
 		await ended;
-		clean(this);
+		this.#clean();
 	}
-}
 
-function clean({ dir, groups }) {
-	spawnSync("umount", ["-l", path.join(dir, "root")]);
-	for (const group of groups)
-		for (let tries = 0; tries < 50; tries++)
-			try {
-				removeGroup(group);
-				break;
-			} catch {
-				Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);	// what is in it is still ending
-			}
-	rmdirSync(path.join(dir, "root"));	// which fails rather than remove anything of the host's
-	rmSync(dir, { recursive: true, force: true });
+	// While this process exits: nothing can be awaited any more.
+	stopNow() {
+		if (!existsSync(this.dir))
+			return;
+		this.#kill();
+		this.nspawn.kill("SIGKILL");
+		this.#clean();
+	}
+
+	#clean() {
+		spawnSync("umount", ["-l", path.join(this.dir, "root")]);
+		for (const group of this.groups)
+			for (let tries = 0; tries < 50; tries++)
+				try {
+					removeGroup(group);
+					break;
+				} catch {
+					Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);	// what is in it is still ending
+				}
+		rmdirSync(path.join(this.dir, "root"));	// which fails rather than remove anything of the host's
+		rmSync(this.dir, { recursive: true, force: true });
+	}
 }
 
 export async function startContainer({ hosts = [] } = {}) {
@@ -245,6 +261,9 @@ export async function startContainer({ hosts = [] } = {}) {
 		if (existsSync(`${group}/cpuset.cpus`))
 			for (const file of ["cpuset.cpus", "cpuset.mems"])
 				writeFileSync(`${group}/${file}`, readFileSync(`${path.dirname(group)}/${file}`));
+		for (const [file, weight] of Object.entries(WEIGHT))
+			if (existsSync(`${group}/${file}`))
+				writeFileSync(`${group}/${file}`, String(weight));
 	}
 	const console = openSync(path.join(dir, "console"), "w");
 	const nspawn = spawn("sh", ["-c", 'for group; do [ "$group" != -- ] || break; echo $$ >"$group/cgroup.procs" || exit; shift; done; shift; exec "$@"', "-",
@@ -253,12 +272,10 @@ export async function startContainer({ hosts = [] } = {}) {
 		...MASKED.filter((unit) => !hosts.includes(unit)).map((unit) => `systemd.mask=${unit}`), "systemd.journald.storage=volatile"], { stdio: ["ignore", console, console] });
 	closeSync(console);
 	const box = new Container(dir, name, nspawn, groups);
-	process.once("exit", () => {
-		if (nspawn.exitCode === null && nspawn.signalCode === null)
-			nspawn.kill("SIGKILL");
-	});
+	process.once("exit", () => box.stopNow());
 	try {
 		await box.booted();
+		box.sh("rm -f /var/lib/man-db/auto-update");	// or each package's installation reads all manuals again
 	} catch (error) {
 		await box.stop();
 		throw error;
