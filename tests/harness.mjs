@@ -75,13 +75,14 @@ export const within = (promise, ms, what) => {
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: Infinity });
 
-// One request; never throws for a status. body: undefined, a string or Buffer as it is, or anything else as JSON.
-export function request(base, method, target, { body, headers = {}, signal, socketPath } = {}) {
+// One request; never throws for a status. body: undefined, a string or Buffer as it is, or anything else as JSON. fresh: not
+// on a connection that was there before, which a server that is being replaced may just be closing.
+export function request(base, method, target, { body, headers = {}, signal, socketPath, fresh = false } = {}) {
 	const data = body === undefined || typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body);
 	return new Promise((resolve, reject) => {
 		const url = new URL(base);
 		const req = http.request({
-			host: url.hostname, port: url.port, method, path: target, agent: socketPath ? undefined : agent, signal, socketPath,
+			host: url.hostname, port: url.port, method, path: target, agent: fresh ? false : socketPath ? undefined : agent, signal, socketPath,
 			headers: {
 				...(data !== undefined && { "content-type": "application/json", "content-length": Buffer.byteLength(data) }),
 				...headers,

@@ -133,7 +133,8 @@ describe("a call", () => {
 		assert.ok(c.sound.filter((a) => a.id === last.id).length > 3);
 		const [{ content }] = await messagesOf(c.id);
 		const said = upstream.speech.requests.filter((r) => r.body.response_format === "wav").map((r) => r.body.input);
-		assert.equal(said.join(" "), content);
+		// Two pieces are asked for at once, on connections of their own: either may arrive first.
+		assert.equal(said.sort((a, b) => content.indexOf(a) - content.indexOf(b)).join(" "), content);
 		const asked = said.length;
 		const d = new Caller({ transports: ["websocket"] });
 		await d.when("connect");

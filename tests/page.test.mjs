@@ -611,12 +611,18 @@ describe("everybody can use it", () => {
 
 	test("reading back is not disturbed by a new message", async () => {
 		const { page } = await visitor({ viewport: { width: 500, height: 420 } });
-		upstream.next(said(ANSWER, { confidence: 0.9 }), reply("News.", { delay: 700 }));
+		let release;
+		const held = new Promise((resolve) => { release = resolve; });
+		upstream.next(said(ANSWER, { confidence: 0.9 }), async () => { await held; return reply("News."); });
 		await write(page, "one");
 		await answers(page, 1);
 		await write(page, "two");
 		await page.waitForSelector("#draft:not([hidden])");
-		await page.evaluate(() => document.getElementById("scroll").scrollTo({ top: 0, behavior: "instant" }));
+		await page.evaluate(() => new Promise((seen) => {
+			document.getElementById("scroll").addEventListener("scroll", seen, { once: true });
+			document.getElementById("scroll").scrollTo({ top: 0, behavior: "instant" });
+		}).then(() => true));
+		release();
 		await answers(page, 2);
 		await page.waitForSelector("#to-end:not([hidden])");
 		assert.equal(await page.evaluate(() => document.getElementById("scroll").scrollTop), 0);
