@@ -14,7 +14,7 @@
 #include "engine/lexicon.h"
 
 #define HALF		2048		/* bytes read at either end of the message */
-#define BATCH_MAX	96		/* words looked at together: a task's stack is small */
+#define BATCH_MAX	96		/* words looked at together */
 #define BATCH_ENOUGH	48		/* after so many, the end of a clause ends the batch */
 #define OVERLAP		12		/* ... and what is read again if no clause ended */
 #define STEPS_MAX	8
@@ -369,7 +369,7 @@ try_pattern(const struct pattern *p, struct batch *b)
 static bool
 part_asks(const char *p, const char *end)
 {
-	struct batch b;
+	static _Thread_local struct batch b;	/* not on the stack of each task that waits */
 
 	for (size_t i = 0; i < sizeof(phrases) / sizeof(*phrases); i++)
 		if (memmem(p, (size_t)(end - p), phrases[i], strlen(phrases[i])))

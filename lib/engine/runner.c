@@ -393,18 +393,49 @@ end_aloud(struct runner *r, const struct verdict *v, bool stored)
 	r->speech = NULL;
 }
 
+/*
+ * What was thought becomes the answer.  Not inlined: what this needs on the stack need not lie there while thousands wait
+ * for a model, and that is what they are made of.
+ */
+static __attribute__((noinline)) enum hl_err
+settle(struct runner *r, struct verdict *v, enum committed *how)
+{
+	int64_t now, covered = r->lease.covered, seq;
+	struct outgoing o = { 0 };
+	struct turn_figures figures;
+	enum hl_err err;
+
+	strcpy(o.id, r->answer_id);
+	if (*r->lease.escalation_id)
+		strcpy(o.escalation_id, r->lease.escalation_id);
+	else
+		id_new(o.escalation_id);
+	write_aloud(r, v);
+	now = clock_wall_ms();
+	figures_of_turn(r->engine->conf, &r->lease, v, now, &figures);
+	o.counts = figures.answer;
+	err = write_and_commit(r, v, now, &o, how, &seq);
+	if (err == HL_OK && *how != COMMIT_FENCED) {
+		if (!r->lease.desk.desk)
+			figures_sum(r->engine->store.sums, &figures, now);
+		if (v->reason && *r->lease.escalation_id == '\0')
+			strcpy(r->lease.escalation_id, o.escalation_id);
+		tell_answered(r, covered, &o, seq);
+		if (*how == COMMITTED)
+			conversation_remember(&r->engine->store, &r->lease, &o, seq);
+	}
+	outgoing_free(&o);
+	return err;
+}
+
 static enum hl_err
 run_turn(struct runner *r, enum committed *how)
 {
-	int64_t now, covered, seq;
-	struct outgoing o = { 0 };
-	struct turn_figures figures;
 	struct verdict v;
 	enum hl_err err;
 
 	verdict_init(&v);
-	id_new(o.id);
-	strcpy(r->answer_id, o.id);
+	id_new(r->answer_id);
 	buf_reset(&r->text);
 	r->index = 0;
 	r->shown = r->worded = false;
@@ -416,31 +447,10 @@ run_turn(struct runner *r, enum committed *how)
 		answer_give_up(&v, err);
 		err = HL_OK;
 	}
-	if (err)
-		goto out;
-	if (*r->lease.escalation_id)
-		strcpy(o.escalation_id, r->lease.escalation_id);
-	else
-		id_new(o.escalation_id);
-	covered = r->lease.covered;
-	write_aloud(r, &v);
-	now = clock_wall_ms();
-	figures_of_turn(r->engine->conf, &r->lease, &v, now, &figures);
-	o.counts = figures.answer;
-	err = write_and_commit(r, &v, now, &o, how, &seq);
-	if (err == HL_OK && *how != COMMIT_FENCED) {
-		if (!r->lease.desk.desk)
-			figures_sum(r->engine->store.sums, &figures, now);
-		if (v.reason && *r->lease.escalation_id == '\0')
-			strcpy(r->lease.escalation_id, o.escalation_id);
-		tell_answered(r, covered, &o, seq);
-		if (*how == COMMITTED)
-			conversation_remember(&r->engine->store, &r->lease, &o, seq);
-	}
-out:
+	if (err == HL_OK)
+		err = settle(r, &v, how);
 	log_turn(&v, r->dropped ? "handed_over" : err ? err_code(err) : *how == COMMIT_FENCED ? "fenced" : v.reason ? "escalated" : "answered", r->began_us);
 	end_aloud(r, &v, err == HL_OK && *how != COMMIT_FENCED);
-	outgoing_free(&o);
 	verdict_free(&v);
 	return err;
 }
