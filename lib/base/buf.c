@@ -8,6 +8,7 @@
 #include "base/str.h"
 
 #define FIRST_CAP	64u
+#define SMALL_CAP	1024u		/* up to here it grows by much: most of what is written is this large or larger */
 
 void
 buf_free(struct buf *b)
@@ -40,7 +41,7 @@ buf_reserve(struct buf *b, size_t n)
 	if (b->len + n + 1 <= b->cap)
 		return b->data + b->len;
 	while (cap < b->len + n + 1)
-		cap += cap / 2 + 1;
+		cap += cap < SMALL_CAP ? cap * 3 : cap / 2;
 	data = realloc(b->data, cap);
 	if (data == NULL) {
 		b->err = HL_NO_MEMORY;
