@@ -100,7 +100,7 @@ send_whole(struct call *call, int status, const char *type, const char *kept, co
 
 	if (err == HL_OK)
 		err = send_head_for(call, status, type, body->len, kept, more);
-	return err ? err : fcgi_write(call->fcgi, body->data, body->len);
+	return err ? err : fcgi_write_last(call->fcgi, body->data, body->len);
 }
 
 enum hl_err

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <fastcgi.h>
@@ -57,6 +58,7 @@ struct fcgi_request {
 	bool		 gone;
 	bool		 cut;
 	bool		 cancel;	/* when the client goes away */
+	bool		 ended;		/* the records that end the answer are written */
 	struct task	*task;
 	struct task	*flusher;	/* waits for room */
 	void		(*on_gone)(void *);
@@ -259,17 +261,32 @@ fcgi_on_gone(struct fcgi_request *r, void (*gone)(void *), void *arg)
 
 /* ---- writing ---- */
 
-static void
-add_record(struct buf *out, int type, int id, const void *content, size_t len)
+static FCGI_Header
+header_of(int type, int id, size_t len)
 {
-	FCGI_Header h = {
+	return (FCGI_Header){
 		.version = FCGI_VERSION_1, .type = (unsigned char)type,
 		.requestIdB1 = (unsigned char)(id >> 8), .requestIdB0 = (unsigned char)id,
 		.contentLengthB1 = (unsigned char)(len >> 8), .contentLengthB0 = (unsigned char)len,
 	};
+}
+
+static void
+add_record(struct buf *out, int type, int id, const void *content, size_t len)
+{
+	FCGI_Header h = header_of(type, id, len);
 
 	buf_add(out, &h, sizeof(h));
 	buf_add(out, content, len);
+}
+
+/* What ends an answer: the stream, and the request as FCGI_REQUEST_COMPLETE with application status 0. */
+struct end { FCGI_Header stream; FCGI_EndRequestRecord request; };
+
+static struct end
+end_of(int id)
+{
+	return (struct end){ header_of(FCGI_STDOUT, id, 0), { .header = header_of(FCGI_END_REQUEST, id, sizeof(FCGI_EndRequestBody)) } };
 }
 
 /* Sends what it can without blocking and watches for room if something is left. */
@@ -310,6 +327,60 @@ fcgi_write(struct fcgi_request *r, const void *bytes, size_t len)
 	return buf_err(&r->out);
 }
 
+#define GATHER_LEAST	16384u		/* fewer bytes are sooner copied than gathered */
+#define GATHER_MOST	8u		/* records */
+
+/* Sends what is queued, these bytes as records, and the end; what the socket does not take at once is queued. */
+static void
+gather(struct fcgi_request *r, const char *bytes, size_t len)
+{
+	struct end end = end_of(r->id);
+	FCGI_Header head[GATHER_MOST];
+	struct iovec v[2 * GATHER_MOST + 2];
+	struct msghdr message = { .msg_iov = v };
+	size_t n = 0, taken;
+	ssize_t sent;
+
+	v[n++] = (struct iovec){ r->out.data + r->sent, r->out.len - r->sent };
+	for (size_t at = 0; at < len; at += RECORD_MAX, n += 2) {
+		size_t part = len - at < RECORD_MAX ? len - at : RECORD_MAX;
+		FCGI_Header *h = &head[n / 2];
+
+		*h = header_of(FCGI_STDOUT, r->id, part);
+		v[n] = (struct iovec){ h, sizeof(*h) };
+		v[n + 1] = (struct iovec){ (char *)(uintptr_t)(bytes + at), part };
+	}
+	v[n++] = (struct iovec){ &end, sizeof(end) };
+	message.msg_iovlen = n;
+	do
+		sent = sendmsg(r->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	if (sent < 0 && errno != EAGAIN) {
+		r->gone = true;
+		return;
+	}
+	taken = sent < 0 ? 0 : (size_t)sent;
+	for (size_t i = 0; i < n; i++) {
+		size_t gone = taken < v[i].iov_len ? taken : v[i].iov_len;
+
+		taken -= gone;
+		if (i == 0)
+			r->sent += gone;
+		else
+			buf_add(&r->out, (char *)v[i].iov_base + gone, v[i].iov_len - gone);
+	}
+	r->ended = true;
+}
+
+enum hl_err
+fcgi_write_last(struct fcgi_request *r, const void *bytes, size_t len)
+{
+	if (r->gone || len < GATHER_LEAST || len > GATHER_MOST * RECORD_MAX || buf_err(&r->out))
+		return fcgi_write(r, bytes, len);
+	gather(r, bytes, len);
+	return r->gone ? HL_CANCELLED : buf_err(&r->out);
+}
+
 enum hl_err
 fcgi_flush(struct fcgi_request *r)
 {
@@ -340,14 +411,14 @@ request_over(struct fcgi_request *r)
 static void
 run_request(void *arg)
 {
-	static const unsigned char complete[8];		/* FCGI_REQUEST_COMPLETE, application status 0 */
 	struct fcgi_request *r = arg;
+	struct end end = end_of(r->id);
 
 	r->task = task_self();
 	r->server->handler(r, r->server->arg);
 	r->running = false;
-	add_record(&r->out, FCGI_STDOUT, r->id, NULL, 0);
-	add_record(&r->out, FCGI_END_REQUEST, r->id, complete, sizeof(complete));
+	if (!r->ended)
+		buf_add(&r->out, &end, sizeof(end));
 	if (buf_err(&r->out))
 		r->gone = true;		/* a truncated answer must not look like a whole one */
 	send_some(r);
@@ -363,6 +434,7 @@ start_request(struct fcgi_request *r)
 		return;
 	}
 	r->busy = r->running = true;
+	r->ended = false;
 	r->cancel = true;
 	r->on_gone = NULL;
 	if (task_start(r->server->loop, run_request, r) != HL_OK)

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,6 +28,18 @@ static struct buf seen = { .max = 1 << 20 };	/* what the handler was given */
 static enum hl_err slept;
 static struct task *sleeper;
 
+/* Bytes that tell where they lie. */
+static char *
+pattern(size_t len)
+{
+	char *p = malloc(len);
+
+	assert_non_null(p);
+	for (size_t i = 0; i < len; i++)
+		p[i] = (char)(i * 31 + i / 256 * 7);
+	return p;
+}
+
 /* ---- the server's side ---- */
 
 static void
@@ -44,6 +57,13 @@ handler(struct fcgi_request *r, void *arg)
 		return;
 	}
 	assert_int_equal(fcgi_write(r, "Status: 200 OK\r\n\r\n", 18), HL_OK);
+	if (uri && strncmp(uri, "/large/", 7) == 0) {
+		char *large = pattern((size_t)atoi(uri + 7));
+
+		assert_int_equal(fcgi_write_last(r, large, (size_t)atoi(uri + 7)), HL_OK);
+		free(large);		/* it was sent, or is queued by now */
+		return;
+	}
 	assert_int_equal(fcgi_write(r, body, len), HL_OK);
 }
 
@@ -152,7 +172,7 @@ turn_loop(int times)
 static void
 answer(int fd, struct buf *text)
 {
-	struct buf in = BUF_INIT(1 << 20);
+	struct buf in = BUF_INIT(1 << 21);
 	size_t at = 0;
 	bool ended = false;
 
@@ -216,6 +236,31 @@ a_kept_connection_serves_again_and_another_is_closed(void **state)
 	assert_int_equal(recv(fd, &c, 1, MSG_DONTWAIT), 0);
 	buf_free(&text);
 	close(fd);
+}
+
+/* More than the socket takes at once, or just as much as one record, or more records than are gathered. */
+static void
+a_large_answer_arrives_as_it_is(void **state)
+{
+	static const size_t lengths[] = { 1, 16383, 16384, 32767, 32768, 32769, 65536, 76000, 262144, 262145, 1000000 };
+	struct buf text = BUF_INIT(1 << 20);
+	int fd = client();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+		char *large = pattern(lengths[i]), uri[32];
+
+		snprintf(uri, sizeof(uri), "/large/%zu", lengths[i]);
+		ask(fd, uri, "0", "", true);
+		buf_reset(&text);
+		answer(fd, &text);
+		assert_int_equal(text.len, 18 + lengths[i]);
+		assert_memory_equal(text.data + 18, large, lengths[i]);
+		free(large);
+	}
+	buf_free(&text);
+	close(fd);
+	turn_loop(5);
 }
 
 static void
@@ -297,6 +342,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_is_parsed_and_answered),
 		cmocka_unit_test(a_kept_connection_serves_again_and_another_is_closed),
+		cmocka_unit_test(a_large_answer_arrives_as_it_is),
 		cmocka_unit_test(a_body_shorter_than_announced_is_known),
 		cmocka_unit_test(a_client_that_goes_away_cancels_its_task),
 		cmocka_unit_test(garbage_ends_only_its_own_connection),
