@@ -231,7 +231,7 @@ list_get(struct call *call)
 	struct asked a = { 0 };
 	struct account who;
 	int64_t version = 0;
-	enum hl_err err = call_owner(call, &who);
+	enum hl_err err = call_owner_lists(call, &who, &version);
 
 	if (err == HL_OK && call->app->kept == NULL)
 		err = kept_new(&call->app->kept);
@@ -239,8 +239,6 @@ list_get(struct call *call)
 		err = read_asked(call, &who, &a);
 	if (err == HL_OK)
 		err = name_list(call, &a, name);
-	if (err == HL_OK)
-		err = desk_version(&call->app->store, who.h, &version);
 	if (err)
 		goto out;
 	make_tag(call, name, version, tag);

@@ -15,5 +15,6 @@ enum hl_err call_account(struct call *, struct account *ret) HL_MUST_CHECK;
 
 /* The same, of an account that is stored: for what somebody must own.  A token of helpline token gets HL_FORBIDDEN. */
 enum hl_err call_owner(struct call *, struct account *ret) HL_MUST_CHECK;
+enum hl_err call_owner_lists(struct call *, struct account *ret, int64_t *ret_version) HL_MUST_CHECK;	/* account_verify_lists() */
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "loop/task.h"
 #include "records/account_scripts.h"
+#include "records/desk.h"
 #include "records/tokens.h"
 
 #define DATA_MAX	4096u
@@ -220,8 +221,24 @@ load_patiently(struct store *s, const char *h, struct account *ret)
 	return slept ? slept : err;
 }
 
-enum hl_err
-account_verify(struct store *s, const char *token, struct account *ret)
+/* version may be NULL. */
+static enum hl_err
+load_all(struct store *s, const char *h, struct account *ret, int64_t *version)
+{
+	struct redis_ahead ahead;
+	enum hl_err err;
+
+	if (version == NULL)
+		return load_patiently(s, h, ret);
+	desk_version_ahead(s, h, &ahead);
+	err = load_patiently(s, h, ret);
+	if (redis_take(&ahead, version) != HL_OK && err == HL_OK)
+		err = desk_version(s, h, version);	/* the store was away, and is back */
+	return err;
+}
+
+static enum hl_err
+verify(struct store *s, const char *token, struct account *ret, int64_t *version)
 {
 	struct account said;
 	char h[CRYPTO_NAME_LEN + 1];
@@ -231,7 +248,7 @@ account_verify(struct store *s, const char *token, struct account *ret)
 	if (err)
 		return err;
 	account_name(s, said.id, h);
-	err = load_patiently(s, h, ret);
+	err = load_all(s, h, ret, version);
 	if (err == HL_NOT_FOUND && said.names_role) {
 		memcpy(said.h, h, sizeof(h));
 		*ret = said;
@@ -246,6 +263,19 @@ account_verify(struct store *s, const char *token, struct account *ret)
 	ret->issued_s = said.issued_s;
 	memcpy(ret->family, said.family, sizeof(ret->family));
 	return HL_OK;
+}
+
+enum hl_err
+account_verify(struct store *s, const char *token, struct account *ret)
+{
+	return verify(s, token, ret, NULL);
+}
+
+enum hl_err
+account_verify_lists(struct store *s, const char *token, struct account *ret, int64_t *ret_version)
+{
+	*ret_version = 0;
+	return verify(s, token, ret, ret_version);
 }
 
 enum hl_err

@@ -31,6 +31,9 @@
 #define ACCOUNT_PATIENCE_MS	8000
 enum hl_err account_verify(struct store *, const char *token, struct account *ret) HL_MUST_CHECK;
 
+/* And with it, in the same trip to the store, the version of its lists (desk_version()). */
+enum hl_err account_verify_lists(struct store *, const char *token, struct account *ret, int64_t *ret_version) HL_MUST_CHECK;
+
 /* By its keyed name, or by its folded address: HL_NOT_FOUND.  Not asked again. */
 enum hl_err account_load(struct store *, const char *h, struct account *ret) HL_MUST_CHECK;
 enum hl_err account_find(struct store *, const char *email, struct account *ret) HL_MUST_CHECK;

@@ -150,6 +150,7 @@ enum hl_err desk_list(struct store *, const struct desk_query *, struct desk_pag
 
 /* Raised by every change of anything in the account's lists; 0: there has been none yet. */
 enum hl_err desk_version(struct store *, const char *account, int64_t *ret) HL_MUST_CHECK;
+void	 desk_version_ahead(struct store *, const char *account, struct redis_ahead *);	/* to be taken by redis_take() */
 
 const char *desk_status_name(enum desk_status);		/* "active", … */
 bool	 desk_status_parse(const char *, enum desk_status *);

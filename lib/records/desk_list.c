@@ -258,19 +258,24 @@ desk_list(struct store *s, const struct desk_query *q, struct desk_page *ret)
 
 /* ---- statistics ---- */
 
-enum hl_err
-desk_version(struct store *s, const char *account, int64_t *ret)
+void
+desk_version_ahead(struct store *s, const char *account, struct redis_ahead *ret)
 {
-	const struct redis_reply *reply;
 	char key[CONVERSATION_KEY_MAX];
-	enum hl_err err;
 
 	snprintf(key, sizeof(key), STATS_KEY "%s", account);
 	struct redis_arg args[] = { RA("HGET"), RA(key), RA("v") };
 
-	err = redis_call(s->redis, args, 3, &reply);
-	*ret = err ? 0 : redis_int(reply);
-	return err;
+	redis_send_ahead(s->redis, args, 3, ret);
+}
+
+enum hl_err
+desk_version(struct store *s, const char *account, int64_t *ret)
+{
+	struct redis_ahead ahead;
+
+	desk_version_ahead(s, account, &ahead);
+	return redis_take(&ahead, ret);
 }
 
 void

@@ -237,6 +237,41 @@ redis_call(struct redis *r, const struct redis_arg *args, size_t nargs, const st
 	return reply_error(r, call.reply);
 }
 
+static void
+on_ahead(redisAsyncContext *ac, void *reply, void *arg)
+{
+	struct link *l = ac->data;
+	struct redis_ahead *a = arg;
+
+	count_reply(l);
+	check_deposed(l, reply);
+	a->err = reply_error(a->redis, reply);
+	a->value = a->err ? 0 : redis_int(reply);
+	a->done = true;
+	if (a->task)
+		task_wake(a->task);
+}
+
+void
+redis_send_ahead(struct redis *r, const struct redis_arg *args, size_t nargs, struct redis_ahead *a)
+{
+	*a = (struct redis_ahead){ .redis = r };
+	if (!transmit(r, args, nargs, on_ahead, a)) {
+		a->err = HL_STORE;
+		a->done = true;
+	}
+}
+
+enum hl_err
+redis_take(struct redis_ahead *a, int64_t *ret)
+{
+	a->task = task_self();
+	while (!a->done)
+		task_wait_always();
+	*ret = a->value;
+	return a->err;
+}
+
 /* ---- what replicas must confirm ---- */
 
 /*

@@ -68,6 +68,14 @@ enum hl_err redis_together(struct redis *, const struct redis_command *, size_t 
  */
 enum hl_err redis_time(struct redis *, int64_t *ret_ms) HL_MUST_CHECK;
 
+/*
+ * Sends a command whose reply is a number before the task calls for something else: both go in one write, and the number is
+ * there when the other reply is.  Whoever has sent one must take it, for its place is written to.  Errors as of redis_call().
+ */
+struct redis_ahead { struct redis *redis; struct task *task; int64_t value; enum hl_err err; bool done; };
+void	 redis_send_ahead(struct redis *, const struct redis_arg *args, size_t nargs, struct redis_ahead *);
+enum hl_err redis_take(struct redis_ahead *, int64_t *ret) HL_MUST_CHECK;
+
 /* Sends and does not wait; what comes back is dropped. */
 void	 redis_send(struct redis *, const struct redis_arg *args, size_t nargs);
 
