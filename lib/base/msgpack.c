@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/msgpack.h"
+#include "base/str.h"
 
 enum kind { NIL, BOOL, INTEGER, BIG, REAL, TEXT, BINARY, ARRAY, MAP, EXTENSION };
 
@@ -316,6 +317,27 @@ write_timestamp(struct buf *json, struct span s)
 	buf_json_str(json, text);
 }
 
+/* What is no UTF-8 would break the connections that it is sent on: it becomes U+FFFD, as with the sender's own servers. */
+static void
+write_text(struct buf *json, struct span s)
+{
+	const char *end = s.p + s.len, *at, *next;
+
+	if (utf8_valid(s.p, s.len)) {
+		buf_json(json, s.p, s.len);
+		return;
+	}
+	buf_putc(json, '"');
+	for (at = s.p; at < end; at = next) {
+		next = at;
+		if (utf8_next(&next, end) == 0xfffd)
+			buf_puts(json, "\xef\xbf\xbd");
+		else
+			buf_json_part(json, at, (size_t)(next - at));
+	}
+	buf_putc(json, '"');
+}
+
 static void
 write_binary(struct writer *w, struct span bytes)
 {
@@ -356,7 +378,7 @@ write_map(struct writer *w, uint32_t count, unsigned depth)
 			break;
 		if (i)
 			buf_putc(w->json, ',');
-		buf_json(w->json, key.p, key.len);
+		write_text(w->json, key);
 		buf_putc(w->json, ':');
 		err = write_value(w, depth);
 	}
@@ -376,7 +398,7 @@ write_value(struct writer *w, unsigned depth)
 	case INTEGER: buf_int(w->json, v.integer); break;
 	case BIG: buf_printf(w->json, "%llu", (unsigned long long)v.big); break;
 	case REAL: write_real(w->json, v.real); break;
-	case TEXT: buf_json(w->json, v.bytes.p, v.bytes.len); break;
+	case TEXT: write_text(w->json, v.bytes); break;
 	case BINARY: write_binary(w, v.bytes); break;
 	case ARRAY: return write_list(w, v.count, depth - 1);
 	case MAP: return write_map(w, v.count, depth - 1);

@@ -34,7 +34,8 @@ bool	 msgpack_is_text(const struct msgpack *);
 
 /*
  * Takes one value and appends it as JSON.  Binary becomes Socket.IO's placeholder, its bytes a further item of *binary
- * ("base64",…; *binaries counts them); a timestamp becomes its text, what JSON has no word for becomes null.
+ * ("base64",…; *binaries counts them); a timestamp becomes its text, what JSON has no word for becomes null, and bytes
+ * in a text that are no UTF-8 become U+FFFD.
  */
 enum hl_err msgpack_json(struct msgpack *, struct buf *json, struct buf *binary, unsigned *binaries) HL_MUST_CHECK;
 

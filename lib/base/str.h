@@ -13,7 +13,7 @@
 /* Strict UTF-8 (RFC 3629): no overlong forms, no surrogates, at most U+10FFFF. */
 bool	 utf8_valid(const char *, size_t);
 
-/* Decodes the code point at *p (valid UTF-8, p < end) and moves p behind it. */
+/* Decodes the code point at *p (p < end) and moves p behind it; a byte that is no part of valid UTF-8 is U+FFFD. */
 uint32_t utf8_next(const char **p, const char *end);
 void	 utf8_put(struct buf *, uint32_t);
 

@@ -39,6 +39,9 @@ values_become_json(void **state)
 		{ "a2c3a9", "\"\xc3\xa9\"", "" }, { "d90161", "\"a\"", "" }, { "93010203", "[1,2,3]", "" },
 		{ "82a16101a16290", "{\"a\":1,\"b\":[]}", "" }, { "80", "{}", "" }, { "dc000101", "[1]", "" },
 		{ "d6ff00000000", "\"1970-01-01T00:00:00.000Z\"", "" }, { "d40000", "null", "" },
+		/* a text that is no UTF-8 */
+		{ "a561ff62ed63", "\"a\xef\xbf\xbd" "b\xef\xbf\xbd" "c\"", "" }, { "a2c080", "\"\xef\xbf\xbd\xef\xbf\xbd\"", "" },
+		{ "81a1ff01", "{\"\xef\xbf\xbd\":1}", "" }, { "a5efbfbd22ff", "\"\xef\xbf\xbd\\\"\xef\xbf\xbd\"", "" },
 		{ "c403" "0102ff", "{\"_placeholder\":true,\"num\":0}", "\"AQL/\"" },
 	};
 
