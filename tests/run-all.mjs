@@ -78,7 +78,7 @@ async function inSlots({ slots: wanted, rank }, work) {
 	await new Promise((begin) => {
 		queue.push({ slots, rank, begin });
 		queue.sort((a, b) => a.rank - b.rank);
-		letIn();
+		setImmediate(letIn);	// when all who come now have their places
 	});
 	try {
 		return await work();
@@ -132,7 +132,7 @@ async function packages() {
 async function makePackage() {
 	if (process.env.HELPLINE_PACKAGE)
 		return true;
-	const { status, stdout, text } = await command("nice", [path.join(here, "..", "run"), "package"]);
+	const { status, stdout, text } = await command("nice", ["-n", "5", path.join(here, "..", "run"), "package"]);
 	if (status !== 0)
 		fail("./run package", text.slice(-3000));
 	process.env.HELPLINE_PACKAGE = stdout.trim();
