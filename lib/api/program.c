@@ -131,7 +131,7 @@ open_services(struct running *r, struct buf *problem)
 		err = redis_open(app->loop, &app->conf, &app->redis);
 		if (err) {
 			buf_puts(problem, err == HL_NO_MEMORY ? "Out of memory for the connection to Redis." :
-			    "REDIS_URL must be redis://[user:password@]host[:port][/db] or unix:///path (no rediss:// yet).");
+			    "REDIS_URL must be redis://[user:password@]host[:port][/db] or unix:///path.");
 			return err;
 		}
 		app->store = (struct store){ .redis = app->redis, .crypto = app->crypto, .conf = &app->conf };

@@ -194,6 +194,14 @@ parse_switch(struct loading *l, const struct conf_entry *e, bool *ret)
 	refuse_value(l, e, utf8_valid(text, strlen(text)) ? text : "not text", "on or off");
 }
 
+static bool
+has_host(const char *address)
+{
+	size_t scheme = strncmp(address, "http://", 7) == 0 ? 7 : strncmp(address, "https://", 8) == 0 ? 8 : 0;
+
+	return scheme && address[scheme] && strchr("/:?#", address[scheme]) == NULL && strpbrk(address, " \t") == NULL;
+}
+
 /* What is wrong with it, or NULL; then *given is what to repeat of it. */
 static const char *
 text_allowed(const struct conf_entry *e, const char *text, char *room, size_t size, const char **given)
@@ -210,8 +218,8 @@ text_allowed(const struct conf_entry *e, const char *text, char *room, size_t si
 		*given = len > 64 ? "too long" : text;
 		return room;
 	}
-	if (e->type == CONF_URL && len && strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
-		return "an address that starts with https:// or http://";
+	if (e->type == CONF_URL && len && !has_host(text))
+		return "an address that starts with https:// or http://, and has a host";
 	return NULL;
 }
 
@@ -352,6 +360,22 @@ conf_size(const char *text, int64_t *ret)
 }
 
 bool
+conf_spend(const char *text, bool *ret_money, int64_t *ret_most)
+{
+	size_t digits = strspn(text, "0123456789"), len = digits;
+	const char *unit;
+
+	if (text[len] == '.')
+		len += 1 + strspn(text + len + 1, "0123456789");
+	unit = text + len + strspn(text + len, " ");
+	*ret_money = *unit == '\0';
+	if (digits == 0 || len > 12 || !(*ret_money || (len == digits && (strcmp(unit, "tokens") == 0 || strcmp(unit, "token") == 0))))
+		return false;
+	*ret_most = (int64_t)(strtod(text, NULL) * (*ret_money ? 1e6 : 1) + 0.5);
+	return true;
+}
+
+bool
 conf_lists(const char *list, const char *word, size_t len)
 {
 	while (*(list += strspn(list, ", \t"))) {
@@ -385,6 +409,52 @@ check_files(struct loading *l, const struct conf *conf)
 		}
 		at += n;
 	}
+}
+
+static void
+check_spending(struct loading *l, const struct conf *conf)
+{
+	const char *given[] = { conf->daily_spend_limit, conf->public_spend_limit };
+	static const char *const names[] = { "DAILY_SPEND_LIMIT", "PUBLIC_SPEND_LIMIT" };
+	int64_t most;
+	bool money;
+
+	for (size_t i = 0; i < 2; i++)
+		if (*given[i] && !conf_spend(given[i], &money, &most))
+			refuse_value(l, conf_find(names[i], strlen(names[i])), given[i], "tokens like 200000tokens, or money like 5.00");
+}
+
+static bool
+is_redis_address(const char *a)
+{
+	const char *user = strrchr(a, '@'), *port;
+	size_t n;
+
+	if (strncmp(a, "unix:///", 8) == 0)
+		return a[8];
+	if (strncmp(a, "redis://", 8) != 0)
+		return false;
+	a = user ? user + 1 : a + 8;
+	port = a + strcspn(a, *a == '[' ? "]" : ":/");
+	if (port == a || (*a == '[' && *port++ == '\0'))
+		return false;
+	if (*port == ':') {
+		n = strspn(++port, "0123456789");
+		if (n > 5 || atoi(port) < 1 || atoi(port) > 65535)
+			return false;
+		port += n;
+	}
+	return *port == '\0' || (*port == '/' && port[strspn(port, "/0123456789")] == '\0');
+}
+
+/* It may have a password in it. */
+static void
+check_redis(struct loading *l, const struct conf *conf)
+{
+	if (*conf->redis_url && !is_redis_address(conf->redis_url))
+		refuse(l, "REDIS_URL", "is no such address", strncmp(conf->redis_url, "rediss:", 7) == 0 ?
+		    "redis://[user:password@]host[:port][/db] or unix:///path; TLS (rediss://) is not spoken" :
+		    "redis://[user:password@]host[:port][/db] or unix:///path");
 }
 
 /* What is too short could be guessed from any token that it signed. */
@@ -436,7 +506,8 @@ enum hl_err
 conf_check(struct conf *conf, conf_tell *tell_one, void *arg)
 {
 	static void (*const rules[])(struct loading *, const struct conf *) = {
-		check_origins, check_replicas, check_words, check_livekit, check_files, check_tokens, check_contradictions };
+		check_origins, check_replicas, check_words, check_livekit, check_files, check_spending, check_redis, check_tokens,
+		check_contradictions };
 	struct loading l = { .tell = tell_one, .arg = arg };
 	const struct conf_entry *e = entries;
 	const char *file = getenv("HELPLINE_CONFIG");

@@ -237,6 +237,9 @@ bool	 conf_duration(const char *text, int64_t *ret_s);
 #define CONF_SIZE_MAX	(64 * 1024 * 1024)
 bool	 conf_size(const char *text, int64_t *ret);
 
+/* "200000tokens", or "5.00", money in millionths; false if it is neither. */
+bool	 conf_spend(const char *text, bool *ret_money, int64_t *ret_most);
+
 /* Is a word (not case-sensitive) in a comma-separated list? */
 bool	 conf_lists(const char *list, const char *word, size_t len);
 
@@ -298,10 +301,10 @@ bool	 conf_is_secret(const struct conf_entry *, const char *value);
 enum hl_err conf_take(const char *name, const char *value, enum conf_place, const char *file, unsigned line) HL_MUST_CHECK;
 
 /*
- * A file of NAME=VALUE lines (# comments; optional "export "; single or double quotes; CRLF): sets what the environment
+ * A file of NAME=VALUE lines (# comments; optional "export "; single or double quotes; CRLF; a byte order mark): sets what the environment
  * does not have yet.  A line that cannot be understood is told with its number.  strict, which Helpline's own file is
  * read: names that look misspelt and settings that are there twice are refused, and so is a file that anybody may write,
- * or read although a secret is in it (judged by the open descriptor).
+ * or read although a secret is in it, and one of somebody else's that root would go by (judged by the open descriptor).
  */
 enum hl_err conf_read_file(const char *path, bool strict, conf_tell *tell, void *arg) HL_MUST_CHECK;
 

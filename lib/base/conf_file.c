@@ -12,6 +12,7 @@
 #define FILE_MAX	65536u
 #define TAKEN_MAX	256u
 #define SENTENCE_MAX	4600
+#define BYTE_ORDER_MARK	"\xef\xbb\xbf"
 
 /* ---- where a value of the environment came from ---- */
 
@@ -211,7 +212,8 @@ read_file(struct reading *r, struct buf *out, struct stat *st)
 	char *p;
 
 	if (fd < 0 || fstat(fd, st) != 0)
-		wrong(r, NULL, 0, "cannot be read: %s%s.", strerror(errno), r->strict ? " (HELPLINE_CONFIG names it)" : "");
+		wrong(r, NULL, 0, "cannot be read: %s%s.", strerror(errno), !r->strict ? "" : errno == EACCES ?
+		    " (it is for root and the programs' user: sudo)" : " (HELPLINE_CONFIG names it)");
 	else if (r->strict && !S_ISREG(st->st_mode))
 		wrong(r, NULL, 0, "is not a file.");
 	if (r->err)
@@ -236,6 +238,8 @@ judge_rights(struct reading *r, const struct stat *st)
 		wrong(r, NULL, 0, "can be written by anybody: chmod 640 it.");
 	else if ((st->st_mode & S_IROTH) && r->secret)
 		wrong(r, r->secret, 0, "can be read by anybody, and %s in it is a secret: chmod 640 it.", r->secret);
+	if (geteuid() == 0 && st->st_uid != 0)
+		wrong(r, NULL, 0, "belongs to user %lu, and root would go by it: chown root it.", (unsigned long)st->st_uid);
 }
 
 enum hl_err
@@ -252,7 +256,10 @@ conf_read_file(const char *path, bool strict, conf_tell *tell, void *arg)
 	if (r.seen == NULL)
 		return HL_NO_MEMORY;
 	read_file(&r, &text, &st);
-	for (line = r.err ? NULL : text.data; line && *line; line = next) {
+	line = r.err ? NULL : text.data;
+	if (line && strncmp(line, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+		line += strlen(BYTE_ORDER_MARK);	/* some editors begin with it, and show nothing */
+	for (; line && *line; line = next) {
 		next = line + strcspn(line, "\n");
 		if (*next)
 			*next++ = '\0';

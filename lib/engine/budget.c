@@ -12,19 +12,6 @@ budget_money(const struct conf *c, int64_t prompt, int64_t completion)
 	return (int64_t)((double)prompt * c->price_input + (double)completion * c->price_output);
 }
 
-/* "200000tokens", or money. */
-static struct spend_limit
-parse_limit(const char *text)
-{
-	char *unit;
-	double most = strtod(text, &unit);
-
-	unit += strspn(unit, " ");
-	if (strncmp(unit, "token", 5) == 0)
-		return (struct spend_limit){ .most = (int64_t)most };
-	return (struct spend_limit){ .money = true, .most = (int64_t)(most * 1e6) };
-}
-
 /* No limit, or no store: nothing is set aside, and nothing is in the way. */
 static bool
 reserve(struct store *s, const char *limit, const char *account, int64_t tokens, int64_t money, struct spend *ret)
@@ -33,10 +20,9 @@ reserve(struct store *s, const char *limit, const char *account, int64_t tokens,
 	bool within = true;
 
 	*ret = (struct spend){ .tokens = tokens, .micro_money = money };
-	if (*limit == '\0')
-		return true;
+	if (!conf_spend(limit, &most.money, &most.most))
+		return true;		/* there is none: what is none else is refused at the start */
 	strcpy(ret->account, account);
-	most = parse_limit(limit);
 	if (spend_reserve(s, &most, ret, &within) == HL_OK)
 		return within;
 	*ret->day = '\0';

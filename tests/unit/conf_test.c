@@ -233,6 +233,13 @@ a_wrong_settings_file_is_refused_with_its_line(void **state)
 	refused("PORT=80\n", 0642, "can be written by anybody", "chmod 640");
 	refused("SPEECH_API_KEY=hunter2\n", 0640, "SPEECH_API_KEY", "contradicts SPEECH_BASE_URL (default)");
 	refused("GEMINI_API_KEY=hunter2\nFALLBACK_API_KEY=hunter2\n", 0640, "GEMINI_API_KEY", "line 2)");
+	refused("DAILY_SPEND_LIMIT=lots\n", 0640, "DAILY_SPEND_LIMIT is \"lots\"", "line 1): it must be tokens like 200000tokens, or money like 5.00.");
+	refused("PUBLIC_SPEND_LIMIT=200ktokens\n", 0640, "PUBLIC_SPEND_LIMIT is", "line 1)");
+	refused("REDIS_URL=localhost:6379\n", 0640, "REDIS_URL is no such address", "line 1): it must be redis://");
+	refused("REDIS_URL=rediss://:hunter2@h\n", 0640, "TLS", "line 1)");
+	refused("REDIS_URL=redis://:hunter2@h:99999\n", 0640, "REDIS_URL", "line 1)");
+	refused("REDIS_URL=redis://:hunter2@:1\n", 0640, "REDIS_URL", "line 1)");
+	refused("OPENAI_BASE_URL=http://\n", 0640, "OPENAI_BASE_URL is \"http://\"", "and has a host");
 	refused("AUDIO_CACHE_SIZE=2\nMAX_AUDIO_BYTES=1\n", 0640, "AUDIO_CACHE_SIZE", "contradicts MAX_AUDIO_BYTES");
 }
 
@@ -251,6 +258,80 @@ a_settings_file_without_secrets_may_be_read_by_all(void **state)
 	setenv("HELPLINE_CONFIG", "/dev/null", 1);
 	assert_int_not_equal(conf_load(&c, &problem), HL_OK);
 	assert_non_null(strstr(problem.data, "is not a file"));
+}
+
+static void
+taken(const char *text)
+{
+	struct conf c;
+	const char *path = settings_file(text, 0640);
+
+	if (conf_load(&c, &problem) != HL_OK)
+		fail_msg("%s: %s", text, problem.data);
+	conf_free(&c);
+	unlink(path);
+	clean(NULL);
+}
+
+static void
+addresses_of_redis_are_taken(void **state)
+{
+	static const char *const addresses[] = { "redis://h", "redis://h/", "redis://h:1/3", "redis://[::1]", "redis://[::1]:6379/0",
+		"redis://:a@b@h", "redis://u:p@h:65535", "unix:///run/redis.sock" };
+	char line[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+		snprintf(line, sizeof(line), "REDIS_URL=%s\n", addresses[i]);
+		taken(line);
+	}
+}
+
+static void
+a_byte_order_mark_is_no_setting(void **state)
+{
+	(void)state;
+	taken("\xef\xbb\xbfPORT=80\r\n");
+	refused("\xef\xbb\xbfPORT=0\n", 0640, "PORT is \"0\"", "line 1)");
+	refused("PORT=80\n\xef\xbb\xbfPORT=0\n", 0640, "NAME=VALUE", "line 2");
+}
+
+static void
+root_goes_by_no_file_of_others(void **state)
+{
+	struct conf c;
+	const char *path = settings_file("PORT=80\n", 0640);
+
+	(void)state;
+	if (geteuid() != 0 || chown(path, 65534, (gid_t)-1) != 0) {
+		unlink(path);
+		skip();
+	}
+	assert_int_not_equal(conf_load(&c, &problem), HL_OK);
+	assert_non_null(strstr(problem.data, "belongs to user 65534, and root would go by it: chown root it."));
+	unlink(path);
+}
+
+static void
+spending_is_tokens_or_money(void **state)
+{
+	static const struct { const char *text; bool ok, money; int64_t most; } cases[] = {
+		{ "200000tokens", true, false, 200000 }, { "1 token", true, false, 1 }, { "5", true, true, 5000000 },
+		{ "5.00", true, true, 5000000 }, { "0.01", true, true, 10000 }, { "0", true, true, 0 }, { "0tokens", true, false, 0 },
+		{ "", false, false, 0 }, { "lots", false, false, 0 }, { "200ktokens", false, false, 0 }, { "5,00", false, false, 0 },
+		{ "$5", false, false, 0 }, { "-5", false, false, 0 }, { "1e6", false, false, 0 }, { "1.5tokens", false, false, 0 },
+		{ "5 EUR", false, false, 0 }, { "9999999999999", false, false, 0 }, { "nan", false, false, 0 }
+	};
+	int64_t most;
+	bool money;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (conf_spend(cases[i].text, &money, &most) != cases[i].ok)
+			fail_msg("%s", cases[i].text);
+		if (cases[i].ok)
+			assert_true(money == cases[i].money && most == cases[i].most);
+	}
 }
 
 static void
@@ -349,6 +430,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(the_settings_file_is_read_and_the_environment_wins, clean, clean),
 		cmocka_unit_test_setup_teardown(a_wrong_settings_file_is_refused_with_its_line, clean, clean),
 		cmocka_unit_test_setup_teardown(a_settings_file_without_secrets_may_be_read_by_all, clean, clean),
+		cmocka_unit_test_setup_teardown(addresses_of_redis_are_taken, clean, clean),
+		cmocka_unit_test_setup_teardown(a_byte_order_mark_is_no_setting, clean, clean),
+		cmocka_unit_test_setup_teardown(root_goes_by_no_file_of_others, clean, clean),
+		cmocka_unit_test(spending_is_tokens_or_money),
 		cmocka_unit_test_setup_teardown(everything_that_is_wrong_is_told, clean, clean),
 		cmocka_unit_test_setup_teardown(every_setting_is_documented, clean, clean),
 	};
