@@ -441,7 +441,7 @@ describe("a page elsewhere", () => {
 			assert.equal(res.headers["access-control-allow-credentials"], undefined);
 			for (const method of ["GET", "POST", "PUT", "DELETE"])
 				assert.match(res.headers["access-control-allow-methods"], new RegExp(`\\b${method}\\b`));
-			for (const header of ["content-type", "authorization", "idempotency-key", "last-event-id", "if-none-match", "traceparent"])
+			for (const header of ["content-type", "authorization", "idempotency-key", "last-event-id", "if-none-match", "traceparent", "tracestate"])
 				assert.match(res.headers["access-control-allow-headers"], new RegExp(`\\b${header}\\b`));
 		}
 	});

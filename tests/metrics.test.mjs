@@ -129,12 +129,14 @@ test("sockets, escalations and failures of the model are counted", async () => {
 
 const PARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])$/;
 
+let state;		// that came with the last
 async function asked(headers) {
 	upstream.next();
 	const before = upstream.requests.length;
 	const session = await stack.session();
 	await stack.message(session, "How long does delivery take?", {}, headers);
 	await upstream.arrived(before + 1);
+	state = upstream.requests[before].headers.tracestate;
 	return PARENT.exec(upstream.requests[before].headers.traceparent);
 }
 
@@ -168,6 +170,25 @@ test("a trace begins where there is none, or none that counts", async () => {
 	}
 	assert.equal(seen.size, 10);
 	assert.equal((await asked({ traceparent: `cc-${trace}-${parent}-01-what-comes-later` }))[1], trace, "a later version may have more");
+});
+
+test("what others keep for a trace goes on with it, as it came; without a trace it does not", async () => {
+	const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+	for (const tracestate of ["a=1", "rojo=00f067aa0ba902b7, congo=t61rcWkgMzE,fw529a3039@dt=FfAAAA==", "a=1,,b= 2 "]) {
+		await asked({ traceparent, tracestate });
+		assert.equal(state, tracestate.trim());
+	}
+	const member = (n) => `k${n}=${"v".repeat(20 - String(n).length)}`;
+	const many = (n, make) => Array.from({ length: n }, (_, i) => make(i));
+	await asked({ traceparent, tracestate: many(40, (n) => `k${n}=1`).join(",") });
+	assert.deepEqual(state.split(","), many(32, (n) => `k${n}=1`));
+	await asked({ traceparent, tracestate: many(30, member).join(",") });
+	assert.ok(state.length <= 512 && state.length > 490 && many(30, member).join(",").startsWith(`${state},`), state);
+	for (const headers of [{ traceparent }, { tracestate: "a=1" }, { traceparent: "00-x", tracestate: "a=1" },
+		{ traceparent, tracestate: `a=${"x".repeat(600)}` }, { traceparent, tracestate: "nothing" }]) {
+		await asked(headers);
+		assert.equal(state, undefined, JSON.stringify(headers));
+	}
 });
 
 // ---- alerts --------------------------------------------------------------------------------------------------------

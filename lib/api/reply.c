@@ -40,7 +40,7 @@ write_cors(struct call *call, struct buf *head)
 		return;
 	buf_puts(head, "Access-Control-Allow-Methods: GET, POST, PUT, DELETE\r\nAccess-Control-Max-Age: 7200\r\n"
 	    "Access-Control-Allow-Headers: content-type, authorization, idempotency-key, last-event-id, if-none-match, "
-	    "traceparent\r\n");
+	    "traceparent, tracestate\r\n");
 }
 
 #define NEVER_KEPT "no-store"

@@ -143,7 +143,8 @@ route_call(struct app *app, const struct route *routes, size_t count, struct fcg
 
 	metrics_change(M_REQUESTS_NOW, 1);
 	name_request(&call);
-	(void)trace_begin(&trace, fcgi_param(fcgi, "HTTP_TRACEPARENT"), call.shown_id);
+	if (trace_begin(&trace, fcgi_param(fcgi, "HTTP_TRACEPARENT"), call.shown_id))
+		trace_take_state(&trace, fcgi_param(fcgi, "HTTP_TRACESTATE"));
 	task_traces(&trace);
 	call.origin = origin_check(app->conf.frontend_url, fcgi_param(fcgi, "HTTP_ORIGIN"), fcgi_param(fcgi, "HTTP_HOST"));
 	err = run(&call, routes, count, &number);

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
@@ -6,6 +7,11 @@
 
 #define SPAN_BYTES	8u
 #define ID_BYTES	16u
+
+#define STATE_NAME	"tracestate: "
+
+/* Tasks of one thread share it. */
+struct trace_state { unsigned owners; char line[]; };
 
 static __thread struct trace *now;
 
@@ -46,6 +52,7 @@ trace_begin(struct trace *t, const char *header, const char *request_id)
 	size_t len = strlen(request_id);
 
 	t->id[0] = '\0';
+	t->state = NULL;
 	memcpy(t->flags, "00", sizeof(t->flags));
 	if (len > TRACE_REQUEST_MAX)
 		len = TRACE_REQUEST_MAX;
@@ -58,6 +65,64 @@ trace_begin(struct trace *t, const char *header, const char *request_id)
 	if (strchr("13579bdf", header[54]))
 		t->flags[1] = '1';
 	return true;
+}
+
+/* How much of it goes on: whole members, and nothing if there is what no header may have. */
+static size_t
+state_length(const char *header)
+{
+	size_t len = 0, n, members = 0;
+
+	for (const char *at = header; members < TRACE_STATE_MEMBERS; at += n + 1, members++) {
+		n = strcspn(at, ",");
+		if ((size_t)(at - header) + n > TRACE_STATE_MAX)
+			break;
+		len = (size_t)(at - header) + n;
+		if (at[n] == '\0')
+			break;
+	}
+	for (size_t i = 0; i < len; i++)
+		if ((header[i] < 0x20 && header[i] != '\t') || header[i] > 0x7e)
+			return 0;
+	return memchr(header, '=', len) ? len : 0;
+}
+
+void
+trace_take_state(struct trace *t, const char *header)
+{
+	size_t len = header ? state_length(header) : 0;
+
+	if (len == 0 || t->id[0] == '\0' || t->state)
+		return;
+	t->state = malloc(sizeof(*t->state) + sizeof(STATE_NAME) + len);
+	if (t->state == NULL)
+		return;
+	t->state->owners = 1;
+	memcpy(t->state->line, STATE_NAME, sizeof(STATE_NAME) - 1);
+	memcpy(t->state->line + sizeof(STATE_NAME) - 1, header, len);
+	t->state->line[sizeof(STATE_NAME) - 1 + len] = '\0';
+}
+
+void
+trace_share(struct trace *to, const struct trace *from)
+{
+	*to = *from;
+	if (to->state)
+		to->state->owners++;
+}
+
+void
+trace_end(struct trace *t)
+{
+	if (t->state && --t->state->owners == 0)
+		free(t->state);
+	t->state = NULL;
+}
+
+const char *
+trace_state_header(void)
+{
+	return now && now->state ? now->state->line : NULL;
 }
 
 /* All zero is no id; that it comes by chance is not to be expected, but costs nothing to rule out. */

@@ -192,7 +192,7 @@ ask_once(struct hearing *h)
 	struct buf body = BUF_INIT(1u << 20);
 	struct http_stream *s = NULL;
 	char type[96], trace[TRACE_HEADER_MAX];
-	const char *headers[5] = { type, "Accept: application/json" };
+	const char *headers[6] = { type, "Accept: application/json" };
 	size_t n = 2;
 	const struct http_request r = {
 		.method = "POST", .url = h->ear->url, .headers = headers, .body = h->body.data, .body_len = h->body.len,
@@ -206,6 +206,7 @@ ask_once(struct hearing *h)
 		headers[n++] = h->ear->authorization;
 	if (trace_header(trace))
 		headers[n++] = trace;
+	headers[n] = trace_state_header();
 	h->again = h->failing = false;
 	h->wait_ms = -1;
 	err = http_open(h->ear->http, &r, &s);

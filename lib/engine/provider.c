@@ -363,12 +363,6 @@ read_answer(struct ask *k, struct http_stream *s, unsigned without, struct outco
 
 /* ---- one request ---- */
 
-static bool
-is_traceparent(const char *text)
-{
-	return text && strlen(text) <= 64 && text[strspn(text, "0123456789abcdef-")] == '\0';
-}
-
 static int64_t
 time_left(const struct ask *k)
 {
@@ -383,7 +377,7 @@ send_question(struct ask *k, const struct server *s, unsigned without, int64_t s
 	struct form form = { .model = s->model, .max_tokens = k->p->max_tokens, .without = without };
 	struct buf body = BUF_INIT(REQUEST_MAX);
 	char trace[TRACE_HEADER_MAX];
-	const char *headers[6] = {
+	const char *headers[7] = {
 		"Content-Type: application/json", "Accept: application/json, text/event-stream"
 	};
 	size_t n = 2;
@@ -393,11 +387,9 @@ send_question(struct ask *k, const struct server *s, unsigned without, int64_t s
 		headers[n++] = s->authorization;
 	if (s->api_key)
 		headers[n++] = s->api_key;
-	if (is_traceparent(k->q->traceparent)) {
-		snprintf(trace, sizeof(trace), "traceparent: %s", k->q->traceparent);
+	if (trace_header(trace))
 		headers[n++] = trace;
-	} else if (trace_header(trace))
-		headers[n++] = trace;
+	headers[n] = trace_state_header();
 	form_write(&body, &form, k->q);
 	buf_trim(&body);
 	err = buf_err(&body);

@@ -48,7 +48,6 @@ struct question {
 	 */
 	enum hl_err	(*delta)(void *arg, const char *text, size_t len);
 	void		*arg;
-	const char	*traceparent;	/* W3C header to pass on, or NULL */
 	const char	*company, *visitor;	/* who asks, for UPSTREAM_CONCURRENCY (queue.h); NULL is a name, too */
 };
 

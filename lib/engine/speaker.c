@@ -291,7 +291,7 @@ sound_outcome(enum hl_err err, const struct http_stream *stream)
 static enum hl_err
 request_sound(struct saying *s)
 {
-	const char *headers[5] = { "Content-Type: application/json", "Accept: audio/*" };
+	const char *headers[6] = { "Content-Type: application/json", "Accept: audio/*" };
 	char trace[TRACE_HEADER_MAX];
 	int64_t began_us = clock_mono_us();
 	size_t n = 2;
@@ -303,6 +303,7 @@ request_sound(struct saying *s)
 		headers[n++] = s->k->authorization;
 	if (trace_header(trace))
 		headers[n++] = trace;
+	headers[n] = trace_state_header();
 	buf_puts(&body, "{\"model\":");
 	buf_json_str(&body, s->k->conf->tts_model);
 	buf_puts(&body, ",\"input\":");

@@ -239,6 +239,8 @@ static void
 task_free(struct task *t)
 {
 	running--;
+	if (t->traced)
+		trace_end(&t->trace);
 	if (pooled < POOL_MAX) {
 		t->before = pool;
 		pool = t;
@@ -282,7 +284,7 @@ inherit_trace(struct task *t)
 	if (!t->traced)
 		return;
 	(void)trace_id(&current->trace);
-	t->trace = current->trace;
+	trace_share(&t->trace, &current->trace);
 }
 
 enum hl_err
@@ -305,6 +307,8 @@ task_start(uv_loop_t *loop, void (*run)(void *), void *arg)
 void
 task_traces(const struct trace *trace)
 {
+	if (current->traced)
+		trace_end(&current->trace);
 	current->trace = *trace;
 	current->traced = true;
 	(void)trace_switch(&current->trace);

@@ -26,7 +26,7 @@ struct task *task_self(void);		/* NULL on the loop's own stack */
 
 /*
  * The running task is at work for that request; what it starts from now on is, too, and so are its lines in the log
- * (trace_now()).  Copied.
+ * (trace_now()).  Taken over: the task ends it.
  */
 void	 task_traces(const struct trace *);
 
