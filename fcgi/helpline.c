@@ -86,6 +86,10 @@ main(int argc, char **argv)
 		print_usage(stdout);
 		return 0;
 	}
-	print_usage(stderr);
+	if (*name == '\0') {
+		print_usage(stderr);
+		return 2;
+	}
+	fprintf(stderr, "helpline: there is no command %s; helpline --help lists them all\n", name);
 	return 2;
 }

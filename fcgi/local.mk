@@ -56,6 +56,7 @@ helpline_SOURCES = fcgi/helpline.c \
 	fcgi/helpline/check_files.c \
 	fcgi/helpline/check_nginx.c \
 	fcgi/helpline/check_redis.c \
+	fcgi/helpline/check_rights.c \
 	fcgi/helpline/child.c \
 	fcgi/helpline/child.h \
 	fcgi/helpline/client.c \

@@ -101,6 +101,12 @@ test("config explain knows each setting, also by its old name, and says what a m
 		assert.equal(run("helpline", ["config", ...args]).status, 2, args.join(" "));
 });
 
+test("what there is not is said by its name", () => {
+	const out = run("helpline", ["chekc"]);
+	assert.deepEqual([out.status, out.stdout, out.stderr], [2, "", "helpline: there is no command chekc; helpline --help lists them all\n"]);
+	assert.match(run("helpline", []).stderr, /^usage: helpline COMMAND/);
+});
+
 // ---- a running system ------------------------------------------------------------------------------------------------
 
 let stack;
@@ -164,7 +170,8 @@ test("check sees in nginx's own words what would keep streams back, and sockets 
 	assert.ok(seen.some((f) => f.check === "nginx.connections" && /100 connections/.test(f.text)));
 	assert.match(conf("fastcgi_ignore_headers X-Accel-Buffering;").find((f) => f.check === "nginx.buffering").text, /keeps streamed answers back/);
 	assert.ok(conf("gzip on; gzip_types text/plain text/event-stream;").some((f) => f.check === "nginx.buffering"));
-	assert.equal(conf("nonsense on;")[0].check, "nginx.shown");
+	const shown = conf("nonsense on;")[0];
+	assert.deepEqual([shown.check, shown.level], ["nginx.shown", process.getuid() === 0 ? "wrong" : "unknown"]);
 });
 
 test("accounts, keys and tokens are JSON for programs", () => {

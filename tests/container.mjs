@@ -1,6 +1,6 @@
 // A whole host of one's own: this computer's files under a real systemd, with a network of its own, in which packages are
-// installed and services are broken, and of which nothing stays.  systemd-nspawn boots it on the root folder, read-only, with
-// whatever is changed kept in memory (--volatile=overlay).
+// installed and services are broken, and of which nothing stays.  systemd-nspawn boots it on the root folder below an overlay, so
+// whatever is changed is kept in memory.
 //
 //	const why = containerMissing();				// a sentence, or undefined: then it can be tried
 //	const box = await startContainer();
@@ -11,9 +11,10 @@
 //	box.write("/etc/x", "text", 0o600)
 //	box.read("/etc/x")
 //	await box.reach(80)					// → http://127.0.0.1:N here is port 80 there
-//	await box.offer("http://127.0.0.1:N")			// → http://127.0.0.1:M there is port N here
+//	await box.offer("http://127.0.0.1:N", M)		// → http://127.0.0.1:M there is port N here; without M at any port
 //	box.pid("helpline-chat@1.service")			// the main process, as this computer numbers it
 //	box.journal("helpline-*")				// what its units said
+//	await box.reboot()					// orderly; what was changed is still there, ways have to be made anew
 //	await box.stop()
 //
 // What this computer starts at its own boot is started there too, except what MASKED names; startContainer({ hosts: ["nginx.service"] })
@@ -97,8 +98,17 @@ class Container {
 	#children = [];
 	#ways = 0;
 
-	constructor(dir, name, nspawn, groups) {
-		Object.assign(this, { dir, name, nspawn, groups });
+	constructor(dir, name, groups, masked) {
+		Object.assign(this, { dir, name, groups, masked });
+	}
+
+	start() {
+		const console = openSync(path.join(this.dir, "console"), "w");
+		this.nspawn = spawn("sh", ["-c", 'for group; do [ "$group" != -- ] || break; echo $$ >"$group/cgroup.procs" || exit; shift; done; shift; exec "$@"', "-",
+			...this.groups, "--", "systemd-nspawn", "--quiet", `--directory=${path.join(this.dir, "root")}`, "--register=no", "--keep-unit",
+			"--private-network", `--machine=${this.name}`, "--link-journal=no", "--console=pipe", "--boot",
+			...this.masked.map((unit) => `systemd.mask=${unit}`), "systemd.journald.storage=volatile"], { stdio: ["ignore", console, console] });
+		closeSync(console);
 	}
 
 	// As this computer numbers it.
@@ -185,10 +195,10 @@ class Container {
 		return `http://127.0.0.1:${await this.#relay("here", 0, way)}`;
 	}
 
-	async offer(base) {
+	async offer(base, at = 0) {
 		const way = path.join(this.dir, `way-${++this.#ways}`);
 		await this.#relay("here", way, new URL(base).port);
-		return `http://127.0.0.1:${await this.#relay("there", 0, way)}`;
+		return `http://127.0.0.1:${await this.#relay("there", at, way)}`;
 	}
 
 	async booted() {
@@ -202,22 +212,39 @@ class Container {
 			throw new Error(`the container's systemd is ${state}\n${readFileSync(path.join(this.dir, "console"), "utf8")}`);
 	}
 
-	#kill() {
-		for (const child of this.#children)
+	#ended() {
+		return new Promise((resolve) => {
+			if (this.nspawn.exitCode !== null || this.nspawn.signalCode !== null)
+				resolve();
+			else
+				this.nspawn.on("exit", resolve);
+		});
+	}
+
+	#closeWays() {
+		for (const child of this.#children.splice(0))
 			child.kill("SIGKILL");
+	}
+
+	#kill() {
+		this.#closeWays();
 		try {
 			if (this.leader)
 				process.kill(this.leader, "SIGKILL");	// and with it all that it has started
 		} catch { /* it has ended */ }
 	}
 
+	async reboot() {
+		const ended = this.#ended();
+		this.#closeWays();
+		this.sh("systemctl --no-block poweroff");
+		await ended;
+		this.start();
+		await this.booted();
+	}
+
 	async stop() {
-		const ended = new Promise((resolve) => {
-			if (this.nspawn.exitCode !== null || this.nspawn.signalCode !== null)
-				resolve();
-			else
-				this.nspawn.on("exit", resolve);
-		});
+		const ended = this.#ended();
 		this.#kill();
 		await ended;
 		this.#clean();
@@ -233,7 +260,8 @@ class Container {
 	}
 
 	#clean() {
-		spawnSync("umount", ["-l", path.join(this.dir, "root")]);
+		for (const folder of ["root", "changed"])
+			spawnSync("umount", ["-l", path.join(this.dir, folder)]);
 		for (const group of this.groups)
 			for (let tries = 0; tries < 50; tries++)
 				try {
@@ -242,7 +270,8 @@ class Container {
 				} catch {
 					Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);	// what is in it is still ending
 				}
-		rmdirSync(path.join(this.dir, "root"));	// which fails rather than remove anything of the host's
+		for (const folder of ["root", "changed"])
+			rmdirSync(path.join(this.dir, folder));	// which fails rather than remove anything of the host's
 		rmSync(this.dir, { recursive: true, force: true });
 	}
 }
@@ -250,9 +279,13 @@ class Container {
 export async function startContainer({ hosts = [] } = {}) {
 	const dir = mkdtempSync(path.join(tmpdir(), "helpline-host-"));
 	const name = path.basename(dir).toLowerCase().replace(/[^a-z0-9-]/g, "x");
-	const root = path.join(dir, "root");
-	mkdirSync(root);
-	const mounted = spawnSync("sh", ["-c", 'mount --bind / "$1" && mount --make-private "$1"', "-", root], { encoding: "utf8" });
+	for (const folder of ["root", "changed"])
+		mkdirSync(path.join(dir, folder));
+	const mounted = spawnSync("sh", ["-ec", `
+		mount -t tmpfs -o mode=0755 tmpfs "$1/changed" && mount --make-private "$1/changed"
+		mkdir "$1/changed/upper" "$1/changed/work" && chmod 755 "$1/changed/upper"
+		mount -t overlay -o "lowerdir=/,upperdir=$1/changed/upper,workdir=$1/changed/work" overlay "$1/root" && mount --make-private "$1/root"`,
+		"-", dir], { encoding: "utf8" });
 	if (mounted.status !== 0)
 		throw new Error(mounted.stderr);
 	const groups = hierarchies().map((h) => path.join(h, name));
@@ -265,13 +298,8 @@ export async function startContainer({ hosts = [] } = {}) {
 			if (existsSync(`${group}/${file}`))
 				writeFileSync(`${group}/${file}`, String(weight));
 	}
-	const console = openSync(path.join(dir, "console"), "w");
-	const nspawn = spawn("sh", ["-c", 'for group; do [ "$group" != -- ] || break; echo $$ >"$group/cgroup.procs" || exit; shift; done; shift; exec "$@"', "-",
-		...groups, "--", "systemd-nspawn", "--quiet", `--directory=${root}`, "--volatile=overlay", "--register=no", "--keep-unit",
-		"--private-network", `--machine=${name}`, "--link-journal=no", "--console=pipe", "--boot",
-		...MASKED.filter((unit) => !hosts.includes(unit)).map((unit) => `systemd.mask=${unit}`), "systemd.journald.storage=volatile"], { stdio: ["ignore", console, console] });
-	closeSync(console);
-	const box = new Container(dir, name, nspawn, groups);
+	const box = new Container(dir, name, groups, MASKED.filter((unit) => !hosts.includes(unit)));
+	box.start();
 	process.once("exit", () => box.stopNow());
 	try {
 		await box.booted();

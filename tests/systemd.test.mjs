@@ -15,8 +15,14 @@ const CLIENTS = 6;
 const KEY = "sk-test-of-a-credential";
 const IMAGE = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==", "base64");
 
+const STORE = `[Service]
+ExecStart=/usr/local/bin/redis-server --port 6379 --bind 127.0.0.1 --dir /var/redis --appendonly yes --appendfsync always
+[Install]
+WantedBy=multi-user.target
+`;
+
 const missing = containerMissing();
-let box, stack, upstream;
+let box, stack, upstream, offered;
 
 function makePackage() {
 	const { status, stdout, stderr } = spawnSync(run, ["package"], { encoding: "utf8", env: environment() });
@@ -29,6 +35,59 @@ const first = (program) => `helpline-${program}@${program === "pushd" ? 0 : 1}.s
 const property = (unit, name) => box.sh(`systemctl show -P ${name} '${unit}'`).trim();
 const setting = (name, value) => box.write("/etc/helpline/helpline.conf", box.read("/etc/helpline/helpline.conf")
 	.replace(new RegExp(`^${name}=.*\n|$`, "m"), "").concat(`${name}=${value}\n`), 0o640);
+
+// A second pushd, as README.md and the comment in nginx/helpline-pushd.conf say.
+const PUSHD_OF_TWO = `${["polls", "websockets"].map((kind) => `
+	map $arg_sid $helpline_${kind} {
+		default	helpline_${kind};
+		"~^0"	helpline_${kind}_0;
+		"~^1"	helpline_${kind}_1;
+	}${[["", [0, 1]], ["_0", [0]], ["_1", [1]]].map(([name, whose]) => `
+	upstream helpline_${kind}${name} {${whose.map((n) => `
+		server unix:/run/helpline/${kind === "polls" ? "polls" : "ws"}-${n}.sock max_fails=0;`).join("")}
+	}`).join("")}`).join("")}
+`;
+
+// Sockets in one session, of each pushd one.
+async function oneOfEach() {
+	const found = new Map();
+	const first = await stack.client();
+	const id = await first.join();
+	found.set(first.socket.io.engine.id[0], first);
+	await waitFor("a socket of each pushd", async () => {
+		const client = await stack.client({ transports: found.size % 2 ? ["polling"] : ["websocket"] });
+		if (found.has(client.socket.io.engine.id[0])) {
+			client.close();
+			return false;
+		}
+		await client.join({ sessionId: id });
+		found.set(client.socket.io.engine.id[0], client);
+		return found.size === 2;
+	});
+	return { id, clients: [...found.values()] };
+}
+
+// Somebody who talks over a socket, and says it again under the same number when the socket is closed meanwhile.
+function talker(client, id) {
+	const state = { said: 0 };
+	let going = true;
+	const all = (async () => {
+		for (; going; state.said++) {
+			await waitFor("it is accepted", () => client.ask("send-message", { sessionId: id, message: `number ${state.said}`, userId: "visitor-1",
+				clientMessageId: `n-${state.said}` }));
+			await waitFor("it is answered", async () => (await stack.history(id)).length >= 2 * (state.said + 1));
+		}
+	})();
+	state.end = async () => {
+		going = false;
+		await all;
+		const said = await stack.history(id);
+		const numbers = said.filter((m) => m.role === "user").map((m) => m.content);
+		assert.deepEqual(numbers, Array.from({ length: state.said }, (_, n) => `number ${n}`), "each once, in their order");
+		assert.equal(said.length, 2 * state.said, "each is answered once");
+	};
+	return state;
+}
 
 // Somebody who talks, again and again, over REST: what failed, and how many answers there were.
 function load(clients = CLIENTS) {
@@ -61,13 +120,16 @@ describe("under systemd", { skip: missing }, () => {
 		upstream = await startUpstream();
 		box = await startContainer({ hosts: ["nginx.service"] });
 		box.copy(deb, "/var/tmp/helpline.deb");
-		const url = await box.offer(upstream.url);
+		const url = offered = await box.offer(upstream.url);
+		box.write("/etc/systemd/system/store.service", STORE);
 		// redis-tools has the server, too.
 		box.sh(`set -e
 			ln -sf "$(command -v redis-check-rdb)" /usr/local/bin/redis-server
-			mkdir -p /var/tmp/redis /etc/credstore && redis-server --daemonize yes --port 6379 --bind 127.0.0.1 --dir /var/tmp/redis --appendonly yes
+			systemctl disable --now --quiet redis-server 2>/dev/null || :
+			mkdir -p /var/redis /etc/credstore
+			systemctl enable --now --quiet store
 			dpkg -i /var/tmp/helpline.deb
-			rm -f /etc/nginx/sites-enabled/*
+			rm -f /etc/nginx/sites-enabled/* /usr/local/bin/helpline	# which a developer may have
 			ln -s ../sites-available/helpline /etc/nginx/sites-enabled/
 			systemctl restart nginx`);
 		box.write("/etc/credstore/helpline.OPENAI_API_KEY", `${KEY}\n`, 0o600);
@@ -174,6 +236,7 @@ describe("under systemd", { skip: missing }, () => {
 		upstream.otherwise = reply("Here I am.", { delay: 1500 });
 		const before = new Map(units().map((unit) => [unit, property(unit, "MainPID")]));
 		const client = await stack.client({ reconnection: true, reconnectionDelay: 50 });
+		const sockets = talker(client, await client.join());
 		const talk = load();
 		await waitFor("answers", () => talk.answers > CLIENTS || talk.failures.length > 0);
 		setting("APP_ENV", "reloaded");
@@ -189,7 +252,11 @@ describe("under systemd", { skip: missing }, () => {
 			await waitFor(`the end of the one before, ${unit}`, () => box.try(`kill -0 ${pid}`).status !== 0);
 		}
 		await waitFor("the socket is back", () => client.socket.connected);
+		const heard = sockets.said;
+		await waitFor("what it says is accepted", () => sockets.said > heard + 1);
+		await sockets.end();
 		client.close();
+		console.log(`    a reload of everything under load: ${talk.answers} answers, ${talk.failures.length} failures, ${sockets.said} messages by a socket`);
 	});
 
 	test("reloaded with a wrong setting, programs go on as they were, and say what is wrong", async () => {
@@ -272,6 +339,67 @@ describe("under systemd", { skip: missing }, () => {
 		assert.notEqual((await box.shell("systemctl restart helpline-chat@2.service")).status, 0);
 		assert.match(box.sh("journalctl --no-pager -o cat -u helpline-chat@2.service"), /seal\.keys|credentials/);
 		box.sh("mv /var/tmp/seal.keys /etc/helpline/secrets/; systemctl reset-failed; systemctl restart helpline-chat@2.service");
+	});
+
+	test("check tells what the services may not do, and goes by the credentials that they have", () => {
+		const conf = "/etc/helpline/helpline.conf", was = box.read(conf);
+		const wrong = () => JSON.parse(box.try("helpline check --json").stdout).findings
+			.filter((f) => f.level === "wrong" && f.check !== "redis.memory").map((f) => `${f.check} ${f.text} ${f.remedy}`);
+		const broken = (breaking, finding, mending) => {
+			box.sh(breaking);
+			const seen = wrong();
+			box.sh(mending);
+			box.write(conf, was, 0o640);
+			assert.ok(seen.length === 1 && finding.test(seen[0]), `${breaking}: ${JSON.stringify(seen)}`);
+		};
+		assert.deepEqual(wrong(), []);
+		broken(`chmod 600 ${conf}; chown root: ${conf}`, /^settings\.readable .*user helpline.* may not read .*chown root:helpline/, `chown root:helpline ${conf}; chmod 640 ${conf}`);
+		broken(`echo METRICS_FILE=/etc/metrics >>${conf}`, /^metrics .*may not write \/etc.*METRICS_FILE must lie/, ":");
+		broken(`mkdir -p /home/pages; chmod 755 /home/pages; echo KNOWLEDGE_PATH=/home/pages >>${conf}`, /^knowledge .*may not read \/home\/pages: .*sandbox/, ":");
+		broken("chown root /var/lib/helpline/uploads", /^folder\.rights .*may not write \/var\/lib\/helpline\/uploads.*chown/, "chown helpline /var/lib/helpline/uploads");
+		broken("echo nonsense >/etc/nginx/conf.d/broken.conf", /^nginx\.shown .*mistake/, "rm /etc/nginx/conf.d/broken.conf");
+		broken("echo 'fastcgi_ignore_headers X-Accel-Buffering;' >/etc/nginx/conf.d/kept.conf", /^nginx\.buffering /, "rm /etc/nginx/conf.d/kept.conf");
+		broken("redis-cli config set maxmemory-policy allkeys-lru", /^redis\.eviction .*noeviction/, "redis-cli config set maxmemory-policy noeviction");
+		broken("systemctl stop store", /^redis\.reached .*refused/, "systemctl start store");
+		broken("redis-cli config set requirepass hunter2hunter2", /^redis\.refuses .*NOAUTH.*REDIS_PASSWORD/, ":");
+		box.write("/etc/credstore/helpline.REDIS_PASSWORD", "hunter2hunter2\n", 0o600);
+		assert.deepEqual(wrong(), []);
+		assert.match(box.sh("helpline config dump"), /^REDIS_PASSWORD=\(hidden\)\t# the credential REDIS_PASSWORD$/m);
+		box.sh("redis-cli -a hunter2hunter2 --no-auth-warning config set requirepass ''; rm /etc/credstore/helpline.REDIS_PASSWORD");
+		assert.match(box.try("runuser -u helpline -- helpline check").stdout, /^\?.*secrets may not be entered.*\n +Ask as root/m);
+		assert.match(box.try("runuser -u nobody -- helpline users list").stderr, /helpline\.conf cannot be read: Permission denied \(.*root/);
+	});
+
+	test("a second pushd shares the sockets with the first", async () => {
+		box.sh("mkdir -p /etc/systemd/system/helpline.target.d");
+		box.write("/etc/systemd/system/helpline.target.d/override.conf", "[Unit]\nWants=helpline-pushd@1.socket helpline-pushd@1.service\n");
+		box.write("/etc/nginx/helpline/helpline-pushd.conf", PUSHD_OF_TWO);
+		box.sh("systemctl daemon-reload; systemctl start helpline.target; nginx -t -q; systemctl reload nginx");
+		await waitFor("it runs", () => property("helpline-pushd@1.service", "SubState") === "running");
+		const { id, clients } = await oneOfEach();
+		await clients[0].ask("send-message", { sessionId: id, message: "are you there", userId: "visitor-1" });
+		for (const client of clients) {
+			assert.equal((await client.when("message-received", (m) => m.isBot)).message, "Here I am.");
+			client.close();
+		}
+	});
+
+	test("after a reboot all of it is there again, and so are the conversations", async () => {
+		const id = await stack.session();
+		assert.equal((await stack.say(id, "hello")).response, "Here I am.");
+		const [before, said] = [units(), await stack.history(id)];
+		await box.reboot();
+		await box.offer(upstream.url, new URL(offered).port);
+		stack.url = await box.reach(80);
+		await waitFor("/ready is 200", async () => (await stack.get("/ready")).status === 200);
+		assert.deepEqual(units().sort(), before.sort());
+		assert.equal(box.sh("systemctl list-units --failed --plain --no-legend 'helpline*' 'nginx*'"), "");
+		assert.equal(box.sh("stat -c '%a %U:%G' /run/helpline /run/helpline/chat.sock"), "750 helpline:www-data\n660 helpline:www-data\n");
+		assert.deepEqual(await stack.history(id), said);
+		assert.equal((await stack.say(id, "and now")).response, "Here I am.");
+		const { clients } = await oneOfEach();
+		for (const client of clients)
+			client.close();
 	});
 
 	test("stopped, all of it is stopped; started, it answers", async () => {

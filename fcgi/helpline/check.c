@@ -143,8 +143,10 @@ run_checks(struct client *client, void *arg)
 		check_limits(c);
 	}
 	check_folders(c);
-	if (c->state_dir == NULL)	/* ./run's nginx is of its own making */
+	if (c->state_dir == NULL) {	/* ./run keeps its folders, and its nginx is of its own making */
+		check_rights(c);
 		check_nginx(c);
+	}
 	check_provider(c, client->http);
 }
 

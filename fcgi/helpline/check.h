@@ -33,6 +33,7 @@ void	 check_contradictions(struct check *);
 void	 check_secrets(struct check *);
 void	 check_sockets(struct check *);
 void	 check_folders(struct check *);
+void	 check_rights(struct check *);			/* as root: of the programs' user, in their sandbox if they run */
 void	 check_clock(struct check *);
 void	 check_limits(struct check *);
 void	 check_nginx(struct check *);			/* blocks while nginx -T runs */

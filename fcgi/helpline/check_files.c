@@ -130,16 +130,30 @@ check_token_secret(struct check *c)
 		    "There is no secret to sign tokens with", "helpline keys init --dir DIR makes one; or set JWT_SECRET.");
 }
 
+/* It is there, and not for who asks. */
+static bool
+is_kept_from_us(const char *folder)
+{
+	struct stat st;
+
+	return stat(folder, &st) == 0 && geteuid() != 0 && geteuid() != st.st_uid && access(folder, X_OK) != 0;
+}
+
 void
 check_secrets(struct check *c)
 {
-	static const char remedy[] = "helpline keys init --dir DIR makes them; HELPLINE_SECRETS names the folder.";
+	static const char missing[] = "helpline keys init --dir DIR makes them; HELPLINE_SECRETS names the folder.";
 	struct buf problem = BUF_INIT(8192);
 	struct crypto *crypto = NULL;
 	struct stat st;
 	bool ok = crypto_open(c->conf.secrets_dir, &crypto, &problem) == HL_OK;
 
-	found_if(c, "secrets.keys", ok, "The sealing keys can be read by their owner alone", problem.data ? problem.data : "", remedy);
+	if (!ok && is_kept_from_us(c->conf.secrets_dir)) {
+		found(c, "secrets.keys", FOUND_UNKNOWN, "Ask as root.", "The folder %s may not be entered: its keys are not checked",
+		    c->conf.secrets_dir);
+		goto out;
+	}
+	found_if(c, "secrets.keys", ok, "The sealing keys can be read by their owner alone", problem.data ? problem.data : "", missing);
 	if (ok && !keys_are_strong(c->conf.secrets_dir))
 		found(c, "secrets.strength", FOUND_WRONG,
 		    "Only what helpline keys init makes is random; what is stored was sealed with this one, so add a new seal line above it.",
@@ -147,6 +161,7 @@ check_secrets(struct check *c)
 	if (stat(c->conf.secrets_dir, &st) == 0 && (st.st_mode & 077))
 		found(c, "secrets.folder", FOUND_WRONG, "chmod 700 it.", "Others may enter the folder %s", c->conf.secrets_dir);
 	check_token_secret(c);
+out:
 	crypto_free(crypto);
 	buf_free(&problem);
 }
@@ -234,7 +249,7 @@ check_folders(struct check *c)
 	const struct conf *f = &c->conf;
 	DIR *knowledge = *f->knowledge_path ? opendir(f->knowledge_path) : NULL;
 
-	if (*f->knowledge_path)
+	if (*f->knowledge_path && (c->state_dir || knowledge))
 		found_if(c, "knowledge", knowledge != NULL, "The folder of KNOWLEDGE_PATH can be read",
 		    "The folder of KNOWLEDGE_PATH cannot be read", "Name a folder of Markdown and text files that the programs' user may read.");
 	if (knowledge)

@@ -250,6 +250,9 @@ check_nginx(struct check *c)
 
 	if (status == 127)
 		found(c, "nginx.installed", FOUND_WRONG, "Install nginx, and include Helpline's snippets in a site.", "nginx is not installed");
+	else if (status && geteuid() == 0)
+		found(c, "nginx.shown", FOUND_WRONG, "nginx -t says which line: until it is mended, nginx takes no change and cannot start again.",
+		    "nginx finds a mistake in its configuration");
 	else if (status || buf_err(&text))
 		found(c, "nginx.shown", FOUND_UNKNOWN, "Ask as root; if nginx -t fails, mend that first.",
 		    "nginx -T does not show its configuration: buffering and sockets are not checked");

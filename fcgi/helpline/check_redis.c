@@ -185,11 +185,27 @@ check_clocks(struct check *c, struct redis *redis)
 		found(c, "clock.redis", FOUND_OK, NULL, "Redis' clock and this one agree");
 }
 
+/* It lets nobody in without a password, or not with this one. */
+static bool
+is_locked(struct check *c, struct redis *redis)
+{
+	const struct redis_arg args[] = { RA("PING") };
+	const struct redis_reply *reply;
+
+	if (redis_call(redis, args, 1, &reply) == HL_OK)
+		return false;
+	found(c, "redis.refuses", FOUND_WRONG, "Set REDIS_PASSWORD, or user and password in REDIS_URL; a credential of that name wins over the settings file.",
+	    "Redis takes no orders from Helpline: %s", redis_problem(redis));
+	return true;
+}
+
 static void
 look_inside(struct check *c, struct redis *redis)
 {
 	struct info info = { BUF_INIT(1u << 18) };
 
+	if (is_locked(c, redis))
+		return;
 	if (read_info(redis, &info) == HL_OK) {
 		check_version(c, &info);
 		check_persistence(c, redis, &info);

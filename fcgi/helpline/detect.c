@@ -88,7 +88,7 @@ cmd_detect(int argc, char **argv)
 	if (client_run(run_detection, &d) != HL_OK)
 		return complain(2, argv[0], "out of memory");
 	if (!d.done)
-		return 1;
+		return complain(1, argv[0], "no OpenAI-compatible server answers on this computer");
 	if (json)
 		print_json(&d.found);
 	else
@@ -116,7 +116,7 @@ detect_ask(const char *command, struct model_server *ret)
 		ok = socket_answers(ports[i], CONNECT_MS);
 	if (!ok)
 		return false;
-	snprintf(line, sizeof(line), "%s detect", command);
+	snprintf(line, sizeof(line), "%s detect 2>/dev/null", command);
 	f = popen(line, "re");	/* NOLINT(cert-env33-c): the command is ours */
 	if (f == NULL)
 		return false;

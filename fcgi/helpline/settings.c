@@ -37,8 +37,10 @@ settings_choose(const char *state_dir, const char *env_file)
 	else if (named && *named && (whole = realpath(named, NULL)) != NULL) {
 		setenv("HELPLINE_CONFIG", whole, 1);
 		free(whole);
-	} else if ((named == NULL || *named == '\0') && state_dir == NULL && access(CONF_FILE, F_OK) == 0)
+	} else if ((named == NULL || *named == '\0') && state_dir == NULL && access(CONF_FILE, F_OK) == 0) {
 		setenv("HELPLINE_CONFIG", CONF_FILE, 1);
+		conf_use_credstore();
+	}
 }
 
 enum hl_err

@@ -317,4 +317,10 @@ enum hl_err conf_load_file(const char *path, struct buf *problem) HL_MUST_CHECK;
  */
 enum hl_err conf_read_credentials(conf_tell *tell, void *arg) HL_MUST_CHECK;
 
+/*
+ * For who is no service: conf_read_credentials() then looks where systemd does (/etc/credstore/helpline.NAME …), as far as that
+ * may be read, so that the command goes by the settings by which the services go.
+ */
+void	 conf_use_credstore(void);
+
 #endif

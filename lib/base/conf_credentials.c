@@ -42,8 +42,18 @@ take(const char *name, struct buf *text, conf_tell *tell, void *arg)
 	return *text->data ? conf_take(name, text->data, CONF_CREDENTIAL, name, 0) : HL_OK;
 }
 
+/* Where systemd looks for those that units ask for by name; what a program has been handed is in a folder of its own. */
+static const char *const stores[] = { "/etc/credstore", "/run/credstore", "/usr/lib/credstore", NULL };
+static bool use_stores;
+
+void
+conf_use_credstore(void)
+{
+	use_stores = true;
+}
+
 static enum hl_err
-read_one(const char *dir, const char *name, conf_tell *tell, void *arg)
+read_one(const char *dir, const char *prefix, const char *name, conf_tell *tell, void *arg)
 {
 	struct buf text = BUF_INIT(CREDENTIAL_MAX);
 	char path[4200], *p;
@@ -51,10 +61,10 @@ read_one(const char *dir, const char *name, conf_tell *tell, void *arg)
 	ssize_t n = 0;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	snprintf(path, sizeof(path), "%s/%s%s", dir, prefix, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 && errno == ENOENT)
-		return HL_OK;
+	if (fd < 0 && (errno == ENOENT || (*prefix && errno == EACCES)))
+		return HL_OK;		/* there is none, or it is for root alone */
 	while (fd >= 0 && (p = buf_reserve(&text, 1024)) != NULL && (n = read(fd, p, 1024)) > 0)
 		buf_grow(&text, (size_t)n);
 	if (fd < 0 || n < 0 || text.err == HL_TOO_LARGE) {
@@ -82,8 +92,15 @@ conf_read_credentials(conf_tell *tell, void *arg)
 	for (size_t i = 0; dir && *dir && err != HL_NO_MEMORY && i < count; i++) {
 		if (e[i].type != CONF_SECRET || getenv(e[i].name))
 			continue;
-		one = read_one(dir, e[i].name, tell, arg);
+		one = read_one(dir, "", e[i].name, tell, arg);
 		err = one ? one : err;
 	}
+	for (size_t s = 0; use_stores && !(dir && *dir) && stores[s]; s++)
+		for (size_t i = 0; err != HL_NO_MEMORY && i < count; i++) {
+			if (e[i].type != CONF_SECRET || getenv(e[i].name))
+				continue;
+			one = read_one(stores[s], "helpline.", e[i].name, tell, arg);
+			err = one ? one : err;
+		}
 	return err;
 }
