@@ -4,7 +4,7 @@
 import { test, before, after, describe } from "node:test";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { startUpstream, reply } from "./upstream.mjs";
 import { environment, pause, root, startStack, unique, waitFor, newStateDir } from "./harness.mjs";
@@ -309,6 +309,13 @@ describe("a backup", () => {
 	test("is not put into a store that has something, unless that is to be replaced", async () => {
 		const extra = await second.session("extra");
 		await refused(second.dir, ["restore", "--from", file], /store is not empty/, { input: PASSPHRASE });
+		const [each, away] = [path.join(second.dir, "uploads", readdirSync(path.join(second.dir, "uploads"))[0]), path.join(folder, "away")];
+		mkdirSync(away);
+		rmSync(each, { recursive: true });
+		symlinkSync(away, each);
+		await refused(second.dir, ["restore", "--replace", "--from", file], /cannot be written: Too many levels of symbolic links/, { input: PASSPHRASE });
+		assert.deepEqual(readdirSync(away), [], "nothing is written where a link leads to");
+		rmSync(each);
 		await ok(second.dir, ["restore", "--replace", "--from", file], { input: PASSPHRASE });
 		assert.equal((await second.get(`/api/v1/chat/history/${extra}`)).status, 404);
 		assert.equal((await second.history(session)).length, (await stack.history(session)).length);
@@ -391,7 +398,18 @@ describe("what is one person's", () => {
 		assert.deepEqual(readFileSync(path.join(to, person.agents[0].files[0])), PNG);
 		assert.equal(statSync(to).mode & 0o777, 0o700);
 		assert.doesNotMatch(JSON.stringify(person), /Marguerite|Bob Builder|\$2b\$/);
-		await refused(stack.dir, ["export", "--email", ada.account.email, "--to", to], /cannot be written: File exists/);
+		await refused(stack.dir, ["export", "--email", ada.account.email, "--to", to], /cannot be written: File exists; name a folder that is not there yet/);
+	});
+
+	test("is exported without what a link leads to", async () => {
+		const [first] = readdirSync(path.join(stack.dir, "uploads")).map((name) => path.join(stack.dir, "uploads", name));
+		const [aside, to] = [path.join(folder, "aside"), path.join(folder, "linked")];
+		renameSync(first, aside);
+		symlinkSync(path.join(stack.dir, "secrets"), first);
+		await ok(stack.dir, ["export", "--email", ada.account.email, "--to", to]);
+		rmSync(first);
+		renameSync(aside, first);
+		assert.ok(readdirSync(path.join(to, "files")).every((name) => !/jwt|probe|seal/.test(name)));
 	});
 
 	test("of a userId of the chat API too", async () => {

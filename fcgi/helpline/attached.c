@@ -1,6 +1,8 @@
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attached.h"
@@ -57,13 +59,16 @@ each_recording(const struct attached *a, const struct place *p, enum hl_err (*fo
 {
 	char folder[PATH_ROOM], path[PATH_ROOM + 300], name[300];
 	struct dirent *e;
+	struct stat st;
 	DIR *dir;
 	enum hl_err err = HL_OK;
+	int fd;
 
 	snprintf(folder, sizeof(folder), "%s/%s", a->conf->upload_path, p->h);
-	dir = opendir(folder);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);	/* a link would lead to what is not the person's */
+	dir = fd < 0 ? NULL : fdopendir(fd);
 	while (dir && err == HL_OK && (e = readdir(dir)) != NULL) {
-		if (e->d_name[0] == '.')
+		if (e->d_name[0] == '.' || fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
 		snprintf(name, sizeof(name), "%s-%s", p->h, e->d_name);

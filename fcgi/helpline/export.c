@@ -333,8 +333,14 @@ make_folder(struct exporting *x)
 	char path[4400];
 	int fd;
 
-	if (mkdir(x->who->to, 0700) != 0)
-		return cannot(x, x->who->to);
+	if (mkdir(x->who->to, 0700) != 0) {
+		bool there = errno == EEXIST;
+		enum hl_err err = cannot(x, x->who->to);
+
+		if (there)
+			buf_puts(&x->who->problem, "; name a folder that is not there yet");
+		return err;
+	}
 	snprintf(path, sizeof(path), "%s/files", x->who->to);
 	if (mkdir(path, 0700) != 0)
 		return cannot(x, path);

@@ -182,6 +182,14 @@ put_secret(struct restoring *r, const char *folder, const char *name, const void
 	return HL_OK;
 }
 
+static bool
+is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 static enum hl_err
 put_file(void *arg, enum area a, const char *name, const void *bytes, size_t len)
 {
@@ -194,6 +202,10 @@ put_file(void *arg, enum area a, const char *name, const void *bytes, size_t len
 		return put_secret(r, folder, name, bytes, len);
 	snprintf(inner, sizeof(inner), "%s%s%.*s", folder, slash ? "/" : "", slash ? (int)(slash - name) : 0, name);
 	make_folders(inner);
+	if ((slash || a == AREA_AUDIO) && is_link(inner)) {
+		errno = ELOOP;		/* it would lead to where nothing of ours is */
+		return cannot(r, folder, name);
+	}
 	name = slash ? slash + 1 : name;
 	if (file_keep(inner, name, bytes, len) != HL_OK)
 		return cannot(r, inner, name);

@@ -82,13 +82,27 @@ drop(struct shelf *s, enum place place, const char *name)
 
 /* ---- opening ---- */
 
+/*
+ * What root makes here, or has made, is the folder's owner's: the programs are to go on with it.  Never what a link leads to,
+ * or has another name elsewhere.
+ */
+static void
+give(int folder, int fd)
+{
+	struct stat owner, st;
+
+	if (geteuid() == 0 && fstat(folder, &owner) == 0 && fstat(fd, &st) == 0 && st.st_uid == 0 && owner.st_uid != 0 &&
+	    (S_ISDIR(st.st_mode) || st.st_nlink == 1))
+		(void)!fchown(fd, owner.st_uid, owner.st_gid);
+}
+
 static int
 open_folder(int at, const char *name)
 {
-	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int how = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (at == AT_FDCWD ? 0 : O_NOFOLLOW), fd = openat(at, name, how);
 
 	if (fd < 0 && errno == ENOENT && (mkdirat(at, name, 0755) == 0 || errno == EEXIST))
-		fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = openat(at, name, how);
 	return fd;
 }
 
@@ -100,6 +114,7 @@ map_usage(struct shelf *s)
 	s->usage_fd = openat(s->root, "usage", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (s->usage_fd < 0 || ftruncate(s->usage_fd, sizeof(struct usage)) != 0)
 		return false;
+	give(s->root, s->usage_fd);
 	p = mmap(NULL, sizeof(struct usage), PROT_READ | PROT_WRITE, MAP_SHARED, s->usage_fd, 0);
 	if (p == MAP_FAILED)
 		return false;
@@ -123,7 +138,8 @@ shelf_open(const char *path, int64_t cache_max, int64_t total_max, struct shelf 
 	s->root = open_folder(AT_FDCWD, path);
 	ok = s->root >= 0;
 	for (size_t i = 0; ok && i < PLACES; i++)
-		ok = (s->places[i] = open_folder(s->root, place_names[i])) >= 0;
+		if ((ok = (s->places[i] = open_folder(s->root, place_names[i])) >= 0))
+			give(s->root, s->places[i]);
 	if (ok && map_usage(s)) {
 		*ret = s;
 		return HL_OK;

@@ -432,6 +432,43 @@ where_there_can_be_no_folder_it_says_so(void **state)
 #define TEST(name)		cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define TEST_SMALL(name)	cmocka_unit_test_setup_teardown(name, set_up_small, tear_down)
 
+static uid_t
+owner_of(const char *name)
+{
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(lstat(path, &st), 0);
+	return st.st_uid;
+}
+
+/* An administrator's command may be the first to come, and root. */
+static void
+what_root_makes_is_the_owners_of_the_folder(void **state)
+{
+	static const char *const names[] = { "public", "cache", "parts", "making", "usage" };
+	char path[128], elsewhere[] = "/tmp/shelf_awayXXXXXX";
+	struct shelf *other;
+	struct stat st;
+
+	(void)state;
+	if (geteuid() != 0 || chown(dir, 65534, 65534) != 0)
+		skip();
+	assert_int_equal(shelf_open(dir, 1000000, 10000000, &other), HL_OK);
+	shelf_close(other);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_int_equal(owner_of(names[i]), 65534);
+	assert_non_null(mkdtemp(elsewhere));
+	snprintf(path, sizeof(path), "%s/cache", dir);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(symlink(elsewhere, path), 0);
+	assert_int_not_equal(shelf_open(dir, 1000000, 10000000, &other), HL_OK);
+	assert_int_equal(stat(elsewhere, &st), 0);
+	assert_int_equal(st.st_uid, 0);
+	assert_int_equal(rmdir(elsewhere), 0);
+}
+
 int
 main(void)
 {
@@ -448,6 +485,7 @@ main(void)
 		TEST(parts_of_no_sound_and_broken_files_go_after_a_while),
 		TEST(a_count_that_went_wrong_is_made_anew),
 		TEST(where_there_can_be_no_folder_it_says_so),
+		TEST(what_root_makes_is_the_owners_of_the_folder),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
