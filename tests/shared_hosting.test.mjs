@@ -185,6 +185,12 @@ describe("on a shared host", { skip: ["spawn-fcgi", "nginx"].find((p) => spawnSy
 		await mainJob(url, "/support");
 	});
 
+	test("every night the crontab's third line removes what nobody has any more; the programs count together", () => {
+		cron("20 3 * * *");
+		assert.match(readFileSync(below("log/sweep.log"), "utf8"), /^removed: recordings of 0 conversations/);
+		assert.ok(existsSync(below("run/metrics")));
+	});
+
 	test("after the computer went down, the crontab's other line brings all of it back, with what was said", async () => {
 		killAll();
 		assert.ok(existsSync(below("run/chat.sock")), "what a power failure leaves behind is there");
