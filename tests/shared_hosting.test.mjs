@@ -37,7 +37,7 @@ const keepRunning = (args) => shell(`$HOME/.local/share/helpline/nginx/shared-ho
 function cron(when) {
 	const out = shell(lineOf(when));
 	assert.equal(out.status, 0, out.text);
-	assert.equal(out.text, "", "cron would mail what a line prints");
+	assert.equal(out.text.replace(/^==\d+==WARNING: ASan doesn't fully support makecontext.*\n/gm, ""), "", "cron would mail what a line prints");
 }
 
 // The processes whose home this is: by their environment, or by the title that took its place (Redis, nginx), or their parent's.
