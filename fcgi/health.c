@@ -17,7 +17,7 @@
  * more: at any load there are few of them, and who asks alone is always told what is.  A store that hangs is as bad as
  * none: whoever has waited PATIENCE_MS is told so.
  */
-#define FRESH_MS	5
+#define FRESH_MS	20
 #define PATIENCE_MS	1000
 #define LOOK_MS		250
 

@@ -11,6 +11,7 @@ unit_tests = \
 	tests/unit/vault_test \
 	tests/unit/breaker_test \
 	tests/unit/buf_test \
+	tests/unit/clock_test \
 	tests/unit/gzip_test \
 	tests/unit/persona_test \
 	tests/unit/sound_test \
@@ -100,6 +101,8 @@ tests_unit_figures_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_figures_test_LDADD = $(unit_libs)
 tests_unit_queue_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_queue_test_LDADD = $(unit_libs)
+tests_unit_clock_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_clock_test_LDADD = $(unit_libs)
 tests_unit_buf_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_buf_test_LDADD = $(unit_libs)
 tests_unit_gzip_test_CPPFLAGS = $(unit_cppflags)

@@ -37,12 +37,17 @@ clock_mono_us(void)
 void
 clock_iso(int64_t wall_ms, char out[CLOCK_ISO_LEN + 1])
 {
+	static _Thread_local struct { time_t seconds; char text[CLOCK_ISO_LEN + 1]; } last;	/* mostly it is that one again */
 	time_t seconds = (time_t)(wall_ms / 1000);
-	struct tm tm;
 	unsigned ms = (unsigned)(wall_ms % 1000);
+	struct tm tm;
 
-	gmtime_r(&seconds, &tm);
-	strftime(out, CLOCK_ISO_LEN + 1, "%Y-%m-%dT%H:%M:%S.000Z", &tm);
+	if (seconds != last.seconds || *last.text == '\0') {
+		gmtime_r(&seconds, &tm);
+		strftime(last.text, sizeof(last.text), "%Y-%m-%dT%H:%M:%S.000Z", &tm);
+		last.seconds = seconds;
+	}
+	memcpy(out, last.text, sizeof(last.text));
 	for (int i = 22; i >= 20; i--, ms /= 10)
 		out[i] = (char)('0' + ms % 10);
 }
