@@ -122,7 +122,7 @@ libhelpline_a_SOURCES = \
 	lib/services/redis.c lib/services/redis.h lib/services/redis_link.h \
 	lib/services/redis_link.c lib/services/redis_sub.c \
 	lib/services/sent.c lib/services/sent.h \
-	lib/services/shelf.c lib/services/shelf.h \
+	lib/services/shelf.c lib/services/shelf.h lib/services/shelf_parts.h lib/services/shelf_tend.c \
 	lib/services/search.c lib/services/search.h \
 	lib/services/search_cut.c lib/services/search_cut.h \
 	lib/services/search_folder.c lib/services/search_folder.h \

@@ -197,8 +197,10 @@ post_conversation(struct call *call)
 	err = desk_create(&call->app->store, &new, &c, &call->retry_ms);
 	if (err)
 		speech_drop(sound.speech);
-	else
+	else {
+		speech_belongs(sound.speech, &c.place);
 		speech_leave(sound.speech);
+	}
 	if (err == HL_OK)
 		err = reply_created(call, &w, &agent, &c);
 out:

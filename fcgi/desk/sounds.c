@@ -1,8 +1,10 @@
 /*
  * What is said aloud (contract: desk API, Files): nginx serves whole files; what it does not find is here, a sound that is
- * still being made, maybe by another program: its bytes go out as they come.
+ * still being made, maybe by another program: its bytes go out as they come, without ranges, which a server may ignore
+ * (RFC 9110, section 14.2; Accept-Ranges: none says so).
  *
- * The file's growth is told by the kernel; that its maker has died, by the lock that he held.
+ * The file's growth is told by the kernel; that its maker has died, by the lock that he held.  Who has heard a part of it then
+ * is cut off, and whoever asks next has it made again.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,13 +15,14 @@
 #include "api/reply.h"
 #include "base/clock.h"
 #include "desk/conversations.h"
-#include "engine/speech.h"
+#include "engine/aloud.h"
 #include "loop/task.h"
 
 #define LOOK_MS		500	/* whether the maker is still alive, without a sign of him */
 #define SETTLE_MS	10	/* after a sign that was no sound: its end, mostly */
 #define FIRST_MS	60000	/* until the first byte */
 #define RUN_MAX		32768u
+#define TRIES_MAX	3	/* of finding what is made at this moment */
 
 struct listener {
 	struct call	*call;
@@ -104,7 +107,7 @@ send_some(struct listener *l, bool *ret_more)
 	return err;
 }
 
-/* Until it has grown, or somebody let go of it.  HL_OK: there may be more. */
+/* Until it has grown, or somebody let go of it.  HL_OK: there may be more.  HL_UPSTREAM: there will not be, and it is not whole. */
 static enum hl_err
 await(struct listener *l, int64_t until, bool *ret_over)
 {
@@ -117,9 +120,7 @@ await(struct listener *l, int64_t until, bool *ret_over)
 	l->grown = false;
 	if (shelf_is_over(l->shelf, l->file, &l->fd, &whole)) {
 		l->whole = whole;
-		if (!whole)
-			return l->begun ? HL_UPSTREAM : call_fail(l->call, HL_UPSTREAM, "This could not be said aloud");
-		return HL_OK;			/* what came between the last look and the end is still to be read */
+		return whole ? HL_OK : HL_UPSTREAM;	/* what came between the last look and the end is still to be read */
 	}
 	if (clock_mono_ms() > until && !l->begun)
 		return HL_TIMEOUT;
@@ -161,28 +162,74 @@ open_sound(void *arg)
 }
 
 static enum hl_err
-get_sound(struct call *call)
+find_sound(struct listener *l)
 {
-	struct listener l = { .call = call, .shelf = speaker_shelf(engine_speaker(call->app->engine)) };
-	char url[SEGMENT_MAX + 8];
-	struct opening o;
-	enum hl_err err;
+	struct opening o = { .shelf = l->shelf, .file = l->file, .fd = -1 };
+	enum hl_err err = task_work(open_sound, &o);
 
-	snprintf(url, sizeof(url), "/audio/%s", call->segment);
-	l.file = speech_file(url);
-	if (l.file == NULL || l.shelf == NULL)
-		return call_fail(call, HL_NOT_FOUND, "There is no such sound");
-	o = (struct opening){ .shelf = l.shelf, .file = l.file, .fd = -1 };
-	err = task_work(open_sound, &o);
-	if (err || o.err)
-		return err ? err : call_fail(call, o.err, "There is no such sound");
-	l.fd = o.fd;
-	l.whole = o.whole;
+	l->fd = o.fd;
+	l->whole = o.whole;
+	return err ? err : o.err;
+}
+
+/* Where there is none any more, or not yet, and one is owed, it is made: by this program, or another one that is faster. */
+static enum hl_err
+find_or_make(struct listener *l)
+{
+	struct app *app = l->call->app;
+	enum hl_err err = find_sound(l);
+
+	for (int i = 0; i < TRIES_MAX && err == HL_NOT_FOUND; i++) {
+		err = aloud_owed(engine_speaker(app->engine), &app->store, l->file);
+		if (err == HL_OK)
+			err = find_sound(l);
+		else
+			break;
+	}
+	return err;
+}
+
+static enum hl_err
+hear_one(struct call *call, const char *file, struct shelf *shelf)
+{
+	struct listener l = { .call = call, .shelf = shelf, .file = file };
+	enum hl_err err = find_or_make(&l);
+
+	if (err)
+		return err;
 	watch(&l);
 	err = listen_to(&l);
 	unwatch(&l);
 	close(l.fd);
+	if (err && l.begun)
+		fcgi_break_off(call->fcgi);	/* half of it is not to be taken for the whole */
 	return err;
+}
+
+static enum hl_err
+get_sound(struct call *call)
+{
+	struct speaker *speaker = engine_speaker(call->app->engine);
+	struct shelf *shelf = speaker_shelf(speaker);
+	char url[SEGMENT_MAX + 8];
+	const char *file;
+	enum hl_err err;
+
+	snprintf(url, sizeof(url), "/audio/%s", call->segment);
+	file = speech_file(url);
+	err = file && shelf ? hear_one(call, file, shelf) : HL_NOT_FOUND;
+	switch (err) {
+	case HL_NOT_FOUND:
+		return call_fail(call, err, "There is no such sound");
+	case HL_UPSTREAM:
+	case HL_TIMEOUT:
+		return call_fail(call, err, "This could not be said aloud; it is made again when it is asked for again");
+	case HL_BUSY:
+		call->retry_ms = speaker_pause_ms(speaker);
+		return call_fail(call, err, "Nothing can be said aloud at the moment; ask again later");
+	default:
+		return err;
+	}
 }
 
 /* ---- with a conversation ---- */

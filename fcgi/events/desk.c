@@ -181,10 +181,12 @@ begin(struct call *call, struct beginning *b, struct desk_conversation *ret)
 	if (err) {
 		speech_drop(b->sound.speech);
 		b->sound.speech = NULL;
-	} else if (b->sound.speech && b->aloud == ALOUD_DATA &&
-	    speech_whole(b->sound.speech, SPEECH_WAIT_MS, &b->audio) != HL_OK)
+		return err;
+	}
+	speech_belongs(b->sound.speech, &ret->place);
+	if (b->sound.speech && b->aloud == ALOUD_DATA && speech_whole(b->sound.speech, SPEECH_WAIT_MS, &b->audio) != HL_OK)
 		buf_free(&b->audio);
-	return err;
+	return HL_OK;
 }
 
 static void

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "engine/aloud.h"
+#include "loop/task.h"
+#include "records/desk.h"
 
 #define LINE_MAX_BYTES	(1u << 20)
 
@@ -98,7 +100,8 @@ begin_chunks(struct speaker *k, struct store *s, const struct place *place, int6
     const struct bill *bill)
 {
 	struct telling *t = calloc(1, sizeof(*t));
-	struct speech_wish wish = { .message_id = message_id, .bill = *bill, .heard_only = heard_only, .sound = on_sound, .over = on_over, .arg = t };
+	struct speech_wish wish = { .message_id = message_id, .place = place, .bill = *bill, .heard_only = heard_only,
+	    .sound = on_sound, .over = on_over, .arg = t };
 	struct speech *speech;
 
 	if (t == NULL)
@@ -115,7 +118,7 @@ struct speech *
 aloud_begin(struct speaker *k, struct store *s, const struct place *place, int64_t epoch, const char *message_id, enum aloud way,
     const struct bill *bill)
 {
-	struct speech_wish wish = { .message_id = message_id, .bill = *bill };
+	struct speech_wish wish = { .message_id = message_id, .place = place, .bill = *bill };
 
 	if (way == ALOUD_NOT)
 		return NULL;
@@ -144,6 +147,93 @@ aloud_welcome(struct speaker *k, struct store *s, const struct bill *bill, const
 	speech_end(ret->speech, voice, text->data, text->len);
 	if (speech_has_file(ret->speech))
 		speech_url(k, ret->id, ret->url);
+}
+
+/* ---- once more ---- */
+
+struct removal { struct shelf *shelf; const char *file; };
+
+static void
+remove_sound(void *arg)
+{
+	struct removal *r = arg;
+
+	shelf_remove(r->shelf, r->file);
+}
+
+/* NULL: it is not stored, or has another sound by now. */
+static const struct entry *
+message_of(const struct entries *messages, const char *id, const char *file)
+{
+	struct buf url = BUF_INIT(SPEECH_URL_MAX);
+	const struct entry *found = NULL;
+
+	for (size_t i = 0; found == NULL && i < messages->count; i++)
+		if (strcmp(messages->list[i].id, id) == 0 && json_view_string(entry_member(&messages->list[i], "audioUrl"), &url) &&
+		    url.len && speech_file(url.data) && strcmp(speech_file(url.data), file) == 0)
+			found = &messages->list[i];
+	buf_free(&url);
+	return found;
+}
+
+/* Whoever deletes the conversation removes what it finds: what was begun after that is dropped here. */
+static enum hl_err
+say_once_more(struct speaker *k, struct store *s, const struct desk_conversation *c, const char *voice, const struct entry *e)
+{
+	struct speech_wish wish = { .message_id = e->id, .place = &c->place, .bill = bill_of(c->account, c->agent, c->anonymous) };
+	struct speech *speech = speech_begin(k, &wish);
+	char id[ID_LEN + 1] = "";
+	const char *text;
+	enum hl_err err;
+	size_t len;
+
+	if (speech == NULL)
+		return HL_BUSY;
+	text = entry_content(e, &len);
+	speech_end(speech, voice, text, len);
+	(void)speech_has_file(speech);		/* if not, somebody else makes it at this moment */
+	err = desk_id_at(s, &c->place, id);
+	if (err == HL_OK && *id)
+		speech_leave(speech);
+	else
+		speech_drop(speech);
+	return err == HL_OK && *id == '\0' ? HL_NOT_FOUND : err;
+}
+
+static enum hl_err
+read_ordered(struct store *s, const struct speech_order *o, struct desk_conversation *ret)
+{
+	struct desk_access all = { .admin = true };
+	char id[ID_LEN + 1] = "";
+	enum hl_err err = desk_id_at(s, &o->place, id);
+
+	if (err == HL_OK && *id == '\0')
+		err = HL_NOT_FOUND;
+	return err ? err : desk_read(s, &all, id, 0, ret);
+}
+
+enum hl_err
+aloud_owed(struct speaker *k, struct store *s, const char *file)
+{
+	struct removal gone = { .shelf = speaker_shelf(k), .file = file };
+	struct desk_conversation c = { 0 };
+	const struct entry *e = NULL;
+	struct speech_order order;
+	enum hl_err err = speech_ordered(k, file, &order);
+
+	if (err)
+		return err;
+	err = read_ordered(s, &order, &c);
+	if (err == HL_OK)
+		e = message_of(&c.messages, order.message_id, file);
+	if (e)
+		err = speaker_ready(k) ? say_once_more(k, s, &c, order.voice, e) : HL_BUSY;
+	else if (err == HL_OK)
+		err = HL_NOT_FOUND;
+	if (err == HL_NOT_FOUND && task_work(remove_sound, &gone) != HL_OK)
+		err = HL_BUSY;
+	desk_clear(&c);
+	return err;
 }
 
 void

@@ -31,11 +31,17 @@ struct speech *aloud_again(struct speaker *, struct store *, const struct place 
 
 /*
  * A welcome, before it is stored: begins its speech and sets where it can be heard, or leaves url "".  Suspends.  The caller
- * ends it with speech_leave(), or speech_drop() if it is not stored.
+ * says speech_belongs() when it is stored and ends it with speech_leave(), or speech_drop() if it is not.
  */
 struct welcome_sound { struct speech *speech; char id[ID_LEN + 1], url[SPEECH_URL_MAX]; };
 void	 aloud_welcome(struct speaker *, struct store *, const struct bill *, const char *voice, const struct buf *text,
 	    struct welcome_sound *ret);
+
+/*
+ * A sound that is not whole, and that nobody makes: it is made again from the stored words.  Suspends.  HL_OK: it is under way,
+ * look again; HL_NOT_FOUND: no stored message has it; HL_BUSY: not now, speaker_pause_ms() may say when; HL_STORE.
+ */
+enum hl_err aloud_owed(struct speaker *, struct store *, const char *file) HL_MUST_CHECK;
 
 /* ,"audioUrl":… or, where there are bytes, ,"audioData":…,"audioType":…; nothing if url is "". */
 void	 aloud_write(struct buf *, const char *url, const struct buf *bytes);

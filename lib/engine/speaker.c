@@ -80,6 +80,14 @@ speaker_ready(const struct speaker *k)
 	return k->url && (!k->shelf_tried || (k->shelf && !shelf_full(k->shelf))) && clock_mono_ms() >= k->off_until_ms;
 }
 
+int64_t
+speaker_pause_ms(const struct speaker *k)
+{
+	int64_t left = k->off_until_ms - clock_mono_ms();
+
+	return left > 0 ? left : 0;
+}
+
 size_t
 speaker_busy(const struct speaker *k)
 {
@@ -211,6 +219,7 @@ struct saying {
 	struct speaker		*k;
 	enum sound_format	 format;
 	const char		*voice;
+	int64_t			 patience_ms;	/* 0: the usual one */
 	const struct buf	*words;
 	enum hl_err		(*sound)(void *arg, const void *, size_t);
 	void			*arg;
@@ -314,7 +323,7 @@ request_sound(struct saying *s)
 	err = buf_err(&body);
 	if (err == HL_OK) {
 		struct http_request r = { .method = "POST", .url = s->k->url, .headers = headers, .body = body.data,
-			.body_len = body.len, .total_ms = TOTAL_MS, .idle_ms = SILENCE_MS, .max_body = SPEECH_BYTES_MAX };
+			.body_len = body.len, .total_ms = TOTAL_MS, .idle_ms = s->patience_ms ? s->patience_ms : SILENCE_MS, .max_body = SPEECH_BYTES_MAX };
 
 		err = http_open(s->k->http, &r, &stream);
 		s->theirs = s->again = err == HL_UPSTREAM || err == HL_TIMEOUT;
@@ -367,7 +376,7 @@ make_piece(struct saying *s, struct shelf *shelf, const char *key)
 {
 	enum hl_err err = request_sound(s);
 
-	if (err && s->again && s->given == 0 && task_sleep(RETRY_MS) == HL_OK) {
+	if (err && s->again && s->given == 0 && !(s->patience_ms && err == HL_TIMEOUT) && task_sleep(RETRY_MS) == HL_OK) {
 		s->theirs = s->again = false;
 		buf_reset(&s->bytes);
 		err = request_sound(s);
@@ -396,10 +405,11 @@ buy_piece(struct saying *s, const struct bill *bill, struct shelf *shelf, const 
 }
 
 enum hl_err
-speaker_say(struct speaker *k, const struct bill *bill, enum sound_format format, const char *voice, const struct buf *words,
+speaker_say(struct speaker *k, const struct bill *bill, enum sound_format format, const char *voice, int64_t patience_ms,
+    const struct buf *words,
     enum hl_err (*sound)(void *, const void *, size_t), void *arg, char key_file[SHELF_FILE_MAX])
 {
-	struct saying s = { .k = k, .format = format, .words = words, .sound = sound, .arg = arg,
+	struct saying s = { .k = k, .format = format, .patience_ms = patience_ms, .words = words, .sound = sound, .arg = arg,
 		.bytes = BUF_INIT(SPEECH_BYTES_MAX) };
 	char key[SHELF_FILE_MAX];
 	struct shelving v = { .key = key };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "engine/speech_parts.h"
 #include "engine/spoken.h"
@@ -16,6 +17,9 @@ struct speech {
 	struct speaker	*k;
 	struct task	*task, *waiter;
 	char		 file[SHELF_FILE_MAX], voice[SPEECH_VOICE_MAX + 1];
+	char		 message_id[ID_LEN + 1];
+	struct place	 place;			/* "": not known yet */
+	struct buf	 order;			/* sealed */
 	struct speech_wish wish;
 	struct growing	 growing;
 	struct spoken	 spoken;
@@ -28,6 +32,7 @@ struct speech {
 	int64_t		 begun_ms;
 	bool		 ended, restart, dropped, left;
 	bool		 has_file, file_known, over;
+	bool		 finished;		/* an order that comes now is done already */
 	enum hl_err	 err;
 };
 
@@ -62,7 +67,24 @@ empty_file(void *arg)
 {
 	struct file_work *w = arg;
 
-	shelf_restart(w->s->k->shelf, &w->s->growing);
+	w->err = shelf_restart(w->s->k->shelf, &w->s->growing);
+	w->failure = errno;
+}
+
+static void
+order_file(void *arg)
+{
+	struct file_work *w = arg;
+
+	shelf_order(w->s->k->shelf, w->s->file, w->s->order.data, w->s->order.len);
+}
+
+static void
+forget_order(void *arg)
+{
+	struct file_work *w = arg;
+
+	shelf_order_done(w->s->k->shelf, w->s->file);
 }
 
 static void
@@ -92,6 +114,97 @@ on_pool(struct speech *s, void (*work)(void *))
 	if (err == HL_OK && w.err == HL_INTERNAL)
 		log_line(LOG_LEVEL_ERROR, "speech_file", "problem", strerror(w.failure), NULL);
 	return err ? err : w.err;
+}
+
+/* ---- orders ---- */
+
+#define ORDER_BYTES_MAX	1024u
+
+/* It is bound to its file. */
+static void
+order_place(const char *file, char out[SHELF_FILE_MAX + 8])
+{
+	snprintf(out, SHELF_FILE_MAX + 8, "order/%s", file);
+}
+
+/* Where the text is, in case that this program does not come to the end of it. */
+static void
+write_order(struct speech *s)
+{
+	struct buf plain = BUF_INIT(ORDER_BYTES_MAX);
+	char bound[SHELF_FILE_MAX + 8];
+
+	if (*s->place.h == '\0')
+		return;
+	order_place(s->file, bound);
+	buf_printf(&plain, "{\"at\":\"%s\",\"id\":\"%s\",\"voice\":", s->place.h, s->message_id);
+	buf_json_str(&plain, s->voice);
+	buf_putc(&plain, '}');
+	buf_reset(&s->order);
+	if (buf_err(&plain) == HL_OK && crypto_seal(s->k->crypto, bound, plain.data, plain.len, &s->order) == HL_OK)
+		(void)!on_pool(s, order_file);
+	buf_free(&plain);
+}
+
+void
+speech_belongs(struct speech *s, const struct place *place)
+{
+	if (s == NULL || !s->has_file || s->finished)
+		return;
+	s->place = *place;
+	write_order(s);
+	if (s->finished)		/* meanwhile */
+		(void)!on_pool(s, forget_order);
+}
+
+struct ordered { struct shelf *shelf; const char *file; struct buf *out; enum hl_err err; };
+
+static void
+read_order(void *arg)
+{
+	struct ordered *o = arg;
+
+	o->err = shelf_ordered(o->shelf, o->file, o->out);
+}
+
+static bool
+parse_order(const struct buf *plain, struct speech_order *ret)
+{
+	const char *at, *id, *voice;
+	struct json *j;
+	bool ok = false;
+
+	if (json_parse(plain->data, plain->len, &j) != HL_OK)
+		return false;
+	at = json_get_string(j, "at");
+	id = json_get_string(j, "id");
+	voice = json_get_string(j, "voice");
+	if (at && id && voice && strlen(at) == CRYPTO_NAME_LEN && id_valid(id) && strlen(voice) < sizeof(ret->voice)) {
+		strcpy(ret->place.h, at);
+		strcpy(ret->message_id, id);
+		strcpy(ret->voice, voice);
+		ok = true;
+	}
+	json_free(j);
+	return ok;
+}
+
+enum hl_err
+speech_ordered(struct speaker *k, const char *file, struct speech_order *ret)
+{
+	struct buf sealed = BUF_INIT(2 * ORDER_BYTES_MAX), plain = BUF_INIT(ORDER_BYTES_MAX);
+	struct ordered o = { .shelf = speaker_shelf(k), .file = file, .out = &sealed };
+	char bound[SHELF_FILE_MAX + 8];
+	enum hl_err err = o.shelf ? task_work(read_order, &o) : HL_NOT_FOUND;
+
+	if (err == HL_OK)
+		err = o.err;
+	order_place(file, bound);
+	if (err == HL_OK && (crypto_unseal(k->crypto, bound, sealed.data, sealed.len, &plain) != HL_OK || !parse_order(&plain, ret)))
+		err = HL_NOT_FOUND;	/* not ours */
+	buf_free(&sealed);
+	buf_free(&plain);
+	return err;
 }
 
 /* ---- the task ---- */
@@ -139,12 +252,14 @@ say_piece(struct speech *s, const struct buf *words)
 
 	if (more == NULL)
 		return HL_NO_MEMORY;
+	if (s->key_count == 0 && s->has_file && *s->voice)
+		write_order(s);		/* with the voice, which was not known before */
 	s->keys = more;
 	if (s->key_count == KEYS_MAX)
 		return HL_TOO_LARGE;
 	joint_free(&s->joint);
 	joint_init(&s->joint, s->k->format, s->key_count > 0);
-	err = speaker_say(s->k, &s->wish.bill, s->k->format, s->voice, words, on_sound, s, s->keys[s->key_count]);
+	err = speaker_say(s->k, &s->wish.bill, s->k->format, s->voice, 0, words, on_sound, s, s->keys[s->key_count]);
 	if (err == HL_OK)
 		s->key_count++;
 	return err;
@@ -209,6 +324,7 @@ speech_free(struct speech *s)
 	joint_free(&s->joint);
 	buf_free(&s->said);
 	buf_free(&s->run);
+	buf_free(&s->order);
 	free(s->keys);
 	free(s);
 }
@@ -229,27 +345,51 @@ speech_over(struct speech *s)
 	speaker_task_ends(k);
 }
 
+/* What nobody wants any more, and what has nothing to say, is not made again; all else is, when it is asked for. */
+static void
+leave_file(struct speech *s)
+{
+	if (s->err && s->has_file)
+		(void)!on_pool(s, abandon_file);
+	if (s->has_file && (s->dropped || s->err == HL_NOT_FOUND))
+		(void)!on_pool(s, forget_order);
+}
+
+static enum hl_err
+begin_to_say(struct speech *s)
+{
+	enum hl_err err = HL_OK;
+
+	if (speaker_shelf(s->k) == NULL)
+		err = HL_BUSY;
+	else if (!s->wish.heard_only)
+		err = on_pool(s, begin_file);
+	s->has_file = err == HL_OK && !s->wish.heard_only;
+	if (s->has_file)
+		write_order(s);
+	return err;
+}
+
 static void
 run(void *arg)
 {
 	struct speech *s = arg;
 
 	s->task = task_self();
-	s->err = speaker_shelf(s->k) == NULL ? HL_BUSY : s->wish.heard_only ? HL_OK : on_pool(s, begin_file);
-	s->has_file = s->err == HL_OK && !s->wish.heard_only;
+	s->err = begin_to_say(s);
 	s->file_known = true;
 	wake_waiter(s);
 	if (s->err == HL_OK)
 		s->err = say_all(s);
 	if (s->err == HL_OK && s->key_count == 0)
 		s->err = HL_NOT_FOUND;			/* there was nothing to say */
-	if (s->err == HL_OK && s->has_file)
+	s->finished = s->err == HL_OK;
+	if (s->finished && s->has_file)
 		s->err = on_pool(s, finish_file);
 	log_speech(s);
 	if (s->err == HL_OK && s->wish.sound)
 		s->wish.sound(s->wish.arg, s->attempt, s->index, "", 0, true);
-	if (s->err && s->has_file)
-		(void)!on_pool(s, abandon_file);
+	leave_file(s);
 	speech_over(s);
 }
 
@@ -265,12 +405,17 @@ speech_begin(struct speaker *k, const struct speech_wish *wish)
 		return NULL;
 	s->k = k;
 	s->wish = *wish;
+	snprintf(s->message_id, sizeof(s->message_id), "%s", wish->message_id);
+	if (wish->place)
+		s->place = *wish->place;
 	s->wish.message_id = NULL;
+	s->wish.place = NULL;
 	speech_url(k, wish->message_id, url);
 	memcpy(s->file, url + sizeof(SPEECH_URL_PLACE) - 1, strlen(url) + 2 - sizeof(SPEECH_URL_PLACE));
 	s->growing.fd = -1;
 	s->said = BUF_INIT(SPOKEN_TEXT_MAX);
 	s->run = BUF_INIT(SPEECH_BYTES_MAX);
+	s->order = BUF_INIT(2 * ORDER_BYTES_MAX);
 	s->attempt = 1;
 	s->begun_ms = clock_mono_ms();
 	spoken_init(&s->spoken);

@@ -56,7 +56,8 @@ struct fcgi_request {
 	bool		 busy;		/* from parsing until the last byte is sent */
 	bool		 running;	/* the handler has not returned */
 	bool		 gone;
-	bool		 cut;
+	bool		 cut;		/* the request's body */
+	bool		 broken_off;	/* the answer */
 	bool		 cancel;	/* when the client goes away */
 	bool		 ended;		/* the records that end the answer are written */
 	struct task	*task;
@@ -252,6 +253,12 @@ fcgi_body_cut(const struct fcgi_request *r)
 }
 
 void
+fcgi_break_off(struct fcgi_request *r)
+{
+	r->broken_off = true;
+}
+
+void
 fcgi_on_gone(struct fcgi_request *r, void (*gone)(void *), void *arg)
 {
 	r->cancel = false;
@@ -399,7 +406,7 @@ fcgi_flush(struct fcgi_request *r)
 static void
 request_over(struct fcgi_request *r)
 {
-	if (r->gone || !r->keep || r->server->draining) {
+	if (r->gone || r->broken_off || !r->keep || r->server->draining) {
 		connection_close(r);
 		return;
 	}
@@ -417,7 +424,7 @@ run_request(void *arg)
 	r->task = task_self();
 	r->server->handler(r, r->server->arg);
 	r->running = false;
-	if (!r->ended)
+	if (!r->ended && !r->broken_off)
 		buf_add(&r->out, &end, sizeof(end));
 	if (buf_err(&r->out))
 		r->gone = true;		/* a truncated answer must not look like a whole one */

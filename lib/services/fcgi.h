@@ -48,6 +48,12 @@ enum hl_err fcgi_flush(struct fcgi_request *) HL_MUST_CHECK;
 enum hl_err fcgi_write_last(struct fcgi_request *, const void *, size_t) HL_MUST_CHECK;
 
 /*
+ * What was written is not all, and never will be: when the handler returns the connection is closed without the record that
+ * ends an answer, so that nginx, with fastcgi_buffering on, breaks off what it sends the client.
+ */
+void	 fcgi_break_off(struct fcgi_request *);
+
+/*
  * By default a task is cancelled when its client goes away.  A handler may instead name what to call then (on the
  * loop's stack), or NULL for nothing at all.
  */

@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,32 +6,20 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "services/shelf.h"
+#include "services/shelf_parts.h"
 
-#define TEND_EVERY_S	600
-#define LEFT_AFTER_S	60	/* what is begun and has no lock yet is left alone for so long */
 #define ROOM_LEAST	1000000	/* bytes: with less, what is begun would not come to its end */
 #define PIECES_MAX	1024u
+#define ORDER_MAX	4096u	/* bytes */
 
-enum place { PUBLIC, MAKING, CACHE, PARTS, PLACES };
-static const char *const place_names[PLACES] = { "public", "making", "cache", "parts" };
-
-/* Shared by all processes. */
-struct usage { int64_t total, cache, tended_s; };
-
-struct shelf {
-	int		 root, places[PLACES], usage_fd;
-	struct usage	*usage;
-	int64_t		 cache_max, total_max;
-};
+static const char *const place_names[PLACES] = { "public", "making", "cache", "parts", "orders" };
 
 /* ---- counting ---- */
 
-static void
-count_bytes(struct shelf *s, int64_t bytes, bool cached)
+void
+shelf_count_bytes(struct shelf *s, int64_t bytes, bool cached)
 {
 	__atomic_add_fetch(&s->usage->total, bytes, __ATOMIC_RELAXED);
 	if (cached)
@@ -45,8 +32,8 @@ shelf_usage(const struct shelf *s)
 	return __atomic_load_n(&s->usage->total, __ATOMIC_RELAXED);
 }
 
-static bool
-cache_is_full(const struct shelf *s)
+bool
+shelf_cache_is_full(const struct shelf *s)
 {
 	return __atomic_load_n(&s->usage->cache, __ATOMIC_RELAXED) > s->cache_max;
 }
@@ -54,7 +41,7 @@ cache_is_full(const struct shelf *s)
 bool
 shelf_wants_tending(const struct shelf *s)
 {
-	return cache_is_full(s);
+	return shelf_cache_is_full(s);
 }
 
 bool
@@ -66,15 +53,15 @@ shelf_full(const struct shelf *s)
 }
 
 /* Counts what it gave back: nothing, as long as it has another name. */
-static bool
-drop(struct shelf *s, enum place place, const char *name)
+bool
+shelf_drop(struct shelf *s, enum place place, const char *name)
 {
 	struct stat st;
 
 	if (fstatat(s->places[place], name, &st, AT_SYMLINK_NOFOLLOW) != 0 || unlinkat(s->places[place], name, 0) != 0)
 		return false;
 	if (st.st_nlink == 1)
-		count_bytes(s, -st.st_size, false);
+		shelf_count_bytes(s, -st.st_size, false);
 	if (place == CACHE)
 		__atomic_add_fetch(&s->usage->cache, -st.st_size, __ATOMIC_RELAXED);
 	return true;
@@ -169,36 +156,78 @@ shelf_close(struct shelf *s)
 
 /* ---- one that grows ---- */
 
+#define HIDDEN_MAX	(SHELF_FILE_MAX + 48)
+
+/* What a file is called before it is whole: this thread's own name. */
 static void
-hidden_name(const char *file, char out[SHELF_FILE_MAX + 8])
+own_name(const char *file, char out[HIDDEN_MAX])
 {
-	snprintf(out, SHELF_FILE_MAX + 8, ".%s", file);
+	snprintf(out, HIDDEN_MAX, ".%s.%d.%p", file, (int)getpid(), (const void *)out);
+}
+
+/* An empty file that is ours alone, under a name that nobody looks for yet.  -1: errno says why. */
+static int
+open_locked(struct shelf *s, const char *hidden)
+{
+	int fd = openat(s->places[MAKING], hidden, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644), failure;
+
+	if (fd < 0 || (fchmod(fd, 0644) == 0 && flock(fd, LOCK_EX | LOCK_NB) == 0))
+		return fd;
+	failure = errno;
+	(void)unlinkat(s->places[MAKING], hidden, 0);
+	close(fd);
+	errno = failure;
+	return -1;
+}
+
+/* Is what stands under the name the file that is open? */
+static bool
+stands_at(struct shelf *s, enum place place, const char *name, int fd)
+{
+	struct stat is, at;
+
+	return fstat(fd, &is) == 0 && fstatat(s->places[place], name, &at, AT_SYMLINK_NOFOLLOW) == 0 && is.st_ino == at.st_ino;
+}
+
+/* Without its maker's lock there is no maker, and it is removed.  Only who has the lock may take the name away. */
+void
+shelf_drop_dead(struct shelf *s, const char *name)
+{
+	int fd = openat(s->places[MAKING], name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && stands_at(s, MAKING, name, fd))
+		(void)shelf_drop(s, MAKING, name);
+	close(fd);
 }
 
 enum hl_err
 shelf_begin(struct shelf *s, const char *file, struct growing *ret)
 {
-	char hidden[SHELF_FILE_MAX + 8];
+	char hidden[HIDDEN_MAX];
 	int failure;
 
 	*ret = (struct growing){ .fd = -1 };
 	if (shelf_full(s))
 		return HL_TOO_LARGE;
+	if (faccessat(s->places[PUBLIC], file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return HL_CONFLICT;
 	snprintf(ret->file, sizeof(ret->file), "%s", file);
-	hidden_name(file, hidden);
-	ret->fd = openat(s->places[MAKING], hidden, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	own_name(file, hidden);
+	ret->fd = open_locked(s, hidden);
 	if (ret->fd < 0)
 		return HL_INTERNAL;
-	/* Its name is what says that it is being made: it has that only once it is locked. */
-	if (fchmod(ret->fd, 0644) == 0 && flock(ret->fd, LOCK_EX | LOCK_NB) == 0 &&
-	    renameat(s->places[MAKING], hidden, s->places[MAKING], file) == 0)
-		return HL_OK;
-	failure = errno;
+	shelf_drop_dead(s, file);
+	/* Its name is what says that it is being made: it has that only once it is locked, and takes it from nobody. */
+	failure = linkat(s->places[MAKING], hidden, s->places[MAKING], file, 0) == 0 ? 0 : errno;
 	(void)unlinkat(s->places[MAKING], hidden, 0);
+	if (failure == 0)
+		return HL_OK;
 	close(ret->fd);
 	ret->fd = -1;
 	errno = failure;
-	return HL_INTERNAL;
+	return failure == EEXIST ? HL_CONFLICT : HL_INTERNAL;
 }
 
 enum hl_err
@@ -216,18 +245,34 @@ shelf_write(struct shelf *s, struct growing *g, const void *bytes, size_t len)
 		else if (n <= 0)
 			return HL_INTERNAL;
 		g->size += n;
-		count_bytes(s, n, false);
+		shelf_count_bytes(s, n, false);
 	}
 	return HL_OK;
 }
 
-void
+enum hl_err
 shelf_restart(struct shelf *s, struct growing *g)
 {
-	if (ftruncate(g->fd, 0) != 0)
-		return;
-	count_bytes(s, -g->size, false);
+	char hidden[HIDDEN_MAX];
+	int fd;
+
+	if (g->size == 0)
+		return HL_OK;
+	if (!stands_at(s, MAKING, g->file, g->fd))
+		return HL_NOT_FOUND;
+	own_name(g->file, hidden);
+	fd = open_locked(s, hidden);
+	if (fd < 0)
+		return HL_INTERNAL;
+	if (renameat(s->places[MAKING], hidden, s->places[MAKING], g->file) != 0) {
+		close(fd);
+		return HL_INTERNAL;
+	}
+	shelf_count_bytes(s, -g->size, false);
+	close(g->fd);			/* with its lock: who listens to it learns that it came to nothing */
+	g->fd = fd;
 	g->size = 0;
+	return HL_OK;
 }
 
 void
@@ -235,24 +280,24 @@ shelf_abandon(struct shelf *s, struct growing *g)
 {
 	if (g->fd < 0)
 		return;
-	(void)drop(s, MAKING, g->file);
+	(void)shelf_drop(s, MAKING, g->file);
 	close(g->fd);
 	g->fd = -1;
 }
 
 /* ---- pieces ---- */
 
-/* Whole under its name, or not at all.  The name before is this thread's own. */
+/* Whole under its name, or not at all.  An order need not outlive a power failure. */
 static bool
 put_file(struct shelf *s, enum place place, const char *name, const void *bytes, size_t len)
 {
-	char part[SHELF_FILE_MAX + 48];
+	char part[HIDDEN_MAX];
 	const char *p = bytes;
 	size_t left = len;
 	bool ok;
 	int fd;
 
-	snprintf(part, sizeof(part), ".%s.%d.%p", name, (int)getpid(), (const void *)&part);
+	own_name(name, part);
 	fd = openat(s->places[place], part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return false;
@@ -266,13 +311,13 @@ put_file(struct shelf *s, enum place place, const char *name, const void *bytes,
 		p += n;
 		left -= (size_t)n;
 	}
-	ok = left == 0 && fchmod(fd, 0644) == 0 && fdatasync(fd) == 0;
+	ok = left == 0 && fchmod(fd, place == ORDERS ? 0600 : 0644) == 0 && (place == ORDERS || fdatasync(fd) == 0);
 	ok = close(fd) == 0 && ok;
 	if (ok)
-		(void)drop(s, place, name);
+		(void)shelf_drop(s, place, name);
 	ok = ok && renameat(s->places[place], part, s->places[place], name) == 0;
 	if (ok)
-		count_bytes(s, (int64_t)len, place == CACHE);
+		shelf_count_bytes(s, (int64_t)len, place == CACHE);
 	else
 		(void)unlinkat(s->places[place], part, 0);
 	return ok;
@@ -305,6 +350,29 @@ read_all(int fd, int64_t from, size_t len)
 	return bytes;
 }
 
+static enum hl_err
+read_file(struct shelf *s, enum place place, const char *file, size_t max, struct buf *out)
+{
+	int fd = openat(s->places[place], file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	enum hl_err err = HL_NOT_FOUND;
+	char *bytes = NULL;
+	struct stat st;
+
+	if (fd < 0)
+		return HL_NOT_FOUND;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		err = (uint64_t)st.st_size > max ? HL_TOO_LARGE : HL_OK;
+	if (err == HL_OK && (bytes = read_all(fd, 0, (size_t)st.st_size)) == NULL)
+		err = HL_NO_MEMORY;
+	close(fd);
+	if (err == HL_OK) {
+		buf_add(out, bytes, (size_t)st.st_size);
+		err = buf_err(out);
+	}
+	free(bytes);
+	return err;
+}
+
 enum hl_err
 shelf_piece(struct shelf *s, const char *key_file, char **ret, size_t *ret_len)
 {
@@ -324,6 +392,26 @@ shelf_piece(struct shelf *s, const char *key_file, char **ret, size_t *ret_len)
 	}
 	close(fd);
 	return *ret ? HL_OK : HL_NOT_FOUND;
+}
+
+/* ---- orders ---- */
+
+void
+shelf_order(struct shelf *s, const char *file, const void *bytes, size_t len)
+{
+	(void)put_file(s, ORDERS, file, bytes, len);
+}
+
+enum hl_err
+shelf_ordered(struct shelf *s, const char *file, struct buf *out)
+{
+	return read_file(s, ORDERS, file, ORDER_MAX, out);
+}
+
+void
+shelf_order_done(struct shelf *s, const char *file)
+{
+	(void)shelf_drop(s, ORDERS, file);
 }
 
 /* ---- whole ---- */
@@ -360,8 +448,8 @@ note_parts(struct shelf *s, const char *file, const char (*keys)[SHELF_FILE_MAX]
 	free(list);
 }
 
-static void
-forget_parts(struct shelf *s, const char *file)
+void
+shelf_forget_parts(struct shelf *s, const char *file)
 {
 	char name[SHELF_FILE_MAX + 16], manifest[SHELF_NAME_LEN + 1], *list = NULL, *line, *rest;
 	struct stat st;
@@ -379,11 +467,11 @@ forget_parts(struct shelf *s, const char *file)
 		list[st.st_size] = '\0';
 	for (line = list ? strtok_r(list, "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest)) {
 		part_name(file, i++, name);
-		(void)drop(s, PARTS, name);
+		(void)shelf_drop(s, PARTS, name);
 		if (fstatat(s->places[CACHE], line, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink == 1)
-			(void)drop(s, CACHE, line);
+			(void)shelf_drop(s, CACHE, line);
 	}
-	(void)drop(s, PARTS, manifest);
+	(void)shelf_drop(s, PARTS, manifest);
 	free(list);
 }
 
@@ -391,10 +479,9 @@ forget_parts(struct shelf *s, const char *file)
 static bool
 publish_cached(struct shelf *s, const char *key, const char *file)
 {
-	char hidden[SHELF_FILE_MAX + 8];
+	char hidden[HIDDEN_MAX];
 
-	hidden_name(file, hidden);
-	(void)unlinkat(s->places[PUBLIC], hidden, 0);
+	own_name(file, hidden);
 	if (linkat(s->places[CACHE], key, s->places[PUBLIC], hidden, 0) != 0)
 		return false;
 	if (renameat(s->places[PUBLIC], hidden, s->places[PUBLIC], file) == 0)
@@ -419,7 +506,7 @@ shelf_finish(struct shelf *s, struct growing *g, const char (*keys)[SHELF_FILE_M
 
 	note_parts(s, g->file, keys, count);
 	if (count == 1 && publish_cached(s, keys[0], g->file))
-		there = drop(s, MAKING, g->file);
+		there = shelf_drop(s, MAKING, g->file);
 	else if (fdatasync(g->fd) != 0)
 		err = HL_INTERNAL;
 	else {
@@ -432,6 +519,7 @@ shelf_finish(struct shelf *s, struct growing *g, const char (*keys)[SHELF_FILE_M
 		err = HL_NOT_FOUND;
 	}
 	if (err == HL_OK) {
+		shelf_order_done(s, g->file);
 		close(g->fd);			/* with its lock: from here on it is over */
 		g->fd = -1;
 	}
@@ -442,9 +530,10 @@ shelf_finish(struct shelf *s, struct growing *g, const char (*keys)[SHELF_FILE_M
 void
 shelf_remove(struct shelf *s, const char *file)
 {
-	(void)drop(s, MAKING, file);
-	(void)drop(s, PUBLIC, file);
-	forget_parts(s, file);
+	(void)shelf_drop(s, MAKING, file);
+	(void)shelf_drop(s, PUBLIC, file);
+	shelf_order_done(s, file);
+	shelf_forget_parts(s, file);
 }
 
 /* ---- listening ---- */
@@ -452,24 +541,7 @@ shelf_remove(struct shelf *s, const char *file)
 enum hl_err
 shelf_read(struct shelf *s, const char *file, size_t max, struct buf *out)
 {
-	int fd = openat(s->places[PUBLIC], file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	enum hl_err err = HL_NOT_FOUND;
-	char *bytes = NULL;
-	struct stat st;
-
-	if (fd < 0)
-		return HL_NOT_FOUND;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		err = (uint64_t)st.st_size > max ? HL_TOO_LARGE : HL_OK;
-	if (err == HL_OK && (bytes = read_all(fd, 0, (size_t)st.st_size)) == NULL)
-		err = HL_NO_MEMORY;
-	close(fd);
-	if (err == HL_OK) {
-		buf_add(out, bytes, (size_t)st.st_size);
-		err = buf_err(out);
-	}
-	free(bytes);
-	return err;
+	return read_file(s, PUBLIC, file, max, out);
 }
 
 enum hl_err
@@ -477,8 +549,10 @@ shelf_listen(struct shelf *s, const char *file, int *ret_fd, bool *ret_whole)
 {
 	*ret_whole = false;
 	*ret_fd = openat(s->places[MAKING], file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (*ret_fd >= 0)
+	if (*ret_fd >= 0 && (!shelf_is_over(s, file, ret_fd, ret_whole) || *ret_whole))
 		return HL_OK;
+	if (*ret_fd >= 0)
+		close(*ret_fd);		/* its maker is dead */
 	*ret_fd = openat(s->places[PUBLIC], file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	*ret_whole = *ret_fd >= 0;
 	return *ret_fd >= 0 ? HL_OK : HL_NOT_FOUND;
@@ -499,187 +573,4 @@ shelf_is_over(struct shelf *s, const char *file, int *fd, bool *ret_whole)
 	*fd = published;
 	*ret_whole = true;
 	return true;
-}
-
-/* ---- tending ---- */
-
-struct cached { int64_t used_s; int64_t size; char name[SHELF_FILE_MAX]; };
-
-static int
-older_first(const void *a, const void *b)
-{
-	const struct cached *x = a, *y = b;
-
-	return (x->used_s > y->used_s) - (x->used_s < y->used_s);
-}
-
-typedef void (*visit)(struct shelf *, const char *name, const struct stat *, void *arg);
-
-static void
-each_file(struct shelf *s, enum place place, visit each, void *arg)
-{
-	int fd = openat(s->places[place], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *e;
-	struct stat st;
-
-	if (dir == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((e = readdir(dir)) != NULL)
-		if (fstatat(s->places[place], e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-			each(s, e->d_name, &st, arg);
-	closedir(dir);
-}
-
-static bool
-is_left(const struct stat *st)
-{
-	return st->st_mtime < time(NULL) - LEFT_AFTER_S;
-}
-
-/* Without its maker's lock there is no maker. */
-static void
-clean_making(struct shelf *s, const char *name, const struct stat *st, void *arg)
-{
-	int fd;
-
-	(void)arg;
-	if (name[0] == '.') {
-		if (is_left(st))
-			(void)unlinkat(s->places[MAKING], name, 0);
-		return;
-	}
-	fd = openat(s->places[MAKING], name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		(void)drop(s, MAKING, name);
-	close(fd);
-}
-
-/* A finish that was broken off left parts of what there is no sound of. */
-static void
-clean_parts(struct shelf *s, const char *name, const struct stat *st, void *arg)
-{
-	char file[SHELF_FILE_MAX];
-
-	(void)arg;
-	if (!is_left(st))
-		return;
-	if (name[0] == '.')
-		(void)unlinkat(s->places[PARTS], name, 0);
-	else if (strlen(name) == SHELF_NAME_LEN) {
-		for (int wav = 0; wav < 2; wav++) {
-			snprintf(file, sizeof(file), "%s.%s", name, wav ? "wav" : "mp3");
-			if (faccessat(s->places[PUBLIC], file, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
-			    faccessat(s->places[MAKING], file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-				return;
-		}
-		forget_parts(s, name);
-	}
-}
-
-static void
-clean_hidden(struct shelf *s, const char *name, const struct stat *st, void *arg)
-{
-	const enum place *place = arg;
-
-	if (name[0] == '.' && is_left(st))
-		(void)unlinkat(s->places[*place], name, 0);
-}
-
-struct sums { double total; int64_t cache; };
-
-static void
-sum_up(struct shelf *s, const char *name, const struct stat *st, void *arg)
-{
-	struct sums *sums = arg;
-
-	(void)s;
-	(void)name;
-	sums->total += (double)st->st_size / (double)st->st_nlink;	/* each of its names has a share */
-}
-
-static void
-sum_cache(struct shelf *s, const char *name, const struct stat *st, void *arg)
-{
-	struct sums *sums = arg;
-
-	sum_up(s, name, st, arg);
-	sums->cache += st->st_size;
-}
-
-static void
-recount(struct shelf *s)
-{
-	struct sums sums = { 0 };
-
-	each_file(s, PUBLIC, sum_up, &sums);
-	each_file(s, MAKING, sum_up, &sums);
-	each_file(s, PARTS, sum_up, &sums);
-	each_file(s, CACHE, sum_cache, &sums);
-	__atomic_store_n(&s->usage->total, (int64_t)sums.total, __ATOMIC_RELAXED);
-	__atomic_store_n(&s->usage->cache, sums.cache, __ATOMIC_RELAXED);
-}
-
-struct collection { struct cached *list; size_t count, room; };
-
-static void
-collect(struct shelf *s, const char *name, const struct stat *st, void *arg)
-{
-	struct collection *c = arg;
-
-	(void)s;
-	if (name[0] == '.' || strlen(name) >= SHELF_FILE_MAX)
-		return;
-	if (c->count == c->room) {
-		size_t room = c->room ? c->room * 2 : 256;
-		struct cached *more = realloc(c->list, room * sizeof(*more));
-
-		if (more == NULL)
-			return;
-		c->list = more;
-		c->room = room;
-	}
-	c->list[c->count] = (struct cached){ .used_s = st->st_mtime, .size = st->st_size };
-	strcpy(c->list[c->count++].name, name);
-}
-
-/* The least recently used go until a tenth is free again. */
-static void
-evict(struct shelf *s)
-{
-	struct collection c = { 0 };
-
-	each_file(s, CACHE, collect, &c);
-	if (c.count)
-		qsort(c.list, c.count, sizeof(*c.list), older_first);
-	for (size_t i = 0; i < c.count && __atomic_load_n(&s->usage->cache, __ATOMIC_RELAXED) > s->cache_max / 10 * 9; i++)
-		(void)drop(s, CACHE, c.list[i].name);
-	free(c.list);
-}
-
-void
-shelf_tend(struct shelf *s)
-{
-	enum place hidden[] = { PUBLIC, CACHE };
-	int64_t now = time(NULL), last = __atomic_load_n(&s->usage->tended_s, __ATOMIC_RELAXED);
-	bool due = now - last >= TEND_EVERY_S || last > now;
-
-	if (flock(s->usage_fd, LOCK_EX | LOCK_NB) != 0)
-		return;
-	each_file(s, MAKING, clean_making, NULL);
-	if (due) {
-		each_file(s, PARTS, clean_parts, NULL);
-		each_file(s, PUBLIC, clean_hidden, &hidden[0]);
-		each_file(s, CACHE, clean_hidden, &hidden[1]);
-		recount(s);
-		__atomic_store_n(&s->usage->tended_s, now, __ATOMIC_RELAXED);
-	}
-	if (cache_is_full(s))
-		evict(s);
-	(void)flock(s->usage_fd, LOCK_UN);
 }

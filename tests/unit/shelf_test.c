@@ -246,7 +246,7 @@ one_that_is_begun_again_or_given_up_is_not_counted(void **state)
 
 	(void)state;
 	grow(ONE, "a first attempt", &g);
-	shelf_restart(shelf, &g);
+	assert_int_equal(shelf_restart(shelf, &g), HL_OK);
 	assert_int_equal(shelf_usage(shelf), 0);
 	assert_int_equal(shelf_write(shelf, &g, "b", 1), HL_OK);
 	assert_int_equal(shelf_usage(shelf), 1);
@@ -254,6 +254,84 @@ one_that_is_begun_again_or_given_up_is_not_counted(void **state)
 	assert_int_equal(g.fd, -1);
 	shelf_abandon(shelf, &g);
 	expect_nothing_left();
+}
+
+static void
+who_listens_to_one_that_is_begun_again_is_told_so(void **state)
+{
+	struct growing g;
+	bool whole;
+	int fd, other;
+
+	(void)state;
+	grow(ONE, "a first attempt", &g);
+	assert_int_equal(shelf_listen(shelf, ONE, &fd, &whole), HL_OK);
+	assert_int_equal(shelf_restart(shelf, &g), HL_OK);
+	assert_true(shelf_is_over(shelf, ONE, &fd, &whole));
+	assert_false(whole);
+	assert_int_equal(shelf_listen(shelf, ONE, &other, &whole), HL_OK);
+	assert_false(shelf_is_over(shelf, ONE, &other, &whole));
+	close(other);
+	close(fd);
+	assert_int_equal(shelf_write(shelf, &g, "another", 7), HL_OK);
+	shelf_remove(shelf, ONE);
+	assert_int_equal(shelf_restart(shelf, &g), HL_NOT_FOUND);
+	assert_false(is_there("making", ONE));
+	shelf_abandon(shelf, &g);
+	expect_nothing_left();
+}
+
+static void
+what_one_makes_no_other_begins(void **state)
+{
+	struct growing g, other;
+
+	(void)state;
+	grow(ONE, "hello", &g);
+	assert_int_equal(shelf_begin(shelf, ONE, &other), HL_CONFLICT);
+	assert_int_equal(other.fd, -1);
+	assert_int_equal(shelf_finish(shelf, &g, KEYS, 0), HL_OK);
+	assert_int_equal(shelf_begin(shelf, ONE, &other), HL_CONFLICT);
+	assert_int_equal(files_in("making"), 0);
+	expect(ONE, "hello");
+}
+
+static void
+expect_order(const char *file, const char *text)
+{
+	struct buf out = BUF_INIT(1000);
+
+	assert_int_equal(shelf_ordered(shelf, file, &out), text ? HL_OK : HL_NOT_FOUND);
+	if (text)
+		assert_string_equal(out.data, text);
+	buf_free(&out);
+}
+
+static void
+what_was_ordered_is_owed_until_it_is_whole_or_gone(void **state)
+{
+	struct growing g;
+
+	(void)state;
+	expect_order(ONE, NULL);
+	shelf_order(shelf, ONE, "first", 6);
+	grow(ONE, "half", &g);
+	shelf_order(shelf, ONE, "second", 7);
+	shelf_abandon(shelf, &g);
+	expect_order(ONE, "second");
+	make(ONE, "whole", 0);
+	expect_order(ONE, NULL);
+	shelf_order(shelf, TWO, "of what is deleted", 19);
+	shelf_remove(shelf, TWO);
+	expect_order(TWO, NULL);
+	shelf_order(shelf, TWO, "of what has nothing to say", 27);
+	shelf_order_done(shelf, TWO);
+	expect_order(TWO, NULL);
+	leave("orders", ONE, "of last week", 8 * 86400);
+	leave("orders", TWO, "of yesterday", 86400);
+	shelf_tend(shelf);
+	assert_false(is_there("orders", ONE));
+	assert_true(is_there("orders", TWO));
 }
 
 static void
@@ -352,10 +430,9 @@ what_a_dead_maker_left_goes_and_a_living_ones_stays(void **state)
 	die_with(TWO);
 	assert_true(is_there("making", TWO));
 	assert_int_equal(shelf_usage(shelf), 9);
-	assert_int_equal(shelf_listen(shelf, TWO, &fd, &whole), HL_OK);
-	assert_true(shelf_is_over(shelf, TWO, &fd, &whole));	/* who listens is told */
-	assert_false(whole);
-	close(fd);
+	die_with(TWO);						/* in place of the other one */
+	assert_int_equal(shelf_usage(shelf), 9);
+	assert_int_equal(shelf_listen(shelf, TWO, &fd, &whole), HL_NOT_FOUND);
 	shelf_tend(shelf);
 	assert_false(is_there("making", TWO));
 	assert_true(is_there("making", ONE));
@@ -367,13 +444,13 @@ what_a_dead_maker_left_goes_and_a_living_ones_stays(void **state)
 static void
 parts_of_no_sound_and_broken_files_go_after_a_while(void **state)
 {
-	static const char *const hidden[] = { "public", "making", "cache", "parts" };
+	static const char *const hidden[] = { "public", "making", "cache", "parts", "orders" };
 	char list[2 * SHELF_FILE_MAX + 4], one[SHELF_NAME_LEN + 1] = "", two[SHELF_NAME_LEN + 1] = "";
 
 	(void)state;
 	memcpy(one, ONE, SHELF_NAME_LEN);
 	memcpy(two, TWO, SHELF_NAME_LEN);
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 5; i++) {
 		leave(hidden[i], ".old", "broken", 3600);
 		leave(hidden[i], ".new", "being written", 0);
 	}
@@ -384,7 +461,7 @@ parts_of_no_sound_and_broken_files_go_after_a_while(void **state)
 	leave("parts", two, list, 3600);		/* of one that is not */
 	leave("parts", "bbbbbbbbbbbbbbbbbbbbbb.0", "piece", 3600);
 	shelf_tend(shelf);
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 5; i++) {
 		assert_false(is_there(hidden[i], ".old"));
 		assert_true(is_there(hidden[i], ".new"));
 	}
@@ -478,6 +555,9 @@ main(void)
 		TEST(pieces_go_with_the_last_sound_they_are_a_part_of),
 		TEST(one_that_is_removed_while_it_grows_does_not_come_back),
 		TEST(one_that_is_begun_again_or_given_up_is_not_counted),
+		TEST(who_listens_to_one_that_is_begun_again_is_told_so),
+		TEST(what_one_makes_no_other_begins),
+		TEST(what_was_ordered_is_owed_until_it_is_whole_or_gone),
 		TEST(no_more_is_read_than_is_asked_for),
 		TEST_SMALL(past_the_quota_nothing_more_is_written),
 		TEST_SMALL(the_least_recently_used_go_until_a_tenth_is_free),
