@@ -21,7 +21,7 @@ const clients = [];
 
 before(async () => {
 	upstream = await startUpstream({ sound: true });
-	stack = await startStack({ upstream, env: { ...DESK_ENV, OPENAI_TTS_MODEL: "tts-1", RATE_LIMITS: "off", MAX_CALLS: "20" } });
+	stack = await startStack({ upstream, env: { ...DESK_ENV, OPENAI_TTS_MODEL: "tts-1", RATE_LIMITS: "off", MAX_CALLS: "20", CALL_PATIENCE: "60000" } });
 	ada = await Person.join(stack);
 	agent = (await ada.post("/api/agents", AGENT)).json;
 });
@@ -86,15 +86,15 @@ class Caller extends Client {
 	}
 }
 
-async function caller(options) {
-	const c = new Caller(options);
+async function caller(options, on = stack) {
+	const c = new Caller(options, on.url);
 	await c.when("connect");
-	await c.begin();
+	await c.begin(on.begin);
 	await c.call();
 	return c;
 }
 
-const messagesOf = async (id) => (await ada.get(`/api/conversations/${id}`)).json.messages;
+const messagesOf = async (id, who = ada) => (await who.get(`/api/conversations/${id}`)).json.messages;
 
 describe("a call", () => {
 	for (const transports of [["websocket"], ["polling"]])
@@ -195,6 +195,82 @@ describe("who interrupts", () => {
 		assert.equal(stored.content, cut.message);
 		assert.equal(stored.interrupted, true);
 		assert.ok((await messagesOf(c.id)).every((m) => m._id === cut.id || m.interrupted === undefined), "no other one");
+	});
+
+	// So much of it is there when the first sentence has been said, and the rest comes slowly.
+	const WRITES = { tokenDelay: 250 };
+	const pairs = async (c) => (await messagesOf(c.id)).map((m) => m.role).slice(1);
+
+	async function answeredSlowly() {
+		upstream.hearing.next({ text: "tell me all" }, { text: "stop please" });
+		upstream.next(reply(LONG, WRITES), reply("All right."));
+		const c = await caller({ transports: ["websocket"] });
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await spokenFor(c, 1000);
+		assert.equal(upstream.chats[0].endedAt, undefined, "it still writes");
+		return c;
+	}
+	const leftAlone = (since, request = upstream.chats[0]) => waitFor("the model is not asked on", () => request.endedAt).then(() => {
+		assert.equal(request.aborted, true);
+		assert.ok(request.endedAt - since < 3000, `${request.endedAt - since} ms`);
+	});
+
+	test("while the model writes: it is not asked on, and has said what was heard", async () => {
+		const c = await answeredSlowly(), id = c.sound.at(-1).id;
+		await c.say(voice(700), { pace: 1 });
+		await c.when("speech_started", (s) => s.id === id);
+		const since = Date.now();
+		c.emit("voice_played", { id, ms: 800 });
+		await c.say(quiet(900));
+		await leftAlone(since);
+		const cut = await c.when("ai_cut");
+		await c.when("ai_response", (m) => m.message === "All right.");
+		assert.ok(cut.message.endsWith("…"), cut.message);
+		assert.ok(LONG.startsWith(cut.message.replace(/ ?…$/, "")), cut.message);
+		const told = JSON.stringify(upstream.chats[1].body.messages);
+		assert.ok(told.includes(JSON.stringify(cut.message).slice(1, -1)) && !told.includes("fifth sentence"), told);
+		assert.equal((await messagesOf(c.id)).find((m) => m._id === cut.id).content, cut.message);
+		assert.deepEqual(await pairs(c), ["user", "assistant", "user", "assistant"], "one answer each");
+		assert.equal(c.all("escalation-needed").length, 0);
+	});
+
+	test("before the model has written a word: it is not asked on", async () => {
+		upstream.hearing.next({ text: "tell me all" }, { text: "no wait" });
+		upstream.next(reply(LONG, { firstDelay: 60_000 }), reply("Fine."));
+		const c = await caller({ transports: ["websocket"] });
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await upstream.arrived(1, 30_000, () => upstream.chats);
+		const since = Date.now();
+		await c.say(Buffer.concat([voice(700), quiet(900)]));
+		await leftAlone(since);
+		await c.when("ai_response", (m) => m.message === "Fine.");
+		const stored = await messagesOf(c.id);
+		assert.deepEqual(stored.slice(1).map((m) => m.content), ["tell me all", "…", "no wait", "Fine."]);
+		assert.equal(stored[2].interrupted, true);
+	});
+
+	for (const [how, hangUp] of [["says so", (c) => c.emit("voice_stop")], ["is gone", (c) => c.socket.io.engine.close()]])
+		test(`by hanging up (${how}): the model is not asked on, and has said what was heard`, async () => {
+			const c = await answeredSlowly();
+			const since = Date.now();
+			hangUp(c);
+			await leftAlone(since);
+			const cut = await waitFor("it is cut", async () => (await messagesOf(c.id)).find((m) => m.interrupted));
+			assert.ok(cut.content.endsWith("…") && LONG.startsWith(cut.content.replace(/ ?…$/, "")), cut.content);
+			assert.ok(cut.content.length < LONG.length / 2, cut.content);
+			assert.deepEqual(await pairs(c), ["user", "assistant"]);
+			assert.equal(upstream.chats.length, 1, "nobody asks again for him");
+		});
+
+	test("who hears nothing of it, as the server cannot speak, can read all of it, also after the call", async () => {
+		upstream.speech.otherwise = serverError();
+		upstream.hearing.next({ text: "tell me all" });
+		upstream.next(reply(LONG, { tokenDelay: 30 }));
+		const c = await caller({ transports: ["websocket"] });
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await c.when("error", (e) => e.code === "upstream");
+		c.emit("voice_stop");
+		await waitFor("it is answered", async () => (await messagesOf(c.id)).some((m) => m.content === LONG));
 	});
 
 	test("is taken at his word only as far as time allows", async () => {
@@ -436,5 +512,60 @@ describe("what goes wrong", () => {
 		assert.equal((await runScript(["--restart", "events", "--state-dir", stack.dir])).status, 0);
 		assert.equal((await c.when("voice_ended")).reason, "begin_again");
 		await c.call();
+	});
+});
+
+describe("a speech server that keeps silent", () => {
+	let hasty, hers;
+
+	before(async () => {
+		hasty = await startStack({ upstream, env: { ...DESK_ENV, OPENAI_TTS_MODEL: "tts-1", CALL_PATIENCE: "2000" } });
+		hers = await Person.join(hasty);
+		hasty.begin = { userId: hers.user._id, agentId: (await hers.agent())._id, isCallSimulator: false };
+	});
+	after(() => hasty?.stop());
+
+	test("instead of speaking: the text is there, it is told, and the call goes on", async () => {
+		upstream.speech.otherwise = { stall: "accept" };
+		upstream.hearing.next({ text: "say something" }, { text: "once more" });
+		upstream.next(reply(LONG), reply("It speaks again."));
+		const c = await caller({ transports: ["websocket"] }, hasty);
+		const since = Date.now();
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		await c.when("ai_response", (m) => m.message === LONG);
+		const last = await c.when("ai_audio", (a) => a.last);
+		assert.equal(last.failed, true);
+		assert.match((await c.when("error")).message, /to be read/);
+		assert.ok(Date.now() - since < 10_000, `${Date.now() - since} ms`);
+		assert.equal(c.all("error").length, 1, "once");
+		await waitFor("none is asked on", () => upstream.speech.requests.every((r) => r.endedAt));
+		upstream.speech.otherwise = {};
+		await c.say(Buffer.concat([voice(800), quiet(800)]));
+		await c.when("ai_response", (m) => m.message === "It speaks again.");
+		const read = await messagesOf(c.id, hers);
+		assert.ok(read.some((m) => m.content === LONG), `he can read it: ${JSON.stringify(read)}`);
+	});
+
+	test("in the middle of a sound: what was said is said, the rest is left out", async () => {
+		upstream.speech.otherwise = (r) => r.body.input.includes("first") ? {} : { stall: 1, bytes: 16_000 };
+		upstream.hearing.next({ text: "say something" });
+		upstream.next(reply(LONG));
+		const c = await caller({ transports: ["websocket"] }, hasty);
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		const last = await c.when("ai_audio", (a) => a.last);
+		assert.equal(last.failed, true);
+		assert.ok(c.sound.some((a) => a.id === last.id && !a.last));
+	});
+
+	test("instead of hearing: it is told, and the call goes on", async () => {
+		upstream.hearing.next({ stall: "accept" }, { text: "still here" });
+		const c = await caller({ transports: ["websocket"] }, hasty);
+		await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		const since = Date.now();
+		assert.equal((await c.when("error")).code, "timeout");
+		assert.ok(Date.now() - since < 10_000, `${Date.now() - since} ms`);
+		await c.say(Buffer.concat([voice(800), quiet(800)]));
+		await c.when("ai_response");
+		assert.deepEqual((await messagesOf(c.id, hers)).filter((m) => m.role === "user").map((m) => m.content), ["still here"]);
 	});
 });

@@ -359,6 +359,24 @@ answer_give_up(struct verdict *v, enum hl_err why)
 	take_failure(v, &nothing);
 }
 
+/* What was to be said of a person who comes is said behind it. */
+enum hl_err
+answer_so_far(struct verdict *v, const struct buf *given)
+{
+	struct buf text = BUF_INIT(ANSWER_MAX);
+
+	if (given->len)
+		buf_add(&text, given->data, given->len);
+	else
+		buf_puts(&text, "…");
+	if (v->text.len)
+		buf_add(&text, v->text.data, v->text.len);
+	buf_free(&v->text);
+	v->text = text;
+	v->confidence = 1;		/* nothing speaks against it */
+	return buf_err(&v->text);
+}
+
 static enum hl_err
 think_with_model(const struct thinker *t, const struct lease *l, const struct agent *agent, struct question *q,
     const struct buf *question, struct verdict *v)
@@ -385,6 +403,10 @@ think_with_model(const struct thinker *t, const struct lease *l, const struct ag
 	else if (err == HL_UPSTREAM || err == HL_TIMEOUT) {
 		take_failure(v, question);
 		err = HL_OK;
+	} else if (err == HL_CANCELLED) {	/* it may be all there is: answer_so_far() */
+		v->provider = answer.provider ? answer.provider : v->provider;
+		v->sentiment = sentiment_of(question->data, question->len);
+		v->intents = intents_of(question->data, question->len);
 	}
 	model_answer_free(&answer);
 	return err;

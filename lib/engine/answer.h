@@ -69,6 +69,9 @@ bool	 answer_covers(const struct lease *, const struct entry *);
 enum hl_err answer_think(const struct thinker *, const struct lease *, enum hl_err (*delta)(void *, const char *, size_t),
 	    void *arg, struct verdict *ret) HL_MUST_CHECK;
 
+/* After HL_CANCELLED, by who wants no more: what was given to delta is the answer.  HL_TOO_LARGE. */
+enum hl_err answer_so_far(struct verdict *, const struct buf *given) HL_MUST_CHECK;
+
 /* Makes it the answer that there is none, and hands over. */
 void	 answer_give_up(struct verdict *, enum hl_err why);
 

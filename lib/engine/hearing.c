@@ -294,10 +294,11 @@ ear_hear(struct ear *ear, const struct recording *r, struct buf *words, struct b
 }
 
 enum hl_err
-ear_hear_samples(struct ear *ear, const struct bill *bill, const void *samples, size_t bytes, unsigned rate, struct buf *words,
-    struct buf *problem)
+ear_hear_samples(struct ear *ear, const struct bill *bill, const void *samples, size_t bytes, unsigned rate, int64_t timeout_ms,
+    struct buf *words, struct buf *problem)
 {
-	struct recording r = { .container = CONTAINER_WAV, .bill = *bill, .duration_ms = (int64_t)(bytes / 2) * 1000 / rate };
+	struct recording r = { .container = CONTAINER_WAV, .bill = *bill, .duration_ms = (int64_t)(bytes / 2) * 1000 / rate,
+		.timeout_ms = timeout_ms };
 	struct buf file = BUF_INIT(FORM_MAX);
 	unsigned char head[WAV_HEADER];
 	enum hl_err err;

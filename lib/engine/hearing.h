@@ -46,7 +46,7 @@ struct recording {
 enum hl_err ear_hear(struct ear *, const struct recording *, struct buf *words, struct buf *problem) HL_MUST_CHECK;
 
 /* The same of samples in memory: 16 bit, little-endian, one channel. */
-enum hl_err ear_hear_samples(struct ear *, const struct bill *, const void *samples, size_t bytes, unsigned rate,
+enum hl_err ear_hear_samples(struct ear *, const struct bill *, const void *samples, size_t bytes, unsigned rate, int64_t timeout_ms,
 	    struct buf *words, struct buf *problem) HL_MUST_CHECK;
 
 #endif

@@ -18,7 +18,7 @@ struct piece {
 	struct mouth	*mouth;		/* NULL: nobody wants it any more */
 	struct buf	 sound;		/* that has come and not been sent */
 	struct wav_head	 head;
-	bool		 being_made, begun, headed, whole, failed;
+	bool		 being_made, begun, headed, whole, failed, late, unpaid;
 	int64_t		 from_ms, to_ms;	/* of what was sent; from -1: nothing yet */
 	size_t		 len;
 	char		 text[];
@@ -35,9 +35,13 @@ struct mouth {
 	struct piece	*pieces, *last, *now;	/* of this answer; the one being sent */
 	size_t		 count;
 	unsigned	 making;	/* tasks */
-	bool		 ended, stopped, told_last, changed, closing, failed;
+	bool		 ended, stopped, told_last, changed, closing;
+	bool		 failed;	/* a piece of which nothing was said */
+	bool		 lost;		/* something was left out */
 	unsigned	 index;
 	int64_t		 sent_ms;
+	int64_t		 patience_ms;
+	int64_t		 waits_mono_ms;	/* since when, for samples of `now`; 0: it does not */
 	int64_t		 base_mono_ms;	/* when the answer's first moment was, had it been said without a gap */
 };
 
@@ -112,7 +116,7 @@ make(void *arg)
 	struct piece *p = arg;
 	struct mouth *m = p->mouth;
 	struct buf words = { .data = p->text, .len = p->len };
-	enum hl_err err = speaker_say(m->speaker, &m->bill, SOUND_WAV, m->voice, &words, on_sound, p, NULL);
+	enum hl_err err = speaker_say(m->speaker, &m->bill, SOUND_WAV, m->voice, m->patience_ms, &words, on_sound, p, NULL);
 
 	p->being_made = false;
 	if (p->mouth == NULL) {
@@ -120,7 +124,9 @@ make(void *arg)
 	} else if (!p->whole) {
 		p->whole = true;
 		p->failed = err != HL_OK;
-		if (err == HL_TOO_MANY)
+		p->late = err == HL_TIMEOUT;
+		p->unpaid = err == HL_TOO_MANY;
+		if (p->unpaid)
 			m->calls.unpaid(m->calls.arg);
 		wake(p->mouth);
 	}
@@ -152,7 +158,7 @@ static void
 send_chunk(struct mouth *m, const struct piece *p, const void *samples, size_t bytes, bool last)
 {
 	struct mouth_chunk c = { .id = m->id, .index = m->index++, .rate = p ? p->head.rate : 0, .at_ms = m->sent_ms,
-	    .samples = samples, .bytes = bytes, .last = last };
+	    .samples = samples, .bytes = bytes, .last = last, .failed = last && m->lost };
 
 	m->calls.chunk(m->calls.arg, &c);
 }
@@ -186,6 +192,7 @@ send_some(struct mouth *m, struct piece *p)
 	size_t n = p->sound.len < most ? p->sound.len / frame * frame : most;
 	size_t mono = to_mono(p->sound.data, n, p->head.channels);
 
+	m->waits_mono_ms = 0;
 	if (p->from_ms < 0)
 		p->from_ms = p->to_ms = m->sent_ms;
 	send_chunk(m, p, p->sound.data, mono, false);
@@ -211,11 +218,52 @@ next_piece(struct mouth *m)
 {
 	struct piece *p = m->now;
 
+	m->waits_mono_ms = 0;
 	m->failed = m->failed || (p->failed && p->from_ms < 0);
+	m->lost = m->lost || (p->failed && !p->unpaid);	/* that is told already */
 	if (p->from_ms < 0)
 		p->from_ms = p->to_ms = m->sent_ms;
 	piece_still(p);
 	m->now = p->next;
+}
+
+/* Whoever hears a gap of seconds has understood: nothing more of this answer is said. */
+static void
+give_up(struct mouth *m)
+{
+	for (struct piece *p = m->now; p; p = p->next)
+		piece_still(p);
+	m->now = NULL;
+	m->failed = m->lost = m->ended = true;
+}
+
+/* How much longer samples of this piece are waited for. */
+static int64_t
+patience(struct mouth *m)
+{
+	if (m->waits_mono_ms == 0)
+		m->waits_mono_ms = clock_mono_ms();
+	return m->waits_mono_ms + m->patience_ms - clock_mono_ms();
+}
+
+static int64_t
+wait_for_samples(struct mouth *m)
+{
+	int64_t left = patience(m);
+
+	if (left > 0)
+		return left;
+	give_up(m);
+	return 0;
+}
+
+static void
+maybe_tell_last(struct mouth *m)
+{
+	if (m->stopped || !m->ended || m->told_last || (m->index == 0 && !m->lost))
+		return;
+	m->told_last = true;
+	send_chunk(m, NULL, NULL, 0, true);
 }
 
 /* Does what can be done now; how long to wait for more otherwise, -1: until something changes. */
@@ -226,32 +274,25 @@ step(struct mouth *m)
 	int64_t early;
 
 	if (m->stopped || p == NULL) {
-		if (!m->stopped && m->ended && !m->told_last && m->index) {
-			m->told_last = true;
-			send_chunk(m, NULL, NULL, 0, true);
-		}
+		maybe_tell_last(m);
 		return -1;
 	}
 	begin_next(m);
+	if (p->late) {
+		give_up(m);
+		return 0;
+	}
 	if (p->failed || (read_head(p) && p->whole && p->sound.len < 2u * p->head.channels) || (p->whole && !p->headed)) {
 		next_piece(m);
 		return 0;
 	}
 	if (!p->headed || p->sound.len < 2u * p->head.channels)
-		return MOUTH_WAIT_MS;
+		return wait_for_samples(m);
 	early = too_early_ms(m);
 	if (early > 0)
 		return early;
 	send_some(m, p);
 	return 0;
-}
-
-/* Nothing came for so long: that piece is left out. */
-static void
-too_late(struct mouth *m)
-{
-	if (m->now && !m->stopped && m->now->begun && m->now->sound.len == 0)
-		m->now->failed = true;
 }
 
 static void
@@ -264,9 +305,8 @@ speak(void *arg)
 	while (!m->closing) {
 		m->changed = false;
 		ms = step(m);
-		if (ms != 0 && !m->changed && !m->closing && task_wait_flag(&m->changed, ms < 0 ? INT32_MAX : ms) == HL_TIMEOUT &&
-		    ms == MOUTH_WAIT_MS)
-			too_late(m);
+		if (ms != 0 && !m->changed && !m->closing)
+			(void)!task_wait_flag(&m->changed, ms < 0 ? INT32_MAX : ms);
 	}
 	m->task = NULL;
 	forget(m);
@@ -277,7 +317,8 @@ speak(void *arg)
 /* ---- what is asked of it ---- */
 
 enum hl_err
-mouth_new(uv_loop_t *loop, struct speaker *speaker, const struct bill *bill, const struct mouth_calls *calls, struct mouth **ret)
+mouth_new(uv_loop_t *loop, struct speaker *speaker, const struct bill *bill, int64_t patience_ms, const struct mouth_calls *calls,
+    struct mouth **ret)
 {
 	struct mouth *m = calloc(1, sizeof(*m));
 	enum hl_err err = HL_NO_MEMORY;
@@ -287,6 +328,7 @@ mouth_new(uv_loop_t *loop, struct speaker *speaker, const struct bill *bill, con
 		return err;
 	m->loop = loop;
 	m->speaker = speaker;
+	m->patience_ms = patience_ms;
 	m->calls = *calls;
 	m->bill = *bill;
 	m->ended = m->told_last = true;
@@ -313,9 +355,10 @@ mouth_begin(struct mouth *m, const char *voice)
 	forget(m);
 	id_new(m->id);
 	strncpy(m->voice, voice, sizeof(m->voice) - 1);
-	m->ended = m->stopped = m->told_last = m->failed = false;
+	m->ended = m->stopped = m->told_last = m->failed = m->lost = false;
 	m->index = 0;
 	m->sent_ms = 0;
+	m->waits_mono_ms = 0;
 	m->base_mono_ms = clock_mono_ms();
 	m->changed = true;
 }

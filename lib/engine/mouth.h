@@ -20,17 +20,19 @@ struct speaker;
 struct mouth;
 
 #define MOUTH_AHEAD_MS	1500
-#define MOUTH_WAIT_MS	15000		/* for the next samples of a piece; then it is left out */
 #define MOUTH_PIECES	256		/* of an answer */
 
-/* Samples: 16 bit, mono, of that rate; at_ms: where in the answer they begin; last, and none: that was all of it. */
+/*
+ * Samples: 16 bit, mono, of that rate; at_ms: where in the answer they begin; last, and none: that was all of it; failed, with the
+ * last one: something was left out, for the speech server failed or kept silent for too long.
+ */
 struct mouth_chunk {
 	const char	*id;		/* of what is being said */
 	unsigned	 index, rate;
 	int64_t		 at_ms;
 	const void	*samples;
 	size_t		 bytes;
-	bool		 last;
+	bool		 last, failed;
 };
 
 /* chunk must not suspend; gone(arg) is called once, after mouth_free(), when nothing of it runs any more. */
@@ -41,7 +43,9 @@ struct mouth_calls {
 	void	*arg;
 };
 
-enum hl_err mouth_new(uv_loop_t *, struct speaker *, const struct bill *, const struct mouth_calls *, struct mouth **ret) HL_MUST_CHECK;
+/* patience_ms: for the next samples of a piece; then no more of the answer is said. */
+enum hl_err mouth_new(uv_loop_t *, struct speaker *, const struct bill *, int64_t patience_ms, const struct mouth_calls *,
+	    struct mouth **ret) HL_MUST_CHECK;
 void	 mouth_free(struct mouth *);
 
 /* A new answer, in that voice ("": OPENAI_TTS_VOICE).  What was being said before is thrown away. */

@@ -220,14 +220,16 @@ think(struct runner *r, struct verdict *v)
 		r->verdict = v;
 		if (r->speech)
 			speech_restart(r->speech);
-		r->again = false;
+		r->again = r->enough = false;
 		r->thinking = true;
 		err = answer_think(&r->engine->thinker, &r->lease, on_delta, r, v);
 		r->thinking = false;
-		if (r->dropped || r->again)
+		if (r->dropped || r->again || r->enough)
 			task_uncancel();
 		if (r->dropped)
 			return HL_CONFLICT;
+		if (!r->again && r->enough && err == HL_CANCELLED)
+			return answer_so_far(v, &r->text);
 		if (!r->again)
 			return err;
 		err = conversation_peek(&r->engine->store, &r->lease, &changed);
@@ -438,7 +440,7 @@ run_turn(struct runner *r, enum committed *how)
 	id_new(r->answer_id);
 	buf_reset(&r->text);
 	r->index = 0;
-	r->shown = r->worded = false;
+	r->shown = r->worded = r->enough = false;
 	r->began_us = clock_mono_us();
 	*how = COMMIT_FENCED;
 	begin_aloud(r);
@@ -486,6 +488,19 @@ runner_background(struct runner *r)
 {
 	if (task_start(r->engine->loop, run_in_background, r) != HL_OK)
 		runner_end(r);		/* its lease runs out, and it is taken over */
+}
+
+/* ---- enough ---- */
+
+void
+runner_enough(struct runner *r, const struct turn_deltas *deltas)
+{
+	struct waiter *w = r->waiters;
+
+	if (!r->thinking || r->enough || w == NULL || w->next || w->deltas != deltas || w->seq > r->lease.covered)
+		return;
+	r->enough = true;
+	task_cancel(r->task);
 }
 
 /* ---- hand-over ---- */

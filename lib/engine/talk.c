@@ -84,6 +84,7 @@ talk_free(struct talk *t)
 	buf_free(&t->scratch);
 	buf_free(&t->before);
 	buf_free(&t->said);
+	buf_free(&t->heard);
 	spoken_free(&t->spoken);
 	free(t);
 	if (all->ending && all->count == 0 && all->ended)
@@ -111,6 +112,7 @@ fall_silent(struct talk *t)
 {
 	struct mouth *m = t->mouth;
 
+	talk_note_heard(t);
 	t->over = true;
 	t->mouth = NULL;
 	mouth_free(m);
@@ -133,11 +135,14 @@ talk_say_goodbye(struct talk *t, const char *reason, const char *sentence)
 	fall_silent(t);
 }
 
+/* Who hangs up while he is answered has heard no more of it; if it is written to its end, he can read it. */
 void
 talk_close(struct talk *t)
 {
 	t->tasks++;		/* falling silent may end what would free it */
 	t->open = false;
+	if (!t->over && t->attempt && talk_answers(t))
+		talk_interrupt(t);
 	if (!t->over)
 		fall_silent(t);
 	t->tasks--;
@@ -179,6 +184,7 @@ make(struct talks *all, const struct talk_who *who, const struct talk_io *io, vo
 	t->scratch = BUF_INIT(8 * TALK_CHUNK_MAX);
 	t->before = BUF_INIT(8 * TALK_CHUNK_MAX);
 	t->said = BUF_INIT(2 * TALK_SAID_MS * BYTES_A_MS);
+	t->heard = BUF_INIT(EVENT_MAX);
 	spoken_init(&t->spoken);
 	resampler_init(&t->resampler, who->rate, VAD_RATE);
 	vad_init(&t->vad);
@@ -199,7 +205,8 @@ give_mouth(struct talk *t)
 	struct mouth_calls calls = { talk_on_chunk, talk_on_unpaid, talk_on_mouth_gone, t };
 	struct speaker *speaker = engine_speaker(t->all->engine);
 
-	if (speaker == NULL || !conf_speaks(t->all->conf) || mouth_new(t->all->loop, speaker, &t->bill, &calls, &t->mouth) != HL_OK)
+	if (speaker == NULL || !conf_speaks(t->all->conf) || mouth_new(t->all->loop, speaker, &t->bill,
+	    t->all->conf->call_patience_ms, &calls, &t->mouth) != HL_OK)
 		return;
 	t->tasks++;
 }

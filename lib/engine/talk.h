@@ -6,13 +6,17 @@
  * (turn.h), and the answer is spoken (speech.h) piece by piece while the model still writes.
  *
  * Who speaks while he is answered interrupts: what has not been sent is thrown away, nothing of that answer is sent any more,
- * and when its turn is over the stored answer is cut to what he heard (conversation_cut()), before his next message is
- * stored.  What he heard is what the other side reports to have played, or, if it does not say so within TALK_REPORT_MS,
- * what time allows.
+ * the model is not asked on, and when its turn is over the stored answer is cut to what he heard (conversation_cut()), before
+ * his next message is stored.  So it is when he hangs up while the model writes.  What he heard is what the other side reports
+ * to have played, or, if it does not say so within TALK_REPORT_MS, what time allows.
+ *
+ * A server that keeps silent holds no call: after CALL_PATIENCE the rest of an answer is only to be read, and after that time and
+ * half of what it took to say it, what was said is not followed; both are told as error.
  *
  * Events, as arguments: voice_ready {conversationId, id, rate}, speech_started {id of the answer that is interrupted or null},
- * transcript {id, text, final}, ai_audio {id, index, type, rate, ms, last, audio} (samples, 16 bit, little-endian, mono; ms: where in
- * the answer they begin; id is the sound's own; the last one has no audio), voice_ended {reason, message}, error {message, code}.
+ * transcript {id, text, final}, ai_audio {id, index, type, rate, ms, last, failed, audio} (samples, 16 bit, little-endian, mono;
+ * ms: where in the answer they begin; id is the sound's own; the last one has no audio, and failed if something was left out),
+ * voice_ended {reason, message}, error {message, code}.
  */
 #ifndef HL_TALK_H
 #define HL_TALK_H

@@ -16,6 +16,16 @@
 
 /* ---- the brain ---- */
 
+/* Somebody waits on the line: longer than this he would not, the more he said the more. */
+static enum hl_err
+write_down(struct talk *t, const struct buf *sound, struct buf *words, struct buf *problem)
+{
+	int64_t said_ms = (int64_t)(sound->len / BYTES_A_MS);
+
+	return ear_hear_samples(engine_ear(t->all->engine), &t->bill, sound->data, sound->len, VAD_RATE,
+	    t->all->conf->call_patience_ms + said_ms / 2, words, problem);
+}
+
 static struct utterance *
 take_utterance(struct talk *t)
 {
@@ -39,8 +49,8 @@ hear_partial(void *arg)
 	strcpy(id, t->said_id);
 	t->transcribed = t->said.len;
 	buf_add(&sound, t->said.data, t->said.len);
-	if (buf_err(&sound) == HL_OK && ear_hear_samples(engine_ear(t->all->engine), &t->bill, sound.data, sound.len, VAD_RATE, &words,
-	    &problem) == HL_OK && !t->over && words.len && strcmp(id, t->said_id) == 0)
+	if (buf_err(&sound) == HL_OK && write_down(t, &sound, &words, &problem) == HL_OK && !t->over && words.len &&
+	    strcmp(id, t->said_id) == 0)
 		talk_tell_transcript(t, id, &words, false);
 	buf_free(&sound);
 	buf_free(&words);
@@ -109,7 +119,9 @@ ask(struct talk *t, const struct utterance *u, const struct buf *words)
 	}
 	talk_begin_answer(t);
 	t->attempt = 1;
+	t->deltas = &deltas;
 	err = turn_wait(turn, &deltas, &e);
+	t->deltas = NULL;
 	t->attempt = 0;
 	if (err) {
 		if (!t->over)
@@ -142,7 +154,7 @@ answer_utterance(struct talk *t, struct utterance *take)
 	enum hl_err err = HL_TOO_MANY;
 
 	if (is_paid(t))
-		err = ear_hear_samples(engine_ear(t->all->engine), &t->bill, take->sound.data, take->sound.len, VAD_RATE, &words, &problem);
+		err = write_down(t, &take->sound, &words, &problem);
 	buf_free(&take->sound);
 	if (err == HL_TOO_MANY)
 		talk_say_goodbye(t, "limit", BUDGET_DEAF);
@@ -183,6 +195,7 @@ talk_think(void *arg)
 		else if (!t->stirred)
 			(void)!task_wait_flag(&t->stirred, t->answer.cut ? TALK_REPORT_MS : LOOK_MS);
 	}
+	talk_settle_last(t);
 	t->brain = NULL;
 	t->tasks--;
 	talk_maybe_free(t);

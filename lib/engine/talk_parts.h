@@ -63,7 +63,9 @@ struct talk {
 	struct mouth	*mouth;
 	struct spoken	 spoken;		/* what is to be said of the answer that is being written */
 	int64_t		 attempt;
+	const struct turn_deltas *deltas;	/* while it is written */
 	bool		 muted;			/* of that answer nothing more is said */
+	struct buf	 heard;			/* of an answer that was cut when the call ended */
 	struct spoken_answer answer;
 };
 
@@ -99,6 +101,8 @@ bool	 talk_answers(const struct talk *);	/* is there anything that he would not 
 void	 talk_interrupt(struct talk *);
 bool	 talk_cut_is_due(const struct talk *);
 void	 talk_settle_cut(struct talk *);	/* suspends: the stored answer becomes what was heard of it */
+void	 talk_note_heard(struct talk *);	/* before the mouth goes: for the cut that is still to come … */
+void	 talk_settle_last(struct talk *);	/* … when the call is over.  Suspends */
 
 /* ---- talk_ear.c ---- */
 

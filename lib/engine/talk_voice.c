@@ -21,13 +21,15 @@ talk_on_chunk(void *arg, const struct mouth_chunk *c)
 		return;
 	t->stirred_mono_ms = clock_mono_ms();
 	buf_printf(&b, "[\"ai_audio\",{\"id\":\"%s\",\"index\":%u,\"ms\":%lld,\"type\":\"audio/pcm\",\"last\":%s", c->id, c->index,
-	    (long long)c->at_ms, c->last ? "true}]" : "false");
+	    (long long)c->at_ms, c->failed ? "true,\"failed\":true}]" : c->last ? "true}]" : "false");
 	if (!c->last)
 		buf_printf(&b, ",\"rate\":%u,\"audio\":{\"_placeholder\":true,\"num\":0}}]", c->rate);
 	if (buf_err(&b) == HL_OK && c->last)
 		t->io.event(t->io_arg, b.data, b.len);
 	else if (buf_err(&b) == HL_OK)
 		t->io.audio(t->io_arg, b.data, b.len, c->samples, c->bytes);
+	if (c->failed)
+		talk_refuse(t, HL_UPSTREAM, "Not all of the answer could be said aloud; it is there to be read");
 	buf_free(&b);
 }
 
@@ -98,6 +100,8 @@ talk_interrupt(struct talk *t)
 	t->answer.heard_ms = mouth_heard_ms(t->mouth);
 	t->muted = true;
 	mouth_stop(t->mouth);
+	if (t->deltas)
+		turn_enough(t->all->engine, &t->place, t->deltas);
 }
 
 void
@@ -118,12 +122,36 @@ talk_cut_is_due(const struct talk *t)
 	    (t->answer.reported || clock_mono_ms() - t->answer.cut_mono_ms >= TALK_REPORT_MS);
 }
 
-/* The stored answer becomes what was heard of it. */
+static void
+cut_to(struct talk *t, const struct buf *words)
+{
+	enum hl_err err = buf_err(words);
+
+	if (err == HL_OK)
+		err = conversation_cut(t->all->store, &t->place, t->answer.id, t->answer.seq, words->data, words->len);
+	if (err)
+		log_line(LOG_LEVEL_WARN, "cut_failed", "problem", err_code(err), NULL);
+	t->answer.cut = false;
+}
+
+void
+talk_note_heard(struct talk *t)
+{
+	if (t->answer.cut && t->mouth && t->heard.len == 0)
+		mouth_words(t->mouth, t->answer.heard_ms, &t->heard);
+}
+
+void
+talk_settle_last(struct talk *t)
+{
+	if (t->answer.cut && *t->answer.id && t->heard.len)
+		cut_to(t, &t->heard);
+}
+
 void
 talk_settle_cut(struct talk *t)
 {
 	struct buf words = BUF_INIT(EVENT_MAX);
-	enum hl_err err;
 
 	while (!t->over && t->answer.cut && *t->answer.id && !talk_cut_is_due(t)) {
 		int64_t left = TALK_REPORT_MS - (clock_mono_ms() - t->answer.cut_mono_ms);
@@ -134,11 +162,6 @@ talk_settle_cut(struct talk *t)
 	if (t->over || !talk_cut_is_due(t))
 		return;
 	mouth_words(t->mouth, t->answer.heard_ms, &words);
-	err = buf_err(&words);
-	if (err == HL_OK)
-		err = conversation_cut(t->all->store, &t->place, t->answer.id, t->answer.seq, words.data, words.len);
-	if (err)
-		log_line(LOG_LEVEL_WARN, "cut_failed", "problem", err_code(err), NULL);
-	t->answer.cut = false;
+	cut_to(t, &words);
 	buf_free(&words);
 }

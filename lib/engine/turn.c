@@ -113,6 +113,15 @@ turn_leave(struct turn *t)
 	turn_free(t);
 }
 
+void
+turn_enough(struct engine *e, const struct place *place, const struct turn_deltas *deltas)
+{
+	struct runner *r = *runner_slot(e, place);
+
+	if (r)
+		runner_enough(r, deltas);
+}
+
 /* Another task of this process runs the conversation. */
 static void
 wait_for_runner(struct waiter *w, struct runner *r)

@@ -70,6 +70,13 @@ struct turn_deltas {
 };
 enum hl_err turn_wait(struct turn *take, const struct turn_deltas *deltas, struct entry *ret) HL_MUST_CHECK;
 
+/*
+ * Who waits with these deltas wants no more of the answer: he speaks, or has hung up.  If nobody else waits for it here the
+ * model is not asked on, and what it has written so far is the answer, or "…" where that is nothing; it is committed as every
+ * answer is.  Nothing happens when it is written already, or another process writes it.  May be called on the loop's stack.
+ */
+void	 turn_enough(struct engine *, const struct place *, const struct turn_deltas *);
+
 /* Does not wait: the work goes on in a task of its own. */
 void	 turn_leave(struct turn *take);
 

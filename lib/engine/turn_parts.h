@@ -36,6 +36,7 @@ struct runner {
 	bool		 shared;	/* it holds a place in the engine's shares */
 	unsigned	 share;
 	bool		 dropped;	/* the conversation has another owner */
+	bool		 enough;	/* nobody wants more of this answer than there is */
 	bool		 worded;	/* its model has begun to write */
 	int64_t		 began_us;	/* this turn, clock_mono_us() */
 	struct speech	*speech;	/* of this turn's answer; NULL: it is not said aloud … */
@@ -92,6 +93,7 @@ void	 runner_background(struct runner *);	/* likewise, in a task of its own, whi
 void	 runner_end(struct runner *);		/* frees it; who waits goes on */
 /* Handed over: its model is not asked on, nothing more of it is told, and who waits for it goes on. */
 void	 runner_drop(struct runner *);
+void	 runner_enough(struct runner *, const struct turn_deltas *);	/* as turn_enough() */
 void	 waiter_add(struct waiter *, struct runner *);
 
 /* ---- engine.c ---- */

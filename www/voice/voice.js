@@ -144,6 +144,7 @@ const handlers = {
 		$("partial").textContent = final ? "" : text;
 		if (!final)
 			return;
+		trouble("");
 		if (text)
 			caption("mine", text, id);
 		say(text ? "One moment…" : "Speak now. You can interrupt at any time.", text ? "thinking" : "live");
