@@ -148,14 +148,18 @@ describe("the words of a recording and the message with the same words", () => {
 
 	test("and when the message comes first, or both at once", async () => {
 		assert.equal((await say("Where is my order?")).status, 201);
-		const { seq } = await sent(webm, fields("where is my order"));
+		const { seq, audioUrl } = await sent(webm, fields("where is my order"));
 		const { messages } = await ada.read(id);
+		assert.equal(mine(messages)[0].audioUrl, audioUrl, "it can be heard all the same");
+		assert.equal(mine(messages)[0].content, "Where is my order?", "as it was written");
+		assert.equal((await fetch(stack.url + audioUrl)).status, 200);
 		assert.deepEqual(mine(messages).map((m) => m.seq), [seq]);
 		for (let i = 0; i < 5; i++) {
 			const words = `the same words ${i}`;
 			const [a, b] = await Promise.all([sent(webm, fields(words)), say(words)]);
 			assert.equal(b.status, 201, b.text);
-			assert.equal(mine((await ada.read(id)).messages).filter((m) => m.content === words).length, 1, `at once ${i}: ${a.seq}`);
+			const twins = mine((await ada.read(id)).messages).filter((m) => m.content === words);
+			assert.deepEqual(twins.map((m) => m.audioUrl), [a.audioUrl], `at once ${i}: ${a.seq}`);
 		}
 	});
 
@@ -184,6 +188,19 @@ describe("the words of a recording and the message with the same words", () => {
 		await client.when("ai_response", (e) => e.conversationId === conversationId);
 		const { messages } = await ada.read(conversationId);
 		assert.deepEqual(mine(messages).map((m) => m.seq), [seq]);
+	});
+
+	test("over the socket, the message first: it has the recording, and is answered once", async () => {
+		const client = await stack.client();
+		client.emit("start_conversation", { userId: ada.user._id, isCallSimulator: true });
+		const { conversationId } = await client.when("conversation_started");
+		client.emit("user_message", { conversationId, message: "Do you sell chairs?" });
+		await client.when("ai_response", (e) => e.conversationId === conversationId);
+		await client.socket.timeout(60_000).emitWithAck("user_audio", { conversationId, transcript: "do you sell chairs" }, webm);
+		const { id: messageId, audioUrl } = await client.when("transcript");
+		const { messages } = await ada.read(conversationId);
+		assert.deepEqual(mine(messages).map((m) => [m._id, m.audioUrl, m.content]), [[messageId, audioUrl, "Do you sell chairs?"]]);
+		assert.equal(messages.filter((m) => m.role === "assistant").length, 2, "the welcome, and one answer");
 	});
 });
 

@@ -205,7 +205,7 @@ reply_recorded(struct call *call, const struct recorded *r, const struct turn *t
 
 /* Stored is answered, whoever waits. */
 static enum hl_err
-say(struct call *call, const struct account *who, struct recorded *r)
+say(struct call *call, const struct account *who, const struct place *place, struct recorded *r)
 {
 	struct incoming in = { .id = call->segment, .account = who->h, .client_id = call->request_id, .text = r->words.data,
 		.text_len = r->words.len, .recorded = true, .audio_url = r->url };
@@ -220,6 +220,7 @@ say(struct call *call, const struct account *who, struct recorded *r)
 			recorded_drop(&call->app->conf, r);
 		return err;
 	}
+	recorded_accepted(&call->app->store, &call->app->conf, r, place, turn);
 	err = reply_recorded(call, r, turn);
 	turn_leave(turn);
 	return err;
@@ -242,7 +243,7 @@ take_recording(struct call *call, const struct account *who, const struct form *
 	if (err && r.problem)
 		err = call_fail(call, err, "%s", r.problem);
 	if (err == HL_OK)
-		err = say(call, who, &r);
+		err = say(call, who, &c->place, &r);
 	recorded_free(&r);
 	return err;
 }

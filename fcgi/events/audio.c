@@ -89,6 +89,7 @@ say(struct call *call, const struct audio_in *in, struct recorded *r)
 			recorded_drop(&call->app->conf, r);
 		return desk_error(call, err);
 	}
+	recorded_accepted(&call->app->store, &call->app->conf, r, &in->place, turn);
 	write_transcript(&event, in, r, turn);
 	desk_write_accepted(&body, call, &message, turn, in->client_id, event.len ? event.data : "");
 	err = reply_json(call, 200, &body);

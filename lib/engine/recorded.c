@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -193,6 +194,27 @@ recorded_drop(const struct conf *conf, struct recorded *r)
 
 	if (*r->url && task_work(drop, &d) == HL_OK)
 		*r->url = '\0';
+}
+
+#define JOIN_TRIES	3	/* of two that change the message at the same moment */
+
+void
+recorded_accepted(struct store *s, const struct conf *conf, struct recorded *r, const struct place *place, const struct turn *turn)
+{
+	struct buf url = BUF_INIT(UPLOAD_URL_MAX);
+	enum hl_err err = HL_CONFLICT;
+
+	if (!turn_repeated(turn))
+		return;
+	for (int i = 0; i < JOIN_TRIES && err == HL_CONFLICT; i++)
+		err = conversation_recorded(s, place, turn_message_id(turn), turn_seq(turn), r->url, &url);
+	if (err)
+		log_line(LOG_LEVEL_WARN, "recording_not_joined", "problem", err_code(err), NULL);
+	else if (url.len && strcmp(url.data, r->url) != 0) {
+		recorded_drop(conf, r);
+		snprintf(r->url, sizeof(r->url), "%s", url.data);
+	}
+	buf_free(&url);
 }
 
 void

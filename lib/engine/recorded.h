@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "engine/hearing.h"
 #include "records/conversation.h"
+#include "engine/turn.h"
 #include "services/uploads.h"
 
 struct recorded_in {
@@ -36,6 +37,11 @@ struct recorded {
  * speech server; HL_TOO_MANY: a limit of a day's spend is reached.  Whatever it returns, recorded_free() takes *ret; on failure nothing is kept.
  */
 enum hl_err recorded_take(const struct conf *, struct ear *, const struct recorded_in *, struct recorded *ret) HL_MUST_CHECK;
+/*
+ * Its words were accepted as a message.  If that was there before – the same words, written, or the same request – it gets the
+ * recording, unless it has one: then this one is dropped, and url is that.  Suspends.
+ */
+void	 recorded_accepted(struct store *, const struct conf *, struct recorded *, const struct place *, const struct turn *);
 void	 recorded_drop(const struct conf *, struct recorded *);	/* suspends: the file is not needed after all */
 void	 recorded_free(struct recorded *);
 

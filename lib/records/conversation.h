@@ -269,6 +269,12 @@ enum hl_err conversation_answer(struct store *, const struct place *, int64_t se
  */
 enum hl_err conversation_cut(struct store *, const struct place *, const char *id, int64_t seq, const char *text, size_t len)
 	    HL_MUST_CHECK;
+/*
+ * A customer's message whose recording came after it: that is where it can be heard.  ret_url, appended: the one that it has now,
+ * which is another one if it had one.  HL_NOT_FOUND: there is no such message; HL_CONFLICT: it was changed at the same moment.
+ */
+enum hl_err conversation_recorded(struct store *, const struct place *, const char *id, int64_t seq, const char *url,
+	    struct buf *ret_url) HL_MUST_CHECK;
 /* What this process remembers of it is void (recall.h). */
 void	 conversation_forget(struct store *, const struct place *);
 

@@ -8,7 +8,7 @@
 /*
  * KEYS c log  ARGV H index was is room events
  *
- * What stands there must be what was read: so it is that answer, and nobody else has cut it meanwhile.
+ * What stands there must be what was read: so it is that message, and nobody else has changed it meanwhile.  events: "" for none.
  */
 static struct redis_script cut_script = { .durable = true, .text =
 	LUA_N LUA_NOW
@@ -24,7 +24,7 @@ static struct redis_script cut_script = { .durable = true, .text =
 	"  tally(ARGV[1], f, f) "		/* lists show it */
 	"end "
 	"redis.call('PUBLISH', '" HANDOVER_CHANNEL "', ARGV[1] .. ' 0') "
-	"redis.call('PUBLISH', ARGV[5], '0 ' .. n(s[4]) .. ' -\\n' .. ARGV[6]) "
+	"if ARGV[6] ~= '' then redis.call('PUBLISH', ARGV[5], '0 ' .. n(s[4]) .. ' -\\n' .. ARGV[6]) end "
 	"return {'ok'} "
 };
 
@@ -48,15 +48,27 @@ write_event(const struct entry *e, const char *text, size_t len, struct buf *out
 	buf_puts(out, "}]");
 }
 
-static bool
-may_be_cut(const struct entry *e, const char *id)
+/* With where its recording is. */
+static void
+rewrite_recorded(const struct entry *e, const char *url, struct buf *out)
 {
-	return strcmp(e->id, id) == 0 && !e->user && !e->human && entry_member(e, "content").at;
+	struct json_view content = entry_member(e, "content");
+
+	buf_add(out, e->text.data, (size_t)(content.end - e->text.data));
+	buf_puts(out, ",\"audioUrl\":");
+	buf_json_str(out, url);
+	buf_add(out, content.end, (size_t)(e->text.data + e->text.len - content.end));
+}
+
+static bool
+may_be_cut(const struct entry *e)
+{
+	return !e->user && !e->human && entry_member(e, "content").at;
 }
 
 /* Its sealed bytes, and it. */
 static enum hl_err
-read_answer(struct store *s, const struct keys *k, const char *id, int64_t seq, struct buf *was, struct entry *ret)
+read_message(struct store *s, const struct keys *k, const char *id, int64_t seq, struct buf *was, struct entry *ret)
 {
 	const struct redis_reply *reply;
 	const char *sealed;
@@ -71,7 +83,7 @@ read_answer(struct store *s, const struct keys *k, const char *id, int64_t seq, 
 		return HL_NOT_FOUND;
 	buf_add(was, sealed, len);
 	err = entry_open(s, k, redis_at(reply, 0), seq, ret);
-	if (err == HL_OK && !may_be_cut(ret, id))
+	if (err == HL_OK && strcmp(ret->id, id) != 0)
 		err = HL_NOT_FOUND;
 	return err ? err : buf_err(was);
 }
@@ -104,7 +116,9 @@ conversation_cut(struct store *s, const struct place *p, const char *id, int64_t
 	enum hl_err err;
 
 	keys_of(p, &k);
-	err = read_answer(s, &k, id, seq, &was, &e);
+	err = read_message(s, &k, id, seq, &was, &e);
+	if (err == HL_OK && !may_be_cut(&e))
+		err = HL_NOT_FOUND;
 	if (err)
 		goto out;
 	rewrite(&e, text, len, &json);
@@ -119,6 +133,41 @@ out:
 	buf_free(&is);
 	buf_free(&json);
 	buf_free(&event);
+	return err;
+}
+
+enum hl_err
+conversation_recorded(struct store *s, const struct place *p, const char *id, int64_t seq, const char *url, struct buf *ret_url)
+{
+	struct buf was = BUF_INIT(ENTRY_MAX), is = BUF_INIT(ENTRY_MAX), json = BUF_INIT(ENTRY_MAX);
+	const struct buf no_event = BUF_INIT(0);
+	struct entry e;
+	struct keys k;
+	enum hl_err err;
+
+	keys_of(p, &k);
+	err = read_message(s, &k, id, seq, &was, &e);
+	if (err == HL_OK && (!e.user || !entry_member(&e, "content").at))
+		err = HL_NOT_FOUND;
+	if (err)
+		goto out;
+	if (entry_member(&e, "audioUrl").at) {
+		(void)json_view_string(entry_member(&e, "audioUrl"), ret_url);
+		err = buf_err(ret_url);
+		goto out;
+	}
+	rewrite_recorded(&e, url, &json);
+	if ((err = buf_err(&json)) || (err = entry_seal(s, &k, id, &json, &is)) || (err = buf_err(&is)))
+		goto out;
+	err = replace(s, p, &k, seq, &was, &is, &no_event);
+	conversation_forget(s, p);
+	if (err == HL_OK)
+		buf_puts(ret_url, url);
+out:
+	entry_clear(&e);
+	buf_free(&was);
+	buf_free(&is);
+	buf_free(&json);
 	return err;
 }
 
