@@ -17,7 +17,7 @@ const homes = {
   'json-c/': ['base/json.c'],
   'jwt.h': ['services/jwt.c'],
   'sqlite3.h': [/^services\/search/],
-  'wslay/': [/^push\/websocket/],
+  'wslay/': ['push/frames.c'],
   'zlib.h': ['base/gzip.c'],
 };
 
