@@ -68,7 +68,7 @@ libhelpline_a_SOURCES = \
 	lib/engine/relay.c lib/engine/relay.h \
 	lib/engine/mouth.c lib/engine/mouth.h \
 	lib/engine/talk.c lib/engine/talk.h lib/engine/talk_parts.h \
-	lib/engine/talk_brain.c lib/engine/talk_ear.c lib/engine/talk_voice.c \
+	lib/engine/talk_brain.c lib/engine/talk_person.c lib/engine/talk_ear.c lib/engine/talk_voice.c \
 	lib/engine/vad.c lib/engine/vad.h \
 	lib/engine/speaker.c \
 	lib/engine/speech.c lib/engine/speech.h lib/engine/speech_parts.h \

@@ -494,6 +494,53 @@ describe("what goes wrong", () => {
 		}
 	});
 
+	test("MAX_CALL_SECONDS: what was being said is answered, a last sentence is heard, and the call ends", async () => {
+		const other = await startStack({ upstream, env: { ...DESK_ENV, OPENAI_TTS_MODEL: "tts-1", MAX_CALL_SECONDS: "2" } });
+		try {
+			const owner = await Person.join(other);
+			const c = new Caller({ transports: ["websocket"], auth: { token: owner.token } }, other.url);
+			await c.when("connect");
+			await c.begin({ userId: owner.user._id, agentId: (await owner.agent())._id, isCallSimulator: false });
+			await c.call();
+			upstream.hearing.otherwise = { text: "How long does delivery take?" };
+			upstream.otherwise = reply("Two days.");
+			await c.say(Buffer.concat([quiet(1500), voice(1500), quiet(800)]), { pace: 1 });
+			assert.equal((await c.when("ai_response")).message, "Two days.");
+			const ended = await c.when("voice_ended");
+			assert.deepEqual([ended.reason, /call again, or write/.test(ended.message)], ["time", true]);
+			const heard = await hear(c.spoken(c.sound.at(-1).id));
+			assert.ok(heard.includes("call"), heard);
+			const { messages } = await owner.read(c.id);
+			assert.deepEqual(messages.slice(1).map((m) => m.content), ["How long does delivery take?", "Two days."]);
+			await c.call();
+		} finally {
+			await other.stop();
+		}
+	});
+
+	test("what a person writes who has taken over is spoken, and that he has it is said once", async () => {
+		const c = await caller({ transports: ["websocket"], auth: { token: ada.token } });
+		const says = async (text) => {
+			upstream.hearing.next({ text });
+			await c.say(Buffer.concat([quiet(300), voice(800), quiet(800)]));
+		};
+		const spokenOf = (n) => waitFor(`${n} are spoken`, () => c.sound.filter((a) => a.last).length >= n && upstream.speech.requests.at(-1).body.input);
+		upstream.hearing.otherwise = { text: "" };
+		await says("I want to talk to a real person");
+		await spokenOf(1);
+		const [escalation] = (await ada.ok("GET", "/api/escalations?status=open")).filter((e) => e.conversationId === c.id);
+		await ada.ok("POST", `/api/escalations/${escalation._id}/take`);
+		await says("Are you there?");
+		await spokenOf(2);
+		const asked = upstream.speech.requests.length;
+		await says("Where is my parcel?");
+		await waitFor("it is stored", async () => (await ada.read(c.id)).messages.at(-1).content === "Where is my parcel?");
+		await ada.ok("POST", `/api/escalations/${escalation._id}/reply`, { content: "It leaves on **Monday** morning." }, 201);
+		await spokenOf(3);
+		assert.deepEqual(upstream.speech.requests.slice(asked).map((r) => r.body.input), ["It leaves on Monday morning."]);
+		await ada.ok("POST", `/api/escalations/${escalation._id}/close`);
+	});
+
 	test("a program that dies: its calls are told to begin again, and can", async () => {
 		const c = await caller({ transports: ["websocket"] });
 		const status = JSON.parse((await runScript(["--status", "--json", "--state-dir", stack.dir])).stdout);

@@ -194,6 +194,8 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	    "Live calls that the events program has at once; past it a new one is told that all lines are taken")	\
 	X(call_patience_ms,	"CALL_PATIENCE",	CONF_INT,	"6000",	500, 60000,			\
 	    "Milliseconds of silence after which a live call goes on without what a speech server was to say, or to write down")	\
+	X(max_call_s,		"MAX_CALL_SECONDS",	CONF_INT,	"3600",	1, 86400,			\
+	    "Seconds that a live call may last; what has been said by then is answered, and the call ends with a sentence")	\
 	X(recovery_ms,		"SOCKET_RECOVERY",	CONF_INT,	"120000", 0, 3600000,			\
 	    "Milliseconds for which pushd remembers a socket that was cut off; 0: not at all")			\
 	X(log_level,		"LOG_LEVEL",		CONF_TEXT,	"info",	1, 16,				\

@@ -85,6 +85,7 @@ talk_free(struct talk *t)
 	buf_free(&t->before);
 	buf_free(&t->said);
 	buf_free(&t->heard);
+	buf_free(&t->written);
 	spoken_free(&t->spoken);
 	free(t);
 	if (all->ending && all->count == 0 && all->ended)
@@ -115,6 +116,8 @@ fall_silent(struct talk *t)
 	talk_note_heard(t);
 	t->over = true;
 	t->mouth = NULL;
+	redis_unsubscribe(t->room);
+	t->room = NULL;
 	mouth_free(m);
 	talk_stir(t);
 }
@@ -237,6 +240,7 @@ talk_new(struct talks *all, const struct talk_who *who, const struct talk_io *io
 		return HL_NO_MEMORY;
 	end_others(all, t);
 	give_mouth(t);
+	talk_listen_to_person(t);
 	t->tasks++;
 	if (task_start(all->loop, talk_think, t) != HL_OK) {
 		t->tasks--;

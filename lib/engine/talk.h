@@ -13,6 +13,9 @@
  * A server that keeps silent holds no call: after CALL_PATIENCE the rest of an answer is only to be read, and after that time and
  * half of what it took to say it, what was said is not followed; both are told as error.
  *
+ * When a person of the company has the conversation his replies are spoken, as answers are.  After MAX_CALL_SECONDS nothing new is
+ * heard; what was said is answered, then a last sentence is said and the call ends ("time").
+ *
  * Events, as arguments: voice_ready {conversationId, id, rate}, speech_started {id of the answer that is interrupted or null},
  * transcript {id, text, final}, ai_audio {id, index, type, rate, ms, last, failed, audio} (samples, 16 bit, little-endian, mono;
  * ms: where in the answer they begin; id is the sound's own; the last one has no audio, and failed if something was left out),

@@ -13,6 +13,11 @@
 #include "loop/task.h"
 
 #define LOOK_MS		1000
+#define SOON_MS		100	/* until a mouth is tried again that is talking */
+#define FAREWELL_MS	15000	/* for the last sentence */
+#define FADED_MS	3000	/* without a sound from who was speaking when the time was over */
+
+static const char farewell[] = "I am sorry, this call has lasted as long as a call may. Please call again, or write here.";
 
 /* ---- the brain ---- */
 
@@ -111,16 +116,20 @@ ask(struct talk *t, const struct utterance *u, const struct buf *words)
 	struct turn *turn;
 	struct entry e;
 	int64_t retry_ms;
+	bool told;
 	enum hl_err err = turn_accept(t->all->engine, &in, &turn, &retry_ms);
 
 	if (err) {
 		conversation_is_over(t, err);
 		return;
 	}
-	talk_begin_answer(t);
-	t->attempt = 1;
-	t->deltas = &deltas;
-	err = turn_wait(turn, &deltas, &e);
+	told = t->person && t->told_person;	/* that a person has it: once is enough */
+	if (!told) {
+		talk_begin_answer(t);
+		t->attempt = 1;
+		t->deltas = &deltas;
+	}
+	err = turn_wait(turn, told ? NULL : &deltas, &e);
 	t->deltas = NULL;
 	t->attempt = 0;
 	if (err) {
@@ -132,7 +141,9 @@ ask(struct talk *t, const struct utterance *u, const struct buf *words)
 		memcpy(t->answer.id, e.id, sizeof(t->answer.id));
 		t->answer.seq = e.seq;
 	}
-	if (!t->over)
+	if (e.seq == 0)
+		t->person = t->told_person = true;
+	if (!t->over && !told)
 		talk_say_rest(t);
 	entry_clear(&e);
 }
@@ -175,6 +186,48 @@ answer_utterance(struct talk *t, struct utterance *take)
 	buf_free(&problem);
 }
 
+/* ---- the longest that a call may last ---- */
+
+/* From now on nobody is heard but who is speaking, and he until his sentence is over. */
+static void
+look_at_clock(struct talk *t)
+{
+	int64_t past = clock_mono_ms() - t->begun_mono_ms - t->all->conf->max_call_s * 1000;
+
+	t->closing = t->closing || past >= 0;
+	if (t->closing && *t->said_id && (past > TALK_SAID_MS || clock_mono_ms() - t->stirred_mono_ms > FADED_MS))
+		talk_end_utterance(t);
+}
+
+static bool
+end_is_due(const struct talk *t)
+{
+	return t->closing && *t->said_id == '\0' && t->first == NULL && t->written.len == 0 &&
+	    !(t->mouth && mouth_talks(t->mouth) && clock_mono_ms() - t->stirred_mono_ms < FAREWELL_MS);
+}
+
+static void
+end_in_time(struct talk *t)
+{
+	if (t->farewell || t->mouth == NULL) {
+		talk_say_goodbye(t, "time", farewell);
+		return;
+	}
+	t->farewell = true;
+	t->stirred_mono_ms = clock_mono_ms();
+	talk_begin_answer(t);
+	spoken_feed(&t->spoken, farewell, sizeof(farewell) - 1);
+	talk_say_rest(t);
+}
+
+static int64_t
+patience(const struct talk *t)
+{
+	if (t->closing || t->written.len)
+		return SOON_MS;
+	return t->answer.cut ? TALK_REPORT_MS : LOOK_MS;
+}
+
 void
 talk_think(void *arg)
 {
@@ -184,16 +237,21 @@ talk_think(void *arg)
 	t->brain = task_self();
 	while (!t->over) {
 		t->stirred = false;
+		look_at_clock(t);
 		if (talk_cut_is_due(t))
 			talk_settle_cut(t);
 		else if ((u = take_utterance(t)) != NULL)
 			answer_utterance(t, u);
+		else if (talk_person_is_due(t))
+			talk_say_person(t);
 		else if (talk_partial_is_due(t))
 			begin_partial(t);
+		else if (end_is_due(t))
+			end_in_time(t);
 		else if (clock_mono_ms() - t->stirred_mono_ms > TALK_SILENCE_MS)
 			talk_say_goodbye(t, "silence", "Nobody has said anything for a while");
 		else if (!t->stirred)
-			(void)!task_wait_flag(&t->stirred, t->answer.cut ? TALK_REPORT_MS : LOOK_MS);
+			(void)!task_wait_flag(&t->stirred, patience(t));
 	}
 	talk_settle_last(t);
 	t->brain = NULL;

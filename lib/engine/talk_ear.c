@@ -55,8 +55,8 @@ keep_said(struct talk *t)
 	return true;
 }
 
-static void
-end_utterance(struct talk *t)
+void
+talk_end_utterance(struct talk *t)
 {
 	if (t->vad.voiced_ms >= WORDLESS_MS && !keep_said(t))
 		talk_refuse(t, HL_BUSY, "That could not be followed any more: wait for an answer, and say it again");
@@ -100,17 +100,18 @@ hear(struct talk *t, const char *samples, size_t n)
 			keep_before(t, samples + 2 * at, 2 * used);
 		else
 			buf_add(&t->said, samples + 2 * at, 2 * used);
-		if (e == VAD_BEGINS)
+		if (e == VAD_BEGINS && !t->closing)
 			on_speech(t);
 		if (e == VAD_ENDS)
-			end_utterance(t);
+			talk_end_utterance(t);
 	}
 	if (!vad_speaking(&t->vad))
 		return;
 	t->stirred_mono_ms = clock_mono_ms();
 	if (t->said.len >= TALK_SAID_MS * BYTES_A_MS) {
-		end_utterance(t);
-		begin_utterance(t);
+		talk_end_utterance(t);
+		if (!t->closing)
+			begin_utterance(t);
 	} else if (talk_partial_is_due(t)) {
 		talk_stir(t);
 	}
@@ -141,6 +142,8 @@ talk_sound(struct talk *t, const void *samples, size_t bytes)
 		talk_say_goodbye(t, "too_fast", "More sound came than anybody can say in that time");
 		return;
 	}
+	if (t->closing && *t->said_id == '\0')
+		return;
 	vad_guard(&t->vad, t->mouth && mouth_talks(t->mouth));
 	buf_reset(&t->scratch);
 	resampler_feed(&t->resampler, samples, bytes / 2, &t->scratch);

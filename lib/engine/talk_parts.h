@@ -1,6 +1,7 @@
 /*
  * talk_parts.h - what the files that make up a live call share: talk.c, its beginning and its end, talk_ear.c, what comes in,
- * talk_voice.c, what is said back, and talk_brain.c, from words to an answer.  Not for others.
+ * talk_voice.c, what is said back, talk_person.c, what a person writes who has the conversation, and talk_brain.c, from words to an
+ * answer.  Not for others.
  */
 #ifndef HL_TALK_PARTS_H
 #define HL_TALK_PARTS_H
@@ -67,6 +68,12 @@ struct talk {
 	bool		 muted;			/* of that answer nothing more is said */
 	struct buf	 heard;			/* of an answer that was cut when the call ended */
 	struct spoken_answer answer;
+
+	struct redis_sub *room;
+	struct buf	 written;		/* by a person of the company, and not said yet */
+	bool		 person, told_person;	/* he has the conversation, and who speaks has been told so */
+	bool		 closing;		/* MAX_CALL_SECONDS are over: nothing more is heard … */
+	bool		 farewell;		/* … and this has been said */
 };
 
 struct talks {
@@ -104,9 +111,16 @@ void	 talk_settle_cut(struct talk *);	/* suspends: the stored answer becomes wha
 void	 talk_note_heard(struct talk *);	/* before the mouth goes: for the cut that is still to come … */
 void	 talk_settle_last(struct talk *);	/* … when the call is over.  Suspends */
 
+/* ---- talk_person.c ---- */
+
+void	 talk_listen_to_person(struct talk *);	/* until it is over */
+bool	 talk_person_is_due(const struct talk *);
+void	 talk_say_person(struct talk *);	/* what he wrote */
+
 /* ---- talk_ear.c ---- */
 
 bool	 talk_partial_is_due(const struct talk *);
+void	 talk_end_utterance(struct talk *);	/* what was said so far is all of it */
 
 /* ---- talk_brain.c ---- */
 
