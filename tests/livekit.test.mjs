@@ -181,6 +181,32 @@ describe("participants", () => {
 });
 
 describe("recordings", () => {
+	test("of one room that are started at once are one", async () => {
+		await create(ada, "twice");
+		const all = await Promise.all(Array.from({ length: 6 }, () => ada.post("/api/livekit/room/twice/recording")));
+		assert.equal(livekit.named("Egress/StartRoomCompositeEgress").length, 1);
+		assert.equal(all.filter((res) => res.status === 201).length, 1);
+		for (const res of all.filter((r) => r.status === 409))
+			assertProblem(res, 409, /being started/);
+		const [id, ...others] = new Set(all.filter((r) => r.status !== 409).map((r) => r.json.egressId));
+		assert.ok(id && others.length === 0, all.map((r) => r.text).join());
+		await ada.ok("DELETE", "/api/livekit/room/twice/recording");
+		await ada.ok("POST", "/api/livekit/room/twice/recording", undefined, 201);
+	});
+
+	test("of which LiveKit says what cannot be true are 502", async () => {
+		await create(ada, "lies");
+		const room = [...livekit.rooms.keys()].at(-1), egress_id = "E".repeat(500_000);
+		const rooms = { text: JSON.stringify({ rooms: [{ name: room }] }) };
+		const items = { text: JSON.stringify({ items: [{ egress_id, room_name: room, status: "EGRESS_ACTIVE" }] }) };
+		livekit.next(rooms, items);
+		assertProblem(await ada.post("/api/livekit/room/lies/recording"), 502);
+		livekit.next(rooms, { text: "{}" }, { text: JSON.stringify({ egress_id, status: "x".repeat(9_000_000) }) });
+		assertProblem(await ada.post("/api/livekit/room/lies/recording"), 502);
+		livekit.next(items);
+		assertProblem(await ada.delete("/api/livekit/room/lies/recording"), 502);
+	});
+
 	test("are started once and stopped", async () => {
 		await create(ada, "call");
 		assertProblem(await ada.delete("/api/livekit/room/call/recording"), 404, /not being recorded/);

@@ -9,10 +9,12 @@
 #include "base/log.h"
 #include "desk/livekit.h"
 #include "loop/task.h"
+#include "records/calls.h"
 #include "records/agent.h"
 
 #define CALL_BODY_MAX	16384
 #define RECORDINGS_MAX	16	/* of a room at once */
+#define EGRESS_ID_MAX	1024u
 #define ARRIVAL_MS	5000	/* that an answer waits for a worker to take the room */
 #define LOOK_MS		200
 #define TRIES		2	/* of a dispatch that LiveKit does not know of afterwards */
@@ -52,20 +54,37 @@ next_recording(const struct visit *v, const struct livekit_answer *a, struct jso
 	return false;
 }
 
+/* One without a name, or with one that is longer than any, is none: that is not the caller's fault. */
+static enum hl_err
+unlikely(struct call *call)
+{
+	return call_fail(call, HL_UPSTREAM, "What LiveKit says of this recording cannot be true");
+}
+
+static bool
+has_name(struct json_view egress, struct buf *id)
+{
+	return json_view_string(livekit_get(egress, "egress_id"), id) && buf_err(id) == HL_OK && id->len > 0;
+}
+
 static enum hl_err
 reply_recording(struct call *call, int status, struct json_view egress)
 {
 	int64_t started = livekit_number(egress, "started_at");		/* nanoseconds */
-	struct buf body = BUF_INIT(CALL_BODY_MAX);
+	struct buf body = BUF_INIT(CALL_BODY_MAX), id = BUF_INIT(EGRESS_ID_MAX);
+	bool named = has_name(egress, &id);
 	enum hl_err err;
 
+	buf_free(&id);
+	if (!named)
+		return unlikely(call);
 	buf_puts(&body, "{\"roomName\":");
 	buf_json_str(&body, call->segment);
 	show_text(&body, "egressId", egress, "egress_id");
 	show_text(&body, "status", egress, "status");
 	show_time(&body, "startedAt", started / 1000000);
 	buf_putc(&body, '}');
-	err = reply_json(call, status, &body);
+	err = buf_err(&body) == HL_TOO_LARGE ? unlikely(call) : reply_json(call, status, &body);
 	buf_free(&body);
 	return err;
 }
@@ -122,6 +141,7 @@ post_recording(struct call *call)
 {
 	struct json_view egress = { 0 };
 	struct livekit_answer a = { 0 };
+	char mine[ID_LEN + 1];
 	bool audio = true;
 	struct visit v;
 	enum hl_err err = visit_path(call, &v);
@@ -131,9 +151,15 @@ post_recording(struct call *call)
 	if (err == HL_OK)
 		err = visit_room_exists(call, &v);
 	if (err == HL_OK)
-		err = list_recordings(call, &v, &a);
+		err = calls_record_begin(&call->app->store, v.room, mine);
+	if (err == HL_CONFLICT)
+		return call_fail(call, err, "A recording of this room is being started at this moment");
+	if (err)
+		return err;
+	err = list_recordings(call, &v, &a);
 	if (err == HL_OK)
 		err = next_recording(&v, &a, &egress) ? reply_recording(call, 200, egress) : start_recording(call, &v, audio);
+	calls_record_begun(&call->app->store, v.room, mine);
 	livekit_answer_free(&a);
 	return err;
 }
@@ -142,11 +168,11 @@ static enum hl_err
 stop_recording(struct call *call, const struct visit *v, struct json_view egress, struct buf *out)
 {
 	const struct livekit_grant record = { .record = true };
-	struct buf ask = BUF_INIT(CALL_BODY_MAX), id = BUF_INIT(1024);
+	struct buf ask = BUF_INIT(CALL_BODY_MAX), id = BUF_INIT(EGRESS_ID_MAX);
 	struct livekit_answer a = { 0 };
-	enum hl_err err = HL_UPSTREAM;
+	enum hl_err err;
 
-	if (json_view_string(livekit_get(egress, "egress_id"), &id) && id.len) {
+	if (has_name(egress, &id)) {
 		buf_puts(&ask, "{\"egressId\":");
 		buf_json_str(&ask, id.data);
 		buf_putc(&ask, '}');
@@ -154,7 +180,8 @@ stop_recording(struct call *call, const struct visit *v, struct json_view egress
 		if (out->data[out->len - 1] != '[')
 			buf_putc(out, ',');
 		buf_json_str(out, id.data);
-	}
+	} else
+		err = unlikely(call);
 	livekit_answer_free(&a);
 	buf_free(&id);
 	buf_free(&ask);
@@ -180,7 +207,7 @@ delete_recording(struct call *call)
 	if (err == HL_OK && n == 0)
 		err = call_fail(call, HL_NOT_FOUND, "This room is not being recorded");
 	if (err == HL_OK)
-		err = reply_json(call, 200, &body);
+		err = buf_err(&body) == HL_TOO_LARGE ? unlikely(call) : reply_json(call, 200, &body);
 	livekit_answer_free(&a);
 	buf_free(&body);
 	return err;
@@ -318,7 +345,7 @@ reply_dispatch(struct call *call, const struct buf *id, const char *agent, const
 static enum hl_err
 dispatch(struct call *call, const struct visit *v, const struct agent *agent, const char *conversation)
 {
-	struct buf ask = BUF_INIT(2 * CALL_BODY_MAX), id = BUF_INIT(1024);
+	struct buf ask = BUF_INIT(2 * CALL_BODY_MAX), id = BUF_INIT(EGRESS_ID_MAX);
 	enum arrival is = LOST;
 	enum hl_err err;
 

@@ -229,7 +229,7 @@ post(struct http *http, const char *url, const char *token, const struct buf *bo
 	}
 	http_close(stream);
 	buf_free(&bearer);
-	return err == HL_BAD_REQUEST && *a->code == '\0' ? HL_UPSTREAM : err;
+	return err == HL_TOO_LARGE || (err == HL_BAD_REQUEST && *a->code == '\0') ? HL_UPSTREAM : err;	/* its fault, not the caller's */
 }
 
 enum hl_err

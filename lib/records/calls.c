@@ -82,6 +82,51 @@ kind_word(enum call_kind kind)
 	return words[kind];
 }
 
+/* ---- recording ---- */
+
+static void
+recording_key(const struct store *s, const char *room, char out[CALL_KEY_MAX])
+{
+	char name[CRYPTO_NAME_LEN + 1];
+
+	room_name(s, room, name);
+	snprintf(out, CALL_KEY_MAX, "lx:" SHARD ":%s", name);
+}
+
+enum hl_err
+calls_record_begin(struct store *s, const char *room, char ret_mine[ID_LEN + 1])
+{
+	const struct redis_reply *reply;
+	char key[CALL_KEY_MAX];
+	struct number life;
+	enum hl_err err;
+
+	id_new(ret_mine);
+	recording_key(s, room, key);
+	struct redis_arg args[] = { RA("SET"), RA(key), RA(ret_mine), RA("NX"), RA("PX"), number_arg(&life, CALLS_RECORD_MS) };
+
+	err = redis_call(s->redis, args, 6, &reply);
+	return err == HL_OK && redis_type(reply) == REDIS_NIL ? HL_CONFLICT : err;
+}
+
+/* KEYS lx  ARGV mine */
+static struct redis_script begun_script = { .text =
+	"if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end "
+	"return {'ok'} "
+};
+
+void
+calls_record_begun(struct store *s, const char *room, const char *mine)
+{
+	const struct redis_reply *reply;
+	char key[CALL_KEY_MAX];
+
+	recording_key(s, room, key);
+	struct redis_arg keys[] = { RA(key) }, args[] = { RA(mine) };
+
+	(void)!redis_script(s->redis, &begun_script, keys, 1, args, 1, &reply);	/* else it runs out */
+}
+
 /* ---- which conversation ---- */
 
 enum hl_err

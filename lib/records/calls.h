@@ -6,6 +6,7 @@
  *   c:{S}:H        hash    (desk.h) ks, ke: when its calls began and ended, ms: by people, or, of a room that tells of none, by
  *                          all events.  They count in the duration like messages do
  *   lr:{S}:ROOM    string  H, of a room that is a conversation's; gone CALLS_LINK_MS after the last word of it
+ *   lx:{S}:ROOM    string  by whom its recording is being started; ROOM is the keyed name of the room's name
  *
  * Events may come twice, late, and in any order: what they come to is the same.
  */
@@ -41,6 +42,14 @@ enum hl_err calls_linked(struct store *, const char *room, struct place *ret) HL
  * is active again.  ret_ended: it was this event, for the first time, that completed it.
  */
 enum hl_err calls_add(struct store *, const struct place *, const struct call_event *, bool *ret_ended) HL_MUST_CHECK;
+
+/*
+ * Only one at a time begins to record a room.  HL_CONFLICT: somebody does at this moment.  Whoever may ends with the second, however
+ * it came out; who dies in between is forgotten after CALLS_RECORD_MS.
+ */
+#define CALLS_RECORD_MS		30000
+enum hl_err calls_record_begin(struct store *, const char *room, char ret_mine[ID_LEN + 1]) HL_MUST_CHECK;
+void	 calls_record_begun(struct store *, const char *room, const char *mine);
 
 /* The events, oldest first: JSON objects. */
 struct call_events { struct buf *list; size_t count; };
