@@ -506,7 +506,7 @@ describe("./run users", () => {
 		const { email } = await signedUp();
 		for (const [args, input, words] of [[["add", "--email", "x", "--name", "Xy"], "", /address/], [["add", "--email", address(), "--name", "X"], "", /name/],
 			[["add", "--email", address(), "--name", "Xy"], "weak\n", /password/], [["add", "--email", email, "--name", "Xy"], "", /already/],
-			[["set-role", "--email", address(), "--role", "admin"], "", /no account/], [["set-role", "--email", email, "--role", "king"], "", /usage/],
+			[["set-role", "--email", address(), "--role", "admin"], "", /no account/], [["set-role", "--email", email, "--role", "king"], "", /--role takes admin or user, not "king"/],
 			[["add"], "", /usage/], [[], "", /usage/]]) {
 			const out = await users(args, { input });
 			assert.notEqual(out.status, 0, args.join(" "));

@@ -177,8 +177,10 @@ describe("sessions", () => {
 	});
 
 	test("asked wrongly, it says how to ask", async () => {
-		for (const args of [[], ["nonsense"], ["show"], ["list", session], ["list", "--limit", "0"], ["list", "--limit", "x"], ["end", session, session]])
+		for (const args of [[], ["nonsense"], ["show"], ["list", session], ["end", session, session]])
 			await refused(stack.dir, ["sessions", ...args], /usage: helpline sessions/, { status: 2 });
+		for (const limit of ["0", "x", "", "100001"])
+			await refused(stack.dir, ["sessions", "list", "--limit", limit], /--limit takes a number from 1 to 100000, not[^]*usage:/, { status: 2 });
 		for (const id of ["", "x", "../../etc/passwd", "A".repeat(22), "A".repeat(100_000)])
 			await refused(stack.dir, ["sessions", "show", id], /no session and no conversation/);
 	});
@@ -209,8 +211,9 @@ describe("escalations", () => {
 	});
 
 	test("asked wrongly, it says how to ask", async () => {
-		for (const args of [[], ["take"], ["list", "--status", "lost"], ["list", "--as", "a@b.example"], ["reply", "x"], ["take", "x", "--text", "y"]])
+		for (const args of [[], ["take"], ["list", "--as", "a@b.example"], ["reply", "x"], ["take", "x", "--text", "y"]])
 			await refused(stack.dir, ["escalations", ...args], /usage: helpline escalations/, { status: 2 });
+		await refused(stack.dir, ["escalations", "list", "--status", "lost"], /--status takes open or taken, not "lost"/, { status: 2 });
 		await refused(stack.dir, ["escalations", "show", "A".repeat(22)], /no such escalation/);
 	});
 });

@@ -247,7 +247,13 @@ parse(int argc, char **argv, struct asked *q)
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (o) {
-		case 'S': q->status = optarg; break;
+		case 'S':
+			q->status = optarg;
+			if (strcmp(optarg, "open") != 0 && strcmp(optarg, "taken") != 0) {
+				complain(2, "escalations", "--status takes open or taken, not \"%s\": what is over is in no list", optarg);
+				return false;
+			}
+			break;
 		case 't': q->text = optarg; break;
 		case 'a': q->as = optarg; break;
 		case 'j': q->json = true; break;
@@ -258,7 +264,7 @@ parse(int argc, char **argv, struct asked *q)
 	if (optind == argc || !take_action(q, argv[optind]) || argc - optind + (id != NULL) != (q->action->one ? 2 : 1))
 		return false;
 	q->id = id || !q->action->one ? id : argv[optind + 1];
-	return (q->status == NULL || (!q->action->one && (strcmp(q->status, "open") == 0 || strcmp(q->status, "taken") == 0))) &&
+	return (q->status == NULL || !q->action->one) &&
 	    (q->action->acts || q->as == NULL) && (q->text != NULL || q->action->text != NEEDS_TEXT) &&
 	    (q->text == NULL || q->action->text != NO_TEXT);
 }

@@ -219,8 +219,10 @@ parse(int argc, char **argv, struct sessions_asked *q)
 		case 'u': q->user = optarg; break;
 		case 'l':
 			q->limited = true;
-			if (!take_limit(optarg, &q->limit))
+			if (!take_limit(optarg, &q->limit)) {
+				complain(2, "sessions", "--limit takes a number from 1 to %d, not \"%s\"", LIMIT_MAX, optarg);
 				return NULL;
+			}
 			break;
 		case 'j': q->json = true; break;
 		case 's': q->place.state_dir = optarg; break;

@@ -243,7 +243,13 @@ parse_options(int argc, char **argv, struct users *u)
 		switch (o) {
 		case 'e': u->email_text = optarg; break;
 		case 'n': u->name = optarg; break;
-		case 'r': u->role = optarg; break;
+		case 'r':
+			u->role = optarg;
+			if (strcmp(optarg, "admin") != 0 && strcmp(optarg, "user") != 0) {
+				complain(2, "users", "--role takes admin or user, not \"%s\"", optarg);
+				return false;
+			}
+			break;
 		case 'a': u->admin = true; break;
 		case 's': u->place.state_dir = optarg; break;
 		case 'f': u->place.env_file = optarg; break;
@@ -253,8 +259,7 @@ parse_options(int argc, char **argv, struct users *u)
 	if (optind + 1 != argc || (u->action = find_action(argv[optind])) == NULL)
 		return false;
 	return (u->email_text != NULL) == u->action->email && (u->name != NULL) == u->action->person &&
-	    (u->role != NULL) == u->action->role && (u->action->person || !u->admin) &&
-	    (u->role == NULL || strcmp(u->role, "admin") == 0 || strcmp(u->role, "user") == 0);
+	    (u->role != NULL) == u->action->role && (u->action->person || !u->admin);
 }
 
 /* What is wrong with the values, or NULL. */
