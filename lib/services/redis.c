@@ -186,7 +186,7 @@ transmit(struct redis *r, const struct redis_arg *args, size_t nargs, redisCallb
 	struct link *l = &r->commands;
 	bool queued;
 
-	if (l->ac == NULL || nargs > MAX_ARGS || (r->sentinel_count && !l->up)) {
+	if (l->ac == NULL || nargs > MAX_ARGS || (!l->up && link_must_greet(r))) {
 		metrics_count(M_REDIS_ERROR_AWAY, 1);
 		return false;
 	}

@@ -229,7 +229,9 @@ server_failed(struct redis *r, const char *why)
 static void
 on_limit(uv_timer_t *timer)
 {
-	link_failed(timer->data, "the server that a sentinel named does not answer");
+	struct link *l = timer->data;
+
+	link_failed(l, l->redis->sentinel_count ? "the server that a sentinel named does not answer" : "the server does not answer");
 }
 
 /* ---- one connection ---- */
@@ -247,6 +249,12 @@ link_up(struct link *l)
 		subs_resume(l->redis);
 }
 
+bool
+link_must_greet(const struct redis *r)
+{
+	return r->sentinel_count || r->address.password || r->address.db;
+}
+
 /* hiredis frees the context itself after either of the next two says so. */
 static void
 on_connect(const redisAsyncContext *ac, int status)
@@ -261,8 +269,10 @@ on_connect(const redisAsyncContext *ac, int status)
 		l->pending = 0;
 		l->sentinel++;
 		retry_later(l);
-	} else if (l->redis->sentinel_count == 0)
+	} else if (!link_must_greet(l->redis))
 		link_up(l);
+	else if (l->redis->sentinel_count == 0)
+		uv_timer_start(&l->limit, on_limit, REDIS_TIMEOUT_MS, 0);
 }
 
 static void
@@ -281,17 +291,20 @@ on_disconnect(const redisAsyncContext *ac, int status)
 	retry_later(l);
 }
 
-/* A refused sign-in closes the connection; the back-off keeps us from hammering. */
+/* A refused sign-in closes the connection; the back-off keeps us from hammering.  arg: the last one, we are let in. */
 static void
 on_greeting(redisAsyncContext *ac, void *reply, void *arg)
 {
+	struct link *l = ac->data;
 	const redisReply *r = reply;
 
-	(void)arg;
-	if (r && r->type == REDIS_REPLY_ERROR) {
-		note_problem(((struct link *)ac->data)->redis, REDIS_LOCKED, r->str);
-		redisAsyncDisconnect(ac);
-	}
+	if (r == NULL || l->ac != ac)
+		return;
+	if (r->type == REDIS_REPLY_ERROR) {
+		link_failed(l, r->str);
+		note_problem(l->redis, REDIS_LOCKED, r->str);
+	} else if (arg)
+		link_up(l);
 }
 
 static bool
@@ -327,14 +340,15 @@ static void
 greet(struct link *l)
 {
 	const struct address *a = &l->redis->address;
+	void *last = l->redis->sentinel_count ? NULL : l;
 
 	if (a->password && a->user && *a->user)
-		redisAsyncCommand(l->ac, on_greeting, NULL, "AUTH %b %b", a->user, strlen(a->user), a->password,
+		redisAsyncCommand(l->ac, on_greeting, a->db ? NULL : last, "AUTH %b %b", a->user, strlen(a->user), a->password,
 		    strlen(a->password));
 	else if (a->password)
-		redisAsyncCommand(l->ac, on_greeting, NULL, "AUTH %b", a->password, strlen(a->password));
+		redisAsyncCommand(l->ac, on_greeting, a->db ? NULL : last, "AUTH %b", a->password, strlen(a->password));
 	if (a->db)
-		redisAsyncCommand(l->ac, on_greeting, NULL, "SELECT %d", a->db);
+		redisAsyncCommand(l->ac, on_greeting, last, "SELECT %d", a->db);
 	if (l->redis->sentinel_count)
 		redisAsyncCommand(l->ac, on_role, NULL, "ROLE");
 }

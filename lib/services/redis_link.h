@@ -71,6 +71,11 @@ enum hl_err links_open(struct redis *, const struct conf *) HL_MUST_CHECK;
 void	 links_free(struct redis *);
 
 /* Starts to connect; it goes on trying by itself. */
+/*
+ * Is something said before we are let in?  Until that is answered nothing else is sent: it could be carried out as somebody
+ * else's, or in another database.
+ */
+bool	 link_must_greet(const struct redis *);
 void	 link_connect(struct link *);
 
 /* Gives a connection up: every waiting call fails, and it is made anew. */

@@ -163,6 +163,38 @@ a_server_that_refuses_us_is_told_of(void **state)
 	free((char *)(uintptr_t)t.problem);
 }
 
+/* The server is slow to say that there is no such database; the default one would take what is sent meanwhile. */
+static void
+ask_meanwhile(void *arg)
+{
+	const struct redis_arg stray[] = { RA("SET"), RA("stray"), RA("1") };
+	const struct redis_reply *reply;
+	struct conf *conf = arg;
+	struct redis *r;
+
+	own_redis("CLIENT PAUSE 300 ALL");
+	assert_int_equal(redis_open(uv_default_loop(), conf, &r), HL_OK);
+	for (int i = 0; i < 2000 && strcmp(redis_problem(r), "not connected yet") == 0; i++) {
+		assert_int_not_equal(redis_call(r, stray, 3, &reply), HL_OK);
+		assert_int_equal(task_sleep(1), HL_OK);
+	}
+	assert_non_null(strstr(redis_problem(r), "DB index"));
+	redis_close(r);
+	assert_int_equal(redis_int(own_redis("EXISTS stray")), 0);
+}
+
+static void
+nothing_is_done_before_we_are_let_in(void **state)
+{
+	struct conf conf = *own_store.conf;
+	char url[160];
+
+	(void)state;
+	snprintf(url, sizeof(url), "redis://127.0.0.1:%d/99", port);
+	conf.redis_url = url;
+	own_redis_run(ask_meanwhile, &conf);
+}
+
 static void
 what_is_no_address_is_refused(void **state)
 {
@@ -196,6 +228,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_server_is_found_by_each_form_of_its_address),
 		cmocka_unit_test(a_server_that_refuses_us_is_told_of),
+		cmocka_unit_test(nothing_is_done_before_we_are_let_in),
 		cmocka_unit_test(what_is_no_address_is_refused),
 	};
 
