@@ -66,9 +66,10 @@ runner_end(struct runner *r)
 	struct engine *e = r->engine;
 	struct runner **at = runner_slot(e, &r->lease.place);
 
-	while (*at != r)
+	while (*at && *at != r)
 		at = &(*at)->next;
-	*at = r->next;
+	if (*at)
+		*at = r->next;
 	e->running--;
 	metrics_set(M_TURNS_NOW, (int64_t)e->running);
 	if (r->shared)
