@@ -91,7 +91,9 @@ class Client {
 	async chat() {
 		await this.newSession();
 		while (!this.field.stopping) {
+			this.waits = true;
 			await this.turn();
+			this.waits = false;
 			await pause(this.field.random() * this.field.thinking);
 		}
 		await this.leave?.();
@@ -307,6 +309,11 @@ export class Field {
 		const list = (map) => [...map].sort((a, b) => b[1] - a[1]).map(([what, n]) => `${what} ${n}`).join(", ");
 		const wrong = new Map([...this.sights].filter(([what]) => what !== 200 && what !== "ok"));
 		return `customers had to try again: ${list(wrong) || "never"}; they were answered by: ${list(this.voices) || "nobody"}`;
+	}
+
+	// Has the customer of that session written what is not answered yet?
+	waits(session) {
+		return this.clients.some((c) => c.sessionId === session && c.waits);
 	}
 
 	get said() {

@@ -41,7 +41,7 @@ export async function runScenario(name, { seed, kills, seconds, clients = 200, t
 		upstream = await startModel(scenario, random);
 		stack = await startFaultStack(upstream, scenario);
 		ledger = await Ledger.start(dir);
-		const field = new Field(stack, ledger, { clients, seed: seed + 1, thinking, mayLose: scenario.mayLose, only: scenario.only,
+		const field = new Field(stack, ledger, { clients, seed: seed + 1, thinking: thinking ?? scenario.thinking, mayLose: scenario.mayLose, only: scenario.only,
 			calling: scenario.calling }).start();
 		const end = seconds ? Date.now() + seconds * 1000 : Infinity;
 		const run = { stack, upstream, field, random, deaths, every: scenario.every, tell: (text) => told.push(text),

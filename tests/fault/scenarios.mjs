@@ -188,15 +188,11 @@ async function desk({ stack, field, random, until, tell }) {
 		const newest = async (id) => (await call("GET", `/${id}`)).json.messages.at(-1);
 		const last = async (id) => (await newest(id)).seq;
 		while (!until(count.under)) {
-			const open = (await call("GET", "?status=open")).json;
+			const open = (await call("GET", "?status=open")).json.filter((e) => field.waits(e.conversationId));
 			const e = open[Math.floor(random() * open.length)];
 			await pause(random() * 300);
 			if (!e || until(count.under))
 				continue;
-			// Mostly when something was written that is not answered yet: then the answer is under way.
-			for (let looks = 20; looks > 0 && (await newest(e._id)).role !== "user"; looks--)
-				await pause(100);
-			await pause(random() * 200);
 			const taken = Date.now();
 			if ((await call("POST", `/${e._id}/take`)).status === 409) {
 				count.late++;
@@ -237,7 +233,7 @@ async function drops({ field, random, until, tell }) {
 	return dropped;
 }
 
-// kills: how many are the full run's; every: ms between two, on average.
+// kills: how many are the full run's; every: ms between two, on average; thinking: ms at most before a customer goes on.
 export const scenarios = {
 	programs: { kills: 1000, every: 500, ...killed({ chat: 2, events: 2, health: 1, pushd: 2, "nginx worker": 2, redis: 1 }) },
 	power: { kills: 50, every: 800, ...powerFailure("always") },
@@ -247,7 +243,7 @@ export const scenarios = {
 	disk: { kills: 8, every: 0, ...diskFull("always") },
 	"disk-everysec": { kills: 8, every: 0, ...diskFull("everysec") },
 	files: { kills: 10, every: 0, run: fewFiles },
-	desk: { kills: 1000, every: 0, upstream: slow, calling: 0.3, run: desk },
+	desk: { kills: 1000, every: 0, upstream: slow, calling: 0.3, thinking: 5000, run: desk },
 	drops: { kills: 1000, every: 0, only: "sockets", run: drops },
 };
 
