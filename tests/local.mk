@@ -17,6 +17,7 @@ unit_tests = \
 	tests/unit/sound_test \
 	tests/unit/upload_test \
 	tests/unit/vad_test \
+	tests/unit/mouth_test \
 	tests/unit/share_test \
 	tests/unit/queue_test \
 	tests/unit/analytics_test \
@@ -80,6 +81,8 @@ tests_unit_vault_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_vault_test_LDADD = $(unit_libs)
 tests_unit_aliases_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_aliases_test_LDADD = $(unit_libs)
+tests_unit_mouth_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_mouth_test_LDADD = $(unit_libs)
 tests_unit_vad_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_vad_test_LDADD = $(unit_libs)
 tests_unit_sound_test_CPPFLAGS = $(unit_cppflags)

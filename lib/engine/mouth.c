@@ -447,6 +447,15 @@ mouth_able(const struct mouth *m)
 
 /* ---- what was heard ---- */
 
+/* May a text be cut before this byte: at a blank, or where a character begins of a script that has none between its words? */
+static bool
+may_cut(const char *at)
+{
+	unsigned char c = (unsigned char)at[0], next = (unsigned char)at[1];
+
+	return c == ' ' || (c >= 0xe3 && c <= 0xe9) || (c == 0xe0 && next >= 0xb8 && next <= 0xbb);	/* Han, Kana; Thai, Lao */
+}
+
 /* The part of a piece that took so much of its time, between words. */
 static size_t
 part_of(const struct mouth_piece *p, int64_t ms)
@@ -459,7 +468,7 @@ part_of(const struct mouth_piece *p, int64_t ms)
 	if (ms <= p->from_ms || whole <= 0)
 		return 0;
 	at = (size_t)((int64_t)p->len * (ms - p->from_ms) / whole);
-	while (at > 0 && p->text[at] != ' ')
+	while (at > 0 && !may_cut(p->text + at))
 		at--;
 	return at;
 }

@@ -1,10 +1,10 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "services/file.h"
@@ -59,6 +59,14 @@ open_folder(const char *dir)
 	return fd;
 }
 
+bool
+disk_has_room(int folder, int64_t bytes)
+{
+	struct statvfs disk;
+
+	return fstatvfs(folder, &disk) != 0 || (int64_t)disk.f_bavail * (int64_t)disk.f_frsize >= bytes + DISK_ROOM;
+}
+
 static int
 write_all(int fd, const char *p, size_t len)
 {
@@ -83,6 +91,10 @@ keep_once(const char *dir, const char *name, const void *bytes, size_t len)
 
 	if (folder < 0)
 		return errno;
+	if (!disk_has_room(folder, (int64_t)len)) {
+		close(folder);
+		return ENOSPC;
+	}
 	snprintf(part, sizeof(part), ".%.*s.part", NAME_MAX_BYTES, name);
 	fd = openat(folder, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	failure = fd < 0 || write_all(fd, bytes, len) != 0 ? errno : 0;

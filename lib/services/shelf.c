@@ -8,8 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "services/file.h"
 #include "services/shelf_parts.h"
 
+#define SHORT_MS	10000	/* so long after the disk had no room it is not asked again */
 #define ROOM_LEAST	1000000	/* bytes: with less, what is begun would not come to its end */
 #define PIECES_MAX	1024u
 #define ORDER_MAX	4096u	/* bytes */
@@ -48,8 +51,21 @@ bool
 shelf_full(const struct shelf *s)
 {
 	int64_t room = s->total_max / 8 < ROOM_LEAST ? s->total_max / 8 : ROOM_LEAST;
+	int64_t since = __atomic_load_n(&s->short_mono_ms, __ATOMIC_RELAXED);
 
-	return shelf_usage(s) + room >= s->total_max;
+	return shelf_usage(s) + room >= s->total_max || (since && clock_mono_ms() - since < SHORT_MS);
+}
+
+/* Threads of the pool ask. */
+static bool
+has_room(struct shelf *s, int64_t bytes)
+{
+	if (shelf_usage(s) + bytes > s->total_max)
+		return false;
+	if (disk_has_room(s->root, bytes))
+		return true;
+	__atomic_store_n(&s->short_mono_ms, clock_mono_ms(), __ATOMIC_RELAXED);
+	return false;
 }
 
 /* Counts what it gave back: nothing, as long as it has another name. */
@@ -209,7 +225,7 @@ shelf_begin(struct shelf *s, const char *file, struct growing *ret)
 	int failure;
 
 	*ret = (struct growing){ .fd = -1 };
-	if (shelf_full(s))
+	if (shelf_full(s) || !has_room(s, 0))
 		return HL_TOO_LARGE;
 	if (faccessat(s->places[PUBLIC], file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return HL_CONFLICT;
@@ -236,7 +252,7 @@ shelf_write(struct shelf *s, struct growing *g, const void *bytes, size_t len)
 	const char *p = bytes;
 	ssize_t n;
 
-	if (shelf_usage(s) + (int64_t)len > s->total_max)
+	if (!has_room(s, (int64_t)len))
 		return HL_TOO_LARGE;
 	for (; len > 0; p += n, len -= (size_t)n) {
 		n = pwrite(g->fd, p, len, g->size);
@@ -326,7 +342,7 @@ put_file(struct shelf *s, enum place place, const char *name, const void *bytes,
 void
 shelf_keep(struct shelf *s, const char *key_file, const void *bytes, size_t len)
 {
-	if (s->cache_max > 0 && shelf_usage(s) + (int64_t)len <= s->total_max)
+	if (s->cache_max > 0 && has_room(s, (int64_t)len))
 		(void)put_file(s, CACHE, key_file, bytes, len);
 }
 

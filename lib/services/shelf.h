@@ -38,14 +38,15 @@ void	 shelf_close(struct shelf *);
  */
 void	 shelf_tend(struct shelf *);
 bool	 shelf_wants_tending(const struct shelf *);	/* at once, for the cache is too large.  Does not block */
-bool	 shelf_full(const struct shelf *);	/* the quota is as good as used up: nothing more is made.  Does not block */
+/* The quota is as good as used up, or the disk was found to be within the last seconds: nothing more is made.  Does not block. */
+bool	 shelf_full(const struct shelf *);
 int64_t	 shelf_usage(const struct shelf *);	/* bytes.  Does not block */
 
 /* A sound that grows. */
 struct growing { int fd; char file[SHELF_FILE_MAX]; int64_t size; };
 /* In place of what a dead maker left.  HL_CONFLICT: somebody else makes it, or it is there. */
 enum hl_err shelf_begin(struct shelf *, const char *file, struct growing *ret) HL_MUST_CHECK;
-/* HL_TOO_LARGE: the quota; HL_INTERNAL: the disk. */
+/* HL_TOO_LARGE: the quota, or DISK_ROOM (file.h); HL_INTERNAL: the disk. */
 enum hl_err shelf_write(struct shelf *, struct growing *, const void *, size_t) HL_MUST_CHECK;
 /* Empty again, and another file: of the one before, shelf_is_over() says that it came to nothing.  HL_NOT_FOUND: it was removed. */
 enum hl_err shelf_restart(struct shelf *, struct growing *) HL_MUST_CHECK;

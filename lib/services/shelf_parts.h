@@ -15,6 +15,7 @@ struct shelf {
 	int		 root, places[PLACES], usage_fd;
 	struct usage	*usage;
 	int64_t		 cache_max, total_max;
+	int64_t		 short_mono_ms;		/* when its disk was found to have no room; 0: never */
 };
 
 void	 shelf_count_bytes(struct shelf *, int64_t bytes, bool cached);

@@ -1,11 +1,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,17 +19,8 @@
 
 /* ---- how much there is ---- */
 
-/* Of the folder that this process keeps them in; threads of the pool share it. */
-static struct { pthread_mutex_t lock; int64_t bytes, at_s; } usage = { .lock = PTHREAD_MUTEX_INITIALIZER, .at_s = -COUNT_AGE_S };
-
-static int64_t
-seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec;
-}
+/* What the file `usage` holds. */
+struct usage { int64_t bytes, at_s; };
 
 /* Calls found(arg, dir, name) for each entry but . and .. */
 static void
@@ -71,27 +61,52 @@ add_folder(void *arg, int dir, const char *name)
 	each_entry(open_in(dir, name), add_file, arg);
 }
 
+/* What is being written meanwhile may be missed until the next time. */
+static void
+count_anew(const char *path, struct usage *u)
+{
+	*u = (struct usage){ .at_s = time(NULL) };
+	each_entry(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), add_folder, &u->bytes);
+}
+
 /* Is there room for len more?  They count from now on. */
 static bool
-take_room(const char *path, int64_t most, int64_t len)
+count_in(const char *path, struct usage *u, int64_t most, int64_t len)
 {
-	struct statvfs disk;
-	bool room;
+	int64_t age_s = time(NULL) - u->at_s;
+	bool room = u->bytes + len <= most;
 
-	if (statvfs(path, &disk) == 0 && (int64_t)disk.f_bavail * (int64_t)disk.f_frsize < len + UPLOAD_ROOM)
-		return false;
-	pthread_mutex_lock(&usage.lock);
-	room = usage.bytes + len <= most;
-	if (seconds() - usage.at_s >= (room ? COUNT_AGE_S : FULL_AGE_S)) {
-		usage.bytes = 0;
-		usage.at_s = seconds();
-		each_entry(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), add_folder, &usage.bytes);
-		room = usage.bytes + len <= most;
+	if (age_s < 0 || age_s >= (room ? COUNT_AGE_S : FULL_AGE_S)) {
+		count_anew(path, u);
+		room = u->bytes + len <= most;
 	}
 	if (room)
-		usage.bytes += len;
-	pthread_mutex_unlock(&usage.lock);
+		u->bytes += len;
 	return room;
+}
+
+/* Of all processes one asks at a time.  0, or an errno. */
+static int
+take_room(const char *path, int64_t most, int64_t len)
+{
+	struct usage u = { 0 };
+	char file[PATH_MAX_BYTES];
+	int fd, failure = 0;
+
+	snprintf(file, sizeof(file), "%s/usage", path);
+	fd = open(file, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno;
+	if (flock(fd, LOCK_EX) != 0)
+		failure = errno;
+	else if (pread(fd, &u, sizeof(u), 0) != sizeof(u))
+		u = (struct usage){ 0 };
+	if (failure == 0 && !count_in(path, &u, most, len))
+		failure = EDQUOT;
+	if (pwrite(fd, &u, sizeof(u), 0) != sizeof(u) && failure == 0)
+		failure = ENOSPC;
+	close(fd);
+	return failure;
 }
 
 /* ---- keeping ---- */
@@ -109,11 +124,10 @@ upload_keep(const char *path, int64_t most, const char *folder, const char *exte
 		return HL_INTERNAL;
 	if (mkdir(path, 0755) != 0 && errno != EEXIST)
 		return HL_INTERNAL;
-	if (!take_room(path, most, (int64_t)len))
-		return HL_TOO_LARGE;
 	id_new(id);
 	snprintf(name, sizeof(name), "%s.%.*s", id, EXTENSION_MAX, extension);
-	err = file_keep(dir, name, bytes, len);
+	errno = take_room(path, most, (int64_t)len);
+	err = errno ? HL_INTERNAL : file_keep(dir, name, bytes, len);
 	if (err && (errno == ENOSPC || errno == EDQUOT))
 		err = HL_TOO_LARGE;
 	if (err == HL_OK)

@@ -3,6 +3,7 @@
  * read the folder can listen.
  *
  *   UPLOAD_PATH/FOLDER/NAME.webm   FOLDER is a conversation's place (its keyed name), NAME is random
+ *   UPLOAD_PATH/usage              bytes in all of them, counted by all processes: who counts has its lock (flock)
  *
  * nginx serves it as /uploads/FOLDER-NAME.webm.  A file is there whole or not at all.
  */
@@ -18,11 +19,10 @@
 
 #define UPLOAD_FOLDER_LEN	22
 #define UPLOAD_URL_MAX		64	/* with its NUL */
-#define UPLOAD_ROOM		67108864	/* bytes that are left free on the disk, whatever the quota says */
 
 /*
- * Keeps the bytes; url gets where they can be had.  most: what all recordings together may take, as counted by this process
- * within the last minute.  HL_TOO_LARGE: that, or the disk, is full; HL_INTERNAL: errno says why.
+ * Keeps the bytes; url gets where they can be had.  most: what all recordings together may take; what is removed counts for up to
+ * a minute longer.  HL_TOO_LARGE: that, or the disk (DISK_ROOM, file.h), is full; HL_INTERNAL: errno says why.
  */
 enum hl_err upload_keep(const char *path, int64_t most, const char *folder, const char *extension, const void *bytes,
 	    size_t len, char url[UPLOAD_URL_MAX]) HL_MUST_CHECK;

@@ -13,12 +13,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "services/file.h"
 #include "services/shelf.h"
 
 #define ONE	"aaaaaaaaaaaaaaaaaaaaaa.mp3"
@@ -28,6 +30,16 @@
 static char dir[64];
 static char keys[3][SHELF_FILE_MAX] = { "kkkkkkkkkkkkkkkkkkkkk1.mp3", "kkkkkkkkkkkkkkkkkkkkk2.mp3", "kkkkkkkkkkkkkkkkkkkkk3.mp3" };
 static struct shelf *shelf;
+
+static int64_t left = INT64_MAX;	/* bytes on the disk */
+
+int
+fstatvfs(int fd, struct statvfs *ret)
+{
+	(void)fd;
+	*ret = (struct statvfs){ .f_frsize = 1, .f_bavail = (fsblkcnt_t)left };
+	return 0;
+}
 
 static int
 open_one(int64_t cache_max, int64_t total_max)
@@ -373,6 +385,26 @@ past_the_quota_nothing_more_is_written(void **state)
 }
 
 static void
+the_disk_is_never_filled(void **state)
+{
+	struct growing g, other;
+
+	(void)state;
+	assert_int_equal(shelf_begin(shelf, ONE, &g), HL_OK);
+	left = DISK_ROOM + 4;
+	assert_int_equal(shelf_write(shelf, &g, "four", 4), HL_OK);
+	assert_false(shelf_full(shelf));
+	left = DISK_ROOM;
+	shelf_keep(shelf, keys[0], "four", 4);
+	assert_false(is_there("cache", keys[0]));
+	assert_int_equal(shelf_write(shelf, &g, "x", 1), HL_TOO_LARGE);
+	assert_true(shelf_full(shelf));		/* so nothing more is promised */
+	assert_int_equal(shelf_begin(shelf, TWO, &other), HL_TOO_LARGE);
+	shelf_abandon(shelf, &g);
+	left = INT64_MAX;
+}
+
+static void
 the_least_recently_used_go_until_a_tenth_is_free(void **state)
 {
 	char text[101], *piece, name[SHELF_FILE_MAX];
@@ -560,6 +592,7 @@ main(void)
 		TEST(what_was_ordered_is_owed_until_it_is_whole_or_gone),
 		TEST(no_more_is_read_than_is_asked_for),
 		TEST_SMALL(past_the_quota_nothing_more_is_written),
+		TEST(the_disk_is_never_filled),
 		TEST_SMALL(the_least_recently_used_go_until_a_tenth_is_free),
 		TEST(what_a_dead_maker_left_goes_and_a_living_ones_stays),
 		TEST(parts_of_no_sound_and_broken_files_go_after_a_while),

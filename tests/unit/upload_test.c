@@ -12,12 +12,16 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/image.h"
 #include "base/multipart.h"
 #include "services/file.h"
+#include "services/uploads.h"
 
 #define COUNT(a)	(sizeof(a) / sizeof(*(a)))
 #define TYPE		"multipart/form-data; boundary=XyZ"
@@ -123,6 +127,16 @@ an_image_is_what_its_bytes_are_whole(void **state)
 	assert_null(image_type("<html>GIF89a</html>", 19));
 }
 
+static int64_t left = INT64_MAX;	/* bytes on the disk */
+
+int
+fstatvfs(int fd, struct statvfs *ret)
+{
+	(void)fd;
+	*ret = (struct statvfs){ .f_frsize = 1, .f_bavail = (fsblkcnt_t)left };
+	return 0;
+}
+
 static size_t
 entries(const char *dir)
 {
@@ -170,6 +184,79 @@ files_are_kept_whole(void **state)
 	assert_int_equal(system(path), 0);
 }
 
+static void
+the_disk_is_never_filled(void **state)
+{
+	char top[] = "/tmp/upload_test.XXXXXX", url[UPLOAD_URL_MAX], command[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	left = DISK_ROOM + 5;
+	assert_int_equal(file_keep(top, "a.png", "bytes", 5), HL_OK);
+	left--;
+	assert_int_equal(file_keep(top, "b.png", "bytes", 5), HL_INTERNAL);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(upload_keep(top, 1000, "aaaaaaaaaaaaaaaaaaaaaa", "webm", "bytes", 5, url), HL_TOO_LARGE);
+	assert_string_equal(url, "");
+	assert_int_equal(file_keep(top, "a.png", "byte", 4), HL_OK);
+	left = INT64_MAX;
+	snprintf(command, sizeof(command), "rm -rf %s", top);
+	assert_int_equal(system(command), 0);
+}
+
+/* Another process keeps a recording of that many bytes, whenever it is told to; it says what came of it. */
+static enum hl_err
+keeper_says(int ask, int answers, unsigned char bytes)
+{
+	unsigned char err;
+
+	assert_int_equal(write(ask, &bytes, 1), 1);
+	assert_int_equal(read(answers, &err, 1), 1);
+	return err;
+}
+
+static void
+keep_for_another(const char *top, int asked, int answer)
+{
+	char bytes[256] = "", url[UPLOAD_URL_MAX];
+	unsigned char len, err;
+
+	while (read(asked, &len, 1) == 1) {
+		err = (unsigned char)upload_keep(top, 300, "bbbbbbbbbbbbbbbbbbbbbb", "webm", bytes, len, url);
+		if (write(answer, &err, 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+static void
+the_quota_is_all_processes(void **state)
+{
+	char top[] = "/tmp/upload_test.XXXXXX", bytes[256] = "", url[UPLOAD_URL_MAX], command[64];
+	int ask[2], answers[2], status;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	assert_int_equal(pipe(ask), 0);
+	assert_int_equal(pipe(answers), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(ask[1]);
+		keep_for_another(top, ask[0], answers[1]);
+	}
+	assert_int_equal(keeper_says(ask[1], answers[0], 1), HL_OK);
+	assert_int_equal(upload_keep(top, 300, "aaaaaaaaaaaaaaaaaaaaaa", "webm", bytes, 200, url), HL_OK);
+	assert_int_equal(keeper_says(ask[1], answers[0], 100), HL_TOO_LARGE);
+	assert_int_equal(keeper_says(ask[1], answers[0], 99), HL_OK);
+	assert_int_equal(upload_keep(top, 300, "aaaaaaaaaaaaaaaaaaaaaa", "webm", bytes, 1, url), HL_TOO_LARGE);
+	close(ask[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	snprintf(command, sizeof(command), "rm -rf %s", top);
+	assert_int_equal(system(command), 0);
+}
+
 int
 main(void)
 {
@@ -179,6 +266,8 @@ main(void)
 		cmocka_unit_test(boundaries_that_are_none),
 		cmocka_unit_test(an_image_is_what_its_bytes_are_whole),
 		cmocka_unit_test(files_are_kept_whole),
+		cmocka_unit_test(the_disk_is_never_filled),
+		cmocka_unit_test(the_quota_is_all_processes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
