@@ -159,9 +159,12 @@ ask_task(void *arg)
 {
 	static const struct prompt_message messages[] = { { ROLE_SYSTEM, "Be kind.", 8 }, { ROLE_USER, "hello?", 6 } };
 	struct asked *k = arg;
-	struct question q = { .messages = messages, .count = 2, .arg = k, .traceparent = k->traceparent };
+	struct question q = { .messages = messages, .count = 2, .arg = k };
 	int64_t from = clock_mono_ms();
+	struct trace trace;
 
+	if (k->traceparent && trace_begin(&trace, k->traceparent, "request"))
+		task_traces(&trace);
 	k->task = task_self();
 	q.deadline_mono_ms = from + (k->time_ms ? k->time_ms : 3000);
 	q.delta = k->no_delta ? NULL : on_delta;
