@@ -180,14 +180,6 @@ audio_remove(struct call *call, const char *conversation_id)
 /* ---- POST /api/conversations/:id/audio ---- */
 
 static enum hl_err
-explain(struct call *call, enum hl_err err)
-{
-	if (err == HL_NOT_FOUND)
-		return call_fail(call, err, "There is no such conversation");
-	return call_session_error(call, err);
-}
-
-static enum hl_err
 reply_recorded(struct call *call, const struct recorded *r, const struct turn *turn)
 {
 	struct buf body = BUF_INIT(256 * 1024);
@@ -214,7 +206,7 @@ say(struct call *call, const struct account *who, const struct place *place, str
 
 	in.limits = (struct limits){ .address = call->address, .visitor = who->id, .session = in.id };
 	fcgi_on_gone(call->fcgi, NULL, NULL);
-	err = explain(call, turn_accept(call->app->engine, &in, &turn, &call->retry_ms));
+	err = call_conversation_error(call, turn_accept(call->app->engine, &in, &turn, &call->retry_ms));
 	if (err) {
 		if (err != HL_STORE)	/* which may have stored it after all */
 			recorded_drop(&call->app->conf, r);
@@ -259,7 +251,7 @@ post_audio(struct call *call)
 
 	access.account = who.h;
 	if (err == HL_OK)
-		err = explain(call, desk_read(&call->app->store, &access, call->segment, DESK_NO_MESSAGES, &c));
+		err = call_conversation_error(call, desk_read(&call->app->store, &access, call->segment, DESK_NO_MESSAGES, &c));
 	if (err == HL_OK)
 		err = receive(call, &form);
 	if (err == HL_OK)

@@ -23,14 +23,6 @@
 
 /* ---- whose ---- */
 
-static enum hl_err
-explain(struct call *call, enum hl_err err)
-{
-	if (err == HL_NOT_FOUND)
-		return call_fail(call, err, "There is no such conversation");
-	return call_session_error(call, err);
-}
-
 /* Signed in, to change what is one's own. */
 static enum hl_err
 own(struct call *call, struct account *who, struct desk_access *ret)
@@ -237,7 +229,7 @@ get_conversation(struct call *call)
 	enum hl_err err = any(call, &who, &access);
 
 	if (err == HL_OK)
-		err = explain(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
+		err = call_conversation_error(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
 	if (err)
 		goto out;
 	make_tag(call, &c, tag);
@@ -266,7 +258,7 @@ get_messages(struct call *call)
 	if (err == HL_OK)
 		err = request_query_number(call, "after", 0, SEQ_MAX - 1, 0, &after);
 	if (err == HL_OK)
-		err = explain(call, desk_read(&call->app->store, &access, call->segment, after, &c));
+		err = call_conversation_error(call, desk_read(&call->app->store, &access, call->segment, after, &c));
 	if (err)
 		goto out;
 	shown_messages(&body, &c.messages, SHOWN_WHOLE);
@@ -341,7 +333,7 @@ post_message(struct call *call)
 	in.account = who.h;
 	in.limits = (struct limits){ .address = call->address, .visitor = who.id, .session = in.id };
 	fcgi_on_gone(call->fcgi, NULL, NULL);	/* stored is answered, whoever waits */
-	err = explain(call, turn_accept(call->app->engine, &in, &turn, &call->retry_ms));
+	err = call_conversation_error(call, turn_accept(call->app->engine, &in, &turn, &call->retry_ms));
 	if (err)
 		return err;
 	err = turn_wait(turn, NULL, &answer);
@@ -349,7 +341,7 @@ post_message(struct call *call)
 		err = call_fail(call, err, "The answer takes longer than it should. Your message is stored; ask again with the same "
 		    "clientMessageId to get the answer");
 	if (err == HL_OK)
-		err = explain(call, reply_answer(call, &access, &answer));
+		err = call_conversation_error(call, reply_answer(call, &access, &answer));
 	entry_clear(&answer);
 	return err;
 }
@@ -453,7 +445,7 @@ put_conversation(struct call *call)
 	if (err == HL_OK)
 		err = read_put(call, p);
 	if (err == HL_OK)
-		err = explain(call, change_conversation(call, &access, p, &c));
+		err = call_conversation_error(call, change_conversation(call, &access, p, &c));
 	if (err == HL_OK)
 		err = reply_conversation(call, 200, &c);
 	desk_clear(&c);
@@ -471,9 +463,9 @@ put_end(struct call *call)
 	enum hl_err err = own(call, &who, &access);
 
 	if (err == HL_OK)
-		err = explain(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
+		err = call_conversation_error(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
 	if (err == HL_OK && c.ended_ms == 0)
-		err = explain(call, settle(call, &access, &change, &c));
+		err = call_conversation_error(call, settle(call, &access, &change, &c));
 	if (err == HL_OK)
 		err = reply_conversation(call, 200, &c);
 	desk_clear(&c);
@@ -493,14 +485,14 @@ put_title(struct call *call)
 	enum hl_err err = o ? own(call, &who, &access) : HL_NO_MEMORY;
 
 	if (err == HL_OK)
-		err = explain(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
+		err = call_conversation_error(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
 	if (err)
 		goto out;
 	had = c.title.len > 0;
 	if (!had) {
 		outcome_of(&c.messages, false, o);
 		desk_clear(&c);
-		err = explain(call, desk_change(&call->app->store, &access, call->segment, &(struct desk_change){ .title = o->title }, &c));
+		err = call_conversation_error(call, desk_change(&call->app->store, &access, call->segment, &(struct desk_change){ .title = o->title }, &c));
 	}
 	if (err)
 		goto out;
@@ -525,9 +517,9 @@ delete_conversation(struct call *call)
 	enum hl_err err = own(call, &who, &access);
 
 	if (err == HL_OK)
-		err = explain(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
+		err = call_conversation_error(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
 	if (err == HL_OK)
-		err = explain(call, desk_delete(&call->app->store, &access, call->segment));
+		err = call_conversation_error(call, desk_delete(&call->app->store, &access, call->segment));
 	if (err == HL_OK)
 		audio_remove(call, call->segment);
 	if (err == HL_OK)

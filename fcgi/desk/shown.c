@@ -85,14 +85,8 @@ shown_message(struct buf *out, const struct entries *es, size_t index, enum show
 	static const char *const names[] = { "by", "clientMessageId", "audioUrl", "audioNotice", "interrupted", "escalation", "sources" };
 	size_t count = sizeof(names) / sizeof(names[0]) - (as == SHOWN_IN_LIST);
 	const struct entry *e = &es->list[index];
-	char at[CLOCK_ISO_LEN + 1];
 
-	entry_time(e, at);
-	buf_printf(out, "{\"_id\":\"%s\",\"seq\":%lld,\"role\":", e->id, (long long)e->seq);
-	json_view_write(out, entry_member(e, "role"));
-	buf_puts(out, ",\"content\":");
-	json_view_write(out, entry_member(e, "content"));
-	buf_printf(out, ",\"timestamp\":\"%s\"", at);
+	entry_begin_desk(out, e);
 	entry_members(out, e, names, count);
 	write_metadata(out, es, index);
 }

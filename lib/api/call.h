@@ -78,5 +78,6 @@ enum hl_err call_wrong_field(struct call *, const char *name, const char *senten
 
 /* Passes err on, with the sentence for what lib/records said of a session. */
 enum hl_err call_session_error(struct call *, enum hl_err) HL_MUST_CHECK;
+enum hl_err call_conversation_error(struct call *, enum hl_err) HL_MUST_CHECK;	/* the same, of the desk's */
 
 #endif

@@ -54,6 +54,14 @@ call_session_error(struct call *call, enum hl_err err)
 	}
 }
 
+enum hl_err
+call_conversation_error(struct call *call, enum hl_err err)
+{
+	if (err == HL_NOT_FOUND)
+		return call_fail(call, err, "There is no such conversation");
+	return call_session_error(call, err);
+}
+
 /* A body without a type is taken for JSON in UTF-8; one that says it is something else is not. */
 static bool
 is_json(const char *type)

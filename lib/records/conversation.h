@@ -92,6 +92,7 @@ void	 entry_time(const struct entry *, char out[CLOCK_ISO_LEN + 1]);
  */
 void	 entry_write(struct buf *, const struct entry *);
 void	 entry_write_desk(struct buf *, const struct entry *);	/* as the desk API names the members: "_id", … */
+void	 entry_begin_desk(struct buf *, const struct entry *);	/* of that, what every message has; without the closing brace */
 
 /* ---- sessions ---- */
 

@@ -195,35 +195,43 @@ entry_members(struct buf *out, const struct entry *e, const char *const *names, 
 	}
 }
 
+/* What every message has; without the closing brace. */
+static void
+begin(struct buf *out, const struct entry *e, const char *id_name)
+{
+	char at[CLOCK_ISO_LEN + 1];
+
+	entry_time(e, at);
+	buf_printf(out, "{\"%s\":\"%s\",\"seq\":%lld,\"role\":", id_name, e->id, (long long)e->seq);
+	json_view_write(out, entry_member(e, "role"));
+	buf_puts(out, ",\"content\":");
+	json_view_write(out, entry_member(e, "content"));
+	buf_printf(out, ",\"timestamp\":\"%s\"", at);
+}
+
 void
 entry_write(struct buf *out, const struct entry *e)
 {
 	static const char *const names[] = { "by", "clientMessageId", "confidence", "provider", "needsEscalation", "escalation",
 		"sources" };
-	char at[CLOCK_ISO_LEN + 1];
 
-	entry_time(e, at);
-	buf_printf(out, "{\"id\":\"%s\",\"seq\":%lld,\"role\":", e->id, (long long)e->seq);
-	json_view_write(out, entry_member(e, "role"));
-	buf_puts(out, ",\"content\":");
-	json_view_write(out, entry_member(e, "content"));
-	buf_printf(out, ",\"timestamp\":\"%s\"", at);
+	begin(out, e, "id");
 	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_putc(out, '}');
+}
+
+void
+entry_begin_desk(struct buf *out, const struct entry *e)
+{
+	begin(out, e, "_id");
 }
 
 void
 entry_write_desk(struct buf *out, const struct entry *e)
 {
 	static const char *const names[] = { "by", "clientMessageId", "interrupted", "confidence", "escalation", "sources" };
-	char at[CLOCK_ISO_LEN + 1];
 
-	entry_time(e, at);
-	buf_printf(out, "{\"_id\":\"%s\",\"seq\":%lld,\"role\":", e->id, (long long)e->seq);
-	json_view_write(out, entry_member(e, "role"));
-	buf_puts(out, ",\"content\":");
-	json_view_write(out, entry_member(e, "content"));
-	buf_printf(out, ",\"timestamp\":\"%s\"", at);
+	entry_begin_desk(out, e);
 	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
 	buf_putc(out, '}');
 }
