@@ -63,6 +63,12 @@ function sign(claims, secret = SECRET, header = { alg: "HS256", typ: "JWT" }, ha
 	return `${text}.${createHmac(hash, secret).update(text).digest("base64url")}`;
 }
 
+// Which of the accounts' keys is the one of a token.
+async function accountKey(redis, token) {
+	const { sid } = claimsOf(token);
+	return `u:{0}:${await redis.call("HGET", `rf:{0}:${sid}`, "u")}`;
+}
+
 function users(args, { env = {}, input = "" } = {}) {
 	return new Promise((resolve, reject) => {
 		const child = spawn(run, ["users", ...args, "--state-dir", stack.dir], { env: environment({ ...stack.env, ...env }), cwd: root });
@@ -315,6 +321,91 @@ describe("POST /api/auth/logout", () => {
 		await ok(refresh(other.refreshToken));
 		assert.equal((await call("POST", "logout", { refreshToken: "unknown" })).status, 204);
 		assertProblem(await call("POST", "logout", {}), 400);
+	});
+});
+
+describe("the end of a sign-in", () => {
+	const ends = {
+		"signing out": ({ refreshToken }) => call("POST", "logout", { refreshToken }),
+		"a refresh token that comes twice": async ({ refreshToken, used }) => assertProblem(await refresh(used ?? refreshToken), 401),
+	};
+
+	for (const [how, end] of Object.entries(ends))
+		test(`${how} voids its access tokens and closes its sockets, and those of no other`, async () => {
+			const first = await signedUp();
+			const other = await ok(login(first.email));
+			const second = await ok(refresh(first.refreshToken));
+			const client = await stack.client({ auth: { token: second.token }, reconnection: false });
+			const bystander = await stack.client({ auth: { token: other.token }, reconnection: false });
+			await ok(me(first.token));
+			await end({ ...second, used: first.refreshToken });
+			for (const token of [first.token, second.token]) {
+				assertProblem(await me(token), 401);
+				assertProblem(await stack.get("/api/conversations", { authorization: `Bearer ${token}` }), 401);
+			}
+			await client.when("disconnect");
+			const refused = await stack.client({ connect: false, auth: { token: second.token } });
+			assert.equal((await refused.when("connect_error")).data.code, "unauthorized");
+			await ok(me(other.token));
+			await ok(refresh(other.refreshToken));
+			assert.equal(bystander.socket.connected, true);
+		});
+
+	test("a socket that is away just then does not come back as who it was", async () => {
+		const { token, refreshToken } = await signedUp();
+		const client = await stack.client({ auth: { token }, transports: ["websocket"], reconnection: true, reconnectionDelay: 10, randomizationFactor: 0 });
+		const id = await client.join();
+		assert.equal((await client.ask("send-message", { sessionId: id, message: "hi", userId: "visitor-1" })).ok, true);
+		await client.when("message-received", (m) => m.isBot);
+		client.socket.io.engine.transport.ws.terminate();
+		await client.when("disconnect");
+		await waitFor("it has come back as the same one", () => client.socket.connected);
+		assert.equal(client.socket.recovered, true);
+		client.socket.io.reconnectionDelay(1500);
+		client.socket.io.engine.transport.ws.terminate();
+		await waitFor("it is away", () => !client.socket.connected);
+		assert.equal((await call("POST", "logout", { refreshToken })).status, 204);
+		assert.equal((await client.when("connect_error")).data.code, "unauthorized");
+		assert.equal(client.socket.connected, false);
+	});
+
+	test("of one that is over another's token says nothing", async () => {
+		const [a, b] = [await signedUp(), await signedUp()];
+		const stolen = sign({ ...claimsOf(b.token), sid: claimsOf(a.token).sid });
+		assert.equal((await call("POST", "logout", { refreshToken: a.refreshToken })).status, 204);
+		await ok(me(stolen));
+		assertProblem(await me(a.token), 401);
+		for (const sid of [7, {}, "", "x", "\"]},{\"room\":\"room:staff\"", "A".repeat(23), "é".repeat(11)])
+			await ok(me(sign({ ...claimsOf(b.token), sid })));
+	});
+
+	test("what an account remembers of them is bounded", async () => {
+		const { refreshToken, token } = await signedUp();
+		const redis = await stack.redis();
+		const key = await accountKey(redis, token);
+		const many = Array.from({ length: 520 }, (_, i) => [`over:${String(i).padStart(22, "x")}`, String(Date.now() - 1000 - i)]).flat();
+		await redis.call("HSET", key, ...many, "over:long.ago", "5");
+		await call("POST", "logout", { refreshToken });
+		const fields = (await redis.call("HKEYS", key)).map(String).filter((f) => f.startsWith("over:"));
+		assert.equal(fields.length, 512);
+		assert.ok(fields.includes(`over:${claimsOf(token).sid}`) && fields.includes(`over:${"0".padStart(22, "x")}`));
+		assert.ok(!fields.includes("over:long.ago") && !fields.includes(`over:${"519".padStart(22, "x")}`));
+	});
+
+	test("a socket ends with its token, and comes back with another one only", async () => {
+		const { user } = await signedUp();
+		const now = Math.floor(Date.now() / 1000);
+		const claims = { userId: user._id, iat: now, exp: now + 3, iss: "helpline", aud: "helpline" };
+		const tokens = [sign(claims), sign({ ...claims, exp: now + 900.5 })];
+		const again = { reconnection: true, reconnectionDelay: 30, reconnectionDelayMax: 100 };
+		const client = await stack.client({ auth: (give) => give({ token: tokens[0] }), ...again });
+		const stays = await stack.client({ auth: { token: tokens[1] }, reconnection: false });
+		const old = await stack.client({ auth: { token: tokens[0] }, ...again });
+		tokens.shift();
+		await client.when("disconnect");
+		await waitFor("connected again", () => client.socket.connected);
+		assert.equal((await old.when("connect_error")).data.code, "unauthorized");
+		assert.equal(stays.socket.connected, true);
 	});
 });
 

@@ -5,12 +5,15 @@
 #include <strings.h>
 
 #include "api/reply.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "events/events.h"
 #include "records/account.h"
 #include "records/chat_owner.h"
 #include "records/desk.h"
 #include "records/escalation.h"
+
+#define LONGEST_MS	(INT64_C(10) * 365 * 86400 * 1000)
 
 /* auth.token, or the header Authorization of the handshake; NULL: none came.  False: what came is no token. */
 static bool
@@ -37,26 +40,35 @@ join_staff(struct buf *body, const char *room, const char *comma)
 }
 
 static void
-join_account(struct buf *body, const char *h)
+join_account(struct buf *body, const char *h_or_f)
 {
 	char room[ACCOUNT_ROOM_MAX], alias[ACCOUNT_ROOM_MAX];
 
-	account_room(h, room, alias);
+	account_room(h_or_f, room, alias);
 	buf_printf(body, ",{\"room\":\"%s\",\"alias\":\"%s\",\"then\":{\"staff\":true}}", room, alias);
+}
+
+/* A token's claim may be any number. */
+static int64_t
+lives_ms(const struct account *who)
+{
+	int64_t left_ms = who->expires_s * 1000 - clock_wall_ms();
+
+	return left_ms > LONGEST_MS ? LONGEST_MS : left_ms < 0 ? 0 : left_ms;
 }
 
 /* An admin hears of every escalation, anybody else who is signed in of those of his own agents, CHAT_OWNER of sessions too. */
 static enum hl_err
 let_in(struct call *call, const struct account *who)
 {
-	struct buf body = BUF_INIT(512);
+	struct buf body = BUF_INIT(1024);
 	char room[CONVERSATION_KEY_MAX];
 	bool chat = false;
 	enum hl_err err = who->admin ? HL_OK : chat_owned_by(&call->app->store, who, &chat);
 
 	if (err)
 		return err;
-	buf_putc(&body, '{');
+	buf_printf(&body, "{\"lives\":%lld,", (long long)lives_ms(who));
 	if (who->stored)
 		buf_printf(&body, "\"state\":{\"account\":\"%s\"},", who->h);
 	buf_puts(&body, "\"join\":[");
@@ -68,6 +80,8 @@ let_in(struct call *call, const struct account *who)
 		join_staff(&body, room, ",");
 	if (who->stored)
 		join_account(&body, who->h);
+	if (who->stored && *who->family)
+		join_account(&body, who->family);
 	buf_puts(&body, "]}");
 	err = reply_json(call, 200, &body);
 	buf_free(&body);

@@ -115,6 +115,7 @@ answer_parse(const char *text, size_t len, struct answer *ret)
 	ret->messages = span_member(all, "messages");
 	ret->seq = span_integer(span_member(all, "seq"), -1);
 	ret->epoch = span_integer(span_member(all, "epoch"), 0);
+	ret->lives_ms = span_integer(span_member(all, "lives"), -1);
 	return begins_with(ret->refuse, '{') && begins_with(ret->line, '{') && begins_with(ret->join, '[') && begins_with(ret->leave, '[') &&
 	    begins_with(ret->emit, '[') && begins_with(ret->messages, '[') ? HL_OK : HL_UPSTREAM;
 }

@@ -23,6 +23,7 @@ struct answer {
 	struct span	 join, leave, emit, messages;	/* arrays */
 	int64_t		 seq;
 	int64_t		 epoch;		/* of the room that was joined; absent: 0 */
+	int64_t		 lives_ms;	/* to a connect: as long as the token that it came with; absent: -1 */
 };
 
 /* The text must outlive the answer.  HL_UPSTREAM: it is not what the protocol says. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "push/answer.h"
 #include "push/client.h"
 #include "push/line.h"
@@ -266,6 +267,11 @@ connect_answered(struct socket *s, struct question *q, const struct answer *a)
 		socket_leave(s);
 		return;
 	}
+	err = socket_ends(s, a->lives_ms < 0 ? 0 : clock_mono_ms() + a->lives_ms);
+	if (err && s->client->session)
+		session_close(s->client->session);
+	if (err)
+		return;
 	socket_let_in(s);
 	err = apply(s, q, a, NULL, 0);
 	if (err)

@@ -50,6 +50,7 @@ struct socket {
 	struct wire_pipe *line;		/* line.h: of a live call, or NULL */
 	int64_t		 told_no_call_ms;
 	bool		 cut_off;	/* left because its session ended: it may come back */
+	struct deadline	 ends;		/* when its token does; expired is NULL: it came with none */
 	char		 sid[ID_LEN + 1];	/* public */
 	char		 pid[ID_LEN + 1];	/* known to its client alone */
 	size_t		 nsp_len;
@@ -70,6 +71,8 @@ enum hl_err socket_args(struct socket *, enum sio_type, struct span id, struct s
 /* The events of one counted message: the first one with the offset. */
 enum hl_err socket_message(struct socket *, const char *room, struct span message) HL_MUST_CHECK;
 void	 socket_let_in(struct socket *);	/* sends CONNECT */
+/* From then on (clock_mono_ms(); 0: never) it is as if it had not come: its session is closed, and it is not remembered. */
+enum hl_err socket_ends(struct socket *, int64_t at_ms) HL_MUST_CHECK;
 /* Arguments, with an offset where there is one (NULL: none). */
 enum hl_err socket_counted(struct socket *, struct span args, const char *offset) HL_MUST_CHECK;
 /*

@@ -384,6 +384,20 @@ read_names(const struct json *list, struct names *ret)
 	}
 }
 
+/* Who is away just now does not come back either: of rooms that are called what stands behind "room:". */
+static void
+drop_lost(struct hub *h, const struct names *rooms)
+{
+	char name[512];
+
+	for (size_t i = 0; i < rooms->count; i++) {
+		if (rooms->list[i].len > sizeof(name) - sizeof("room:"))
+			continue;
+		snprintf(name, sizeof(name), "room:%.*s", (int)rooms->list[i].len, rooms->list[i].p);
+		recovery_drop(&h->recovery, name);
+	}
+}
+
 static void
 on_request(void *arg, const char *payload, size_t len)
 {
@@ -405,6 +419,8 @@ on_request(void *arg, const char *payload, size_t len)
 	found.list = calloc(h->roster.count + 1, sizeof(struct socket *));
 	if (found.list == NULL)
 		goto out;
+	if (type == REQUEST_DISCONNECT)
+		drop_lost(h, &to.rooms);
 	visit_targets(h, &to, collect, &found);
 	for (size_t i = 0; i < found.count; i++)
 		carry_out(found.list[i], type, doc);

@@ -149,5 +149,32 @@ recovery_take(struct recovery *r, struct span pid, struct span nsp)
 	if (l == NULL || l->until_ms <= r->now_ms() || strlen(l->nsp) != nsp.len || memcmp(l->nsp, nsp.p, nsp.len) != 0)
 		return NULL;
 	forget(r, l);
+	if (l->ends_ms && l->ends_ms <= r->now_ms()) {
+		lost_free(l);
+		return NULL;
+	}
 	return l;
+}
+
+static bool
+was_in(const struct lost *l, const char *room)
+{
+	for (size_t i = 0; i < l->other_count; i++)
+		if (strcmp(l->others[i], room) == 0)
+			return true;
+	return false;
+}
+
+void
+recovery_drop(struct recovery *r, const char *room)
+{
+	struct lost *l, *newer;
+
+	for (l = r->keep_ms ? r->oldest : NULL; l; l = newer) {
+		newer = l->newer;
+		if (was_in(l, room)) {
+			forget(r, l);
+			lost_free(l);
+		}
+	}
 }

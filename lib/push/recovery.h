@@ -29,6 +29,7 @@ struct lost {
 	char		*others[RECOVERY_MAX_ROOMS];
 	size_t		 other_count;
 	int64_t		 last;			/* seq in the room */
+	int64_t		 ends_ms;		/* when the token does that it came with; 0: it had none */
 };
 
 struct recovery {
@@ -50,7 +51,9 @@ void	 lost_free(struct lost *);
 enum hl_err lost_add_room(struct lost *, const char *name) HL_MUST_CHECK;	/* HL_TOO_MANY */
 
 void	 recovery_keep(struct recovery *, struct lost *take_lost);
-/* Gives what is kept under that pid, and forgets it; NULL: nothing is, or it is of another namespace. */
+/* Forgets those that were in a room which is not counted. */
+void	 recovery_drop(struct recovery *, const char *room);
+/* Gives what is kept under that pid, and forgets it; NULL: nothing is, it is of another namespace, or its token is over. */
 struct lost *recovery_take(struct recovery *, struct span pid, struct span nsp);
 
 #endif

@@ -39,6 +39,7 @@ socket_remember(struct socket *s)
 		err = HL_NO_MEMORY;
 	for (const struct member *m = s->members; err == HL_OK && m; m = m->next_of_owner)
 		err = note_room(l, m);
+	l->ends_ms = s->ends.expired ? s->ends.at_ms : 0;
 	if (err == HL_OK && l->room)
 		recovery_keep(r, l);
 	else
@@ -136,6 +137,8 @@ socket_return(struct socket *s, const struct lost *l, int64_t seen)
 
 	if (err == HL_OK)
 		err = send_missed(s, l->room, seen, &seq);
+	if (err == HL_OK)
+		err = socket_ends(s, l->ends_ms);
 	if (err) {
 		free(state);
 		leave_all(s);

@@ -46,6 +46,8 @@ socket_free(struct socket *s)
 		next = m->next_of_owner;
 		room_leave(m);
 	}
+	if (s->ends.expired)
+		deadline_end(s->client->hub->rooms.deadlines, &s->ends);
 	roster_remove(&s->client->hub->roster, s);
 	client_unref(s->client);
 	free(s->state);
@@ -203,6 +205,29 @@ socket_let_in(struct socket *s)
 	if (buf_err(&data) == HL_OK)
 		socket_packet(s, SIO_CONNECT, (struct span){ data.data, data.len });
 	buf_free(&data);
+}
+
+/* Its client comes back by itself, and is let in if it has another token by then. */
+static void
+token_over(struct deadline *d)
+{
+	struct socket *s = (struct socket *)(void *)((char *)d - offsetof(struct socket, ends));
+	struct session *session = s->client->session;
+
+	socket_leave(s);
+	if (session)
+		session_close(session);
+}
+
+enum hl_err
+socket_ends(struct socket *s, int64_t at_ms)
+{
+	struct deadlines *all = s->client->hub->rooms.deadlines;
+	enum hl_err err = at_ms && s->ends.expired == NULL ? deadline_init(all, &s->ends, token_over) : HL_OK;
+
+	if (at_ms && err == HL_OK)
+		deadline_set(all, &s->ends, at_ms);
+	return err;
 }
 
 /* ---- from the client ---- */

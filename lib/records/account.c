@@ -160,18 +160,28 @@ account_read(const struct store *s, const char *h, const struct redis_reply *rep
 	return unseal_person(s, key, redis_at(reply, from + 5), ret);
 }
 
-enum hl_err
-account_load(struct store *s, const char *h, struct account *ret)
+/* family: HL_UNAUTHORIZED once it has ended; "": of none. */
+static enum hl_err
+load_of_family(struct store *s, const char *h, const char *family, struct account *ret)
 {
 	const struct redis_reply *reply;
-	char key[ACCOUNT_KEY_MAX];
+	char key[ACCOUNT_KEY_MAX], over[ACCOUNT_KEY_MAX];
 	enum hl_err err;
 
 	account_key(h, "", key);
-	struct redis_arg args[] = { RA("HMGET"), RA(key), RA("cr"), RA("up"), RA("role"), RA("v"), RA("nb"), RA("d") };
+	snprintf(over, sizeof(over), ACCOUNT_OVER "%s", family);
+	struct redis_arg args[] = { RA("HMGET"), RA(key), RA("cr"), RA("up"), RA("role"), RA("v"), RA("nb"), RA("d"), RA(over) };
 
-	err = redis_call(s->redis, args, sizeof(args) / sizeof(args[0]), &reply);
+	err = redis_call(s->redis, args, sizeof(args) / sizeof(args[0]) - (*family == '\0'), &reply);
+	if (err == HL_OK && *family && redis_type(redis_at(reply, 6)) != REDIS_NIL)
+		err = HL_UNAUTHORIZED;
 	return err ? err : account_read(s, h, reply, 0, ret);
+}
+
+enum hl_err
+account_load(struct store *s, const char *h, struct account *ret)
+{
+	return load_of_family(s, h, "", ret);
 }
 
 /* A keyed name that a key holds. */
@@ -211,27 +221,27 @@ account_first(struct store *s, char ret_h[CRYPTO_NAME_LEN + 1])
 }
 
 static enum hl_err
-load_patiently(struct store *s, const char *h, struct account *ret)
+load_patiently(struct store *s, const char *h, const char *family, struct account *ret)
 {
 	int64_t until = clock_mono_ms() + ACCOUNT_PATIENCE_MS;
 	enum hl_err err, slept = HL_OK;
 
-	while ((err = account_load(s, h, ret)) == HL_STORE && slept == HL_OK && clock_mono_ms() < until)
+	while ((err = load_of_family(s, h, family, ret)) == HL_STORE && slept == HL_OK && clock_mono_ms() < until)
 		slept = task_sleep(AGAIN_MS);
 	return slept ? slept : err;
 }
 
 /* version may be NULL. */
 static enum hl_err
-load_all(struct store *s, const char *h, struct account *ret, int64_t *version)
+load_all(struct store *s, const char *h, const char *family, struct account *ret, int64_t *version)
 {
 	struct redis_ahead ahead;
 	enum hl_err err;
 
 	if (version == NULL)
-		return load_patiently(s, h, ret);
+		return load_patiently(s, h, family, ret);
 	desk_version_ahead(s, h, &ahead);
-	err = load_patiently(s, h, ret);
+	err = load_patiently(s, h, family, ret);
 	if (redis_take(&ahead, version) != HL_OK && err == HL_OK)
 		err = desk_version(s, h, version);	/* the store was away, and is back */
 	return err;
@@ -248,7 +258,7 @@ verify(struct store *s, const char *token, struct account *ret, int64_t *version
 	if (err)
 		return err;
 	account_name(s, said.id, h);
-	err = load_all(s, h, ret, version);
+	err = load_all(s, h, said.family, ret, version);
 	if (err == HL_NOT_FOUND && said.names_role) {
 		memcpy(said.h, h, sizeof(h));
 		*ret = said;
@@ -261,6 +271,7 @@ verify(struct store *s, const char *token, struct account *ret, int64_t *version
 		return err;
 	}
 	ret->issued_s = said.issued_s;
+	ret->expires_s = said.expires_s;
 	memcpy(ret->family, said.family, sizeof(ret->family));
 	return HL_OK;
 }
@@ -340,18 +351,11 @@ out:
 	return err;
 }
 
-#define SOCKETS_ALIAS "account:"
-
-/* As @socket.io/redis-emitter's disconnectSockets(true) says it (lib/push/emitter.c). */
-#define LUA_CLOSE_SOCKETS										\
-	"redis.call('PUBLISH', 'socket.io-request#/#', "						\
-	"  '{\"type\":4,\"opts\":{\"rooms\":[\"" SOCKETS_ALIAS "' .. ARGV[1] .. '\"],\"except\":[]},\"close\":true}') "
-
 void
-account_room(const char *h, char ret_room[ACCOUNT_ROOM_MAX], char ret_alias[ACCOUNT_ROOM_MAX])
+account_room(const char *h_or_f, char ret_room[ACCOUNT_ROOM_MAX], char ret_alias[ACCOUNT_ROOM_MAX])
 {
-	snprintf(ret_room, ACCOUNT_ROOM_MAX, "room:account:%s", h);
-	snprintf(ret_alias, ACCOUNT_ROOM_MAX, SOCKETS_ALIAS "%s", h);
+	snprintf(ret_room, ACCOUNT_ROOM_MAX, ACCOUNT_ROOM SOCKETS_ALIAS "%s", h_or_f);
+	snprintf(ret_alias, ACCOUNT_ROOM_MAX, SOCKETS_ALIAS "%s", h_or_f);
 }
 
 /* KEYS u families good email  ARGV H v E d pw keep; pw '': the old one stays */

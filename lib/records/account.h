@@ -5,7 +5,8 @@
  * of its address, F of a refresh family; ids, addresses and tokens are in no key):
  *
  *   u:{S}:H           hash   clear: cr, up (ms), role (admin, user), v version, em E, nb tokens issued before it are
- *                            void (s); sealed: d = {"id","name","email","avatar"?}, pw the bcrypt hash
+ *                            void (s); over:F when F ended (ms), for as long as its access tokens would live, of the
+ *                            newest FAMILIES_OVER; sealed: d = {"id","name","email","avatar"?}, pw the bcrypt hash
  *   u:{S}:H:families  zset   F by the time of its last use (ms)
  *   u:{S}:H:good      zset   keyed names of networks that its password came from, by time (ms)
  *   accounts:{S}      zset   H by creation
@@ -25,7 +26,7 @@
 /*
  * Who sent this access token: it is checked and the account is loaded.  role comes from the store; a token that names a
  * role itself and no stored account is one of `helpline token`: stored is false then, and it owns nothing.
- * HL_UNAUTHORIZED: not valid, or void since the password was changed.  A store that fails is asked again for
+ * HL_UNAUTHORIZED: not valid, or void since the password was changed or its family ended (sign_in.h).  A store that fails is asked again for
  * ACCOUNT_PATIENCE_MS, because clients sign their user out at any failure; then HL_STORE.
  */
 #define ACCOUNT_PATIENCE_MS	8000
@@ -67,9 +68,11 @@ enum hl_err account_remove(struct store *, const struct account *) HL_MUST_CHECK
 /*
  * The channel that sockets which came with a token of the account listen to, and what emitters call it: whoever loses
  * rights (a new password, no administrator any more) has them closed, for a token is looked at once, when they connect.
+ * Likewise of a family, by its F, for who signs out.  A room is ACCOUNT_ROOM and what emitters call it.
  */
+#define ACCOUNT_ROOM		"room:"
 #define ACCOUNT_ROOM_MAX	64
-void	 account_room(const char *h, char ret_room[ACCOUNT_ROOM_MAX], char ret_alias[ACCOUNT_ROOM_MAX]);
+void	 account_room(const char *h_or_f, char ret_room[ACCOUNT_ROOM_MAX], char ret_alias[ACCOUNT_ROOM_MAX]);
 
 /* Keyed names, oldest first, from an index on, at most ACCOUNTS_PAGE; the caller gives room for them. */
 #define ACCOUNTS_PAGE	200

@@ -11,7 +11,15 @@
 #define ACCOUNTS_KEY	"accounts:" SHARD
 #define FIRST_KEY	"first:" SHARD
 
+#define ACCOUNT_OVER	"over:"		/* and a family: the field that tells of its end */
+
 #define LUA_ACCOUNT	"redis.call('HMGET', KEYS[1], " ACCOUNT_FIELDS ") "
+
+/* As @socket.io/redis-emitter's disconnectSockets(true) says it (lib/push/emitter.c): those of the account or family ARGV[1]. */
+#define SOCKETS_ALIAS "account:"
+#define LUA_CLOSE_SOCKETS									\
+	"redis.call('PUBLISH', 'socket.io-request#/#', "					\
+	"  '{\"type\":4,\"opts\":{\"rooms\":[\"" SOCKETS_ALIAS "' .. ARGV[1] .. '\"],\"except\":[]},\"close\":true}') "
 
 #define LUA_END_FAMILIES									\
 	"local function end_families(keep) "							\

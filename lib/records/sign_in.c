@@ -6,7 +6,6 @@
 #include "records/sign_in.h"
 
 #define NETWORKS_KEPT	32
-#define FAMILIES_KEPT	64
 #define REGISTER_MS	INT64_C(10000)
 #define REGISTER_AT_ONCE	60
 
@@ -190,6 +189,28 @@ sign_in_may_register(struct store *s, const char *address, int64_t *retry_ms)
 	"  end "										\
 	"end "
 
+/*
+ * A family is over: so are its access tokens, for which its account remembers it as long as they would live, and its sockets.
+ * Who signs in and out without end makes it forget the oldest.  ARGV F and, from at on: life most
+ */
+#define LUA_OVER										\
+	"local function is_over(h, at) "							\
+	"  local u, ends = 'u:" SHARD ":' .. h, {} "						\
+	"  redis.call('DEL', KEYS[1]) "								\
+	"  redis.call('ZREM', u .. ':families', ARGV[1]) "					\
+	"  if redis.call('HEXISTS', u, 'cr') == 0 then return end "				\
+	"  redis.call('HSET', u, '" ACCOUNT_OVER "' .. ARGV[1], now) "				\
+	"  local all = redis.call('HGETALL', u) "						\
+	"  for i = 1, #all, 2 do "								\
+	"    if string.sub(all[i], 1, 5) == '" ACCOUNT_OVER "' then ends[#ends + 1] = {all[i], tonumber(all[i + 1])} end "	\
+	"  end "										\
+	"  table.sort(ends, function(a, b) return a[2] > b[2] end) "				\
+	"  for i, e in ipairs(ends) do "							\
+	"    if i > tonumber(ARGV[at + 1]) or e[2] < now - ARGV[at] then redis.call('HDEL', u, e[1]) end "	\
+	"  end "										\
+	"  " LUA_CLOSE_SOCKETS									\
+	"end "
+
 /* KEYS u families rf  ARGV H F token nb life most */
 static struct redis_script family_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_USED
@@ -200,15 +221,14 @@ static struct redis_script family_script = { .durable = true, .text =
 	"return {'ok'} "
 };
 
-/* KEYS rf  ARGV F token next life most */
+/* KEYS rf  ARGV F token next life most, of what is over: life most */
 static struct redis_script exchange_script = { .durable = true, .text =
-	LUA_NOW LUA_USED
+	LUA_NOW LUA_USED LUA_OVER
 	"local f = redis.call('HMGET', KEYS[1], 'u', 'cur', 'prev') "
 	"if not f[1] then return {'gone'} end "
 	"local u = 'u:" SHARD ":' .. f[1] "
 	"if f[2] ~= ARGV[2] and not (f[3] == ARGV[2] and f[2] == ARGV[3]) then "
-	"  redis.call('DEL', KEYS[1]) "
-	"  redis.call('ZREM', u .. ':families', ARGV[1]) "
+	"  is_over(f[1], 6) "
 	"  return {'gone'} "
 	"end "
 	"redis.call('HSET', KEYS[1], 'cur', ARGV[3], 'prev', ARGV[2]) "
@@ -216,13 +236,24 @@ static struct redis_script exchange_script = { .durable = true, .text =
 	"return {'ok', f[1], redis.call('HMGET', u, " ACCOUNT_FIELDS ")} "
 };
 
-/* KEYS rf  ARGV F */
+/* KEYS rf  ARGV F life most */
 static struct redis_script end_script = { .durable = true, .text =
+	LUA_NOW LUA_OVER
 	"local h = redis.call('HGET', KEYS[1], 'u') "
-	"redis.call('DEL', KEYS[1]) "
-	"if h then redis.call('ZREM', 'u:" SHARD ":' .. h .. ':families', ARGV[1]) end "
+	"if h then is_over(h, 2) end "
 	"return {'ok'} "
 };
+
+/* Of the access tokens that are about: at least a month, for the setting may have been shortened. */
+static int64_t
+tokens_life_ms(const struct store *s)
+{
+	int64_t life_s = 0;
+
+	if (!conf_duration(s->conf->jwt_expires_in, &life_s) || life_s * 1000 < REFRESH_LIFE_MS)
+		return REFRESH_LIFE_MS;
+	return life_s * 1000;
+}
 
 struct family { char id[ID_LEN + 1], f[CRYPTO_NAME_LEN + 1], key[ACCOUNT_KEY_MAX]; };
 
@@ -297,7 +328,7 @@ refresh_exchange(struct store *s, const char *token, const char *request_id, str
 {
 	char used[CRYPTO_NAME_LEN + 1], next[CRYPTO_NAME_LEN + 1], h[CRYPTO_NAME_LEN + 1];
 	const struct redis_reply *reply;
-	struct number life, most;
+	struct number life, most, tokens, remembered;
 	struct family family;
 	enum hl_err err;
 
@@ -308,9 +339,10 @@ refresh_exchange(struct store *s, const char *token, const char *request_id, str
 	name_token(s, ret_next, next);
 	struct redis_arg keys[] = { RA(family.key) };
 	struct redis_arg args[] = { RA(family.f), RA(used), RA(next), number_arg(&life, REFRESH_LIFE_MS),
-		number_arg(&most, FAMILIES_KEPT) };
+		number_arg(&most, FAMILIES_KEPT), number_arg(&tokens, tokens_life_ms(s)),
+		number_arg(&remembered, FAMILIES_OVER) };
 
-	err = redis_script(s->redis, &exchange_script, keys, 1, args, 5, &reply);
+	err = redis_script(s->redis, &exchange_script, keys, 1, args, 7, &reply);
 	if (err == HL_OK && !said(reply, "ok"))
 		err = HL_UNAUTHORIZED;
 	if (err)
@@ -325,11 +357,13 @@ enum hl_err
 refresh_end(struct store *s, const char *token)
 {
 	const struct redis_reply *reply;
+	struct number tokens, remembered;
 	struct family family;
 
 	if (!read_token(s, token, &family))
 		return HL_OK;
-	struct redis_arg keys[] = { RA(family.key) }, args[] = { RA(family.f) };
+	struct redis_arg keys[] = { RA(family.key) };
+	struct redis_arg args[] = { RA(family.f), number_arg(&tokens, tokens_life_ms(s)), number_arg(&remembered, FAMILIES_OVER) };
 
-	return redis_script(s->redis, &end_script, keys, 1, args, 1, &reply);
+	return redis_script(s->redis, &end_script, keys, 1, args, 3, &reply);
 }

@@ -14,7 +14,8 @@
  *
  * A refresh token is FAMILY.SECRET, 22 characters each, and works once: it is exchanged for the next one.  Who comes
  * with one that was exchanged before has it from somebody, or somebody from him: the family ends, for both.  A family
- * also ends when it was not used for REFRESH_LIFE_MS.
+ * also ends when it was not used for REFRESH_LIFE_MS.  With a family that was ended (and not just forgotten: an account
+ * has FAMILIES_KEPT) end the access tokens that came from it, and the sockets that came with them.
  */
 #ifndef HL_SIGN_IN_H
 #define HL_SIGN_IN_H
@@ -22,6 +23,8 @@
 #include "records/account.h"
 
 #define REFRESH_LEN	(2 * ID_LEN + 1)
+#define FAMILIES_KEPT	64	/* of an account */
+#define FAMILIES_OVER	512	/* that are known to have been ended */
 #define REFRESH_LIFE_MS	(INT64_C(30) * 86400 * 1000)
 
 /* One attempt; made by sign_in_begin(). */
@@ -58,7 +61,7 @@ enum hl_err refresh_begin(struct store *, struct account *, char ret[REFRESH_LEN
 enum hl_err refresh_exchange(struct store *, const char *token, const char *request_id, struct account *ret,
 	    char ret_next[REFRESH_LEN + 1]) HL_MUST_CHECK;
 
-/* Ends the token's family, if there is one. */
+/* Ends the token's family, if there is one, its access tokens and its sockets. */
 enum hl_err refresh_end(struct store *, const char *token) HL_MUST_CHECK;
 
 #endif

@@ -10,7 +10,8 @@
 #include "base/str.h"
 #include "services/jwt.h"
 
-#define NAME	"helpline"	/* issuer and audience of our own tokens */
+#define NAME		"helpline"	/* issuer and audience of our own tokens */
+#define EXPIRES_MAX	1e12		/* what is later is as good as never */
 
 /* ---- the parts ---- */
 
@@ -176,6 +177,7 @@ account_of_token(const struct conf *conf, const char *token, struct account *ret
 	struct json *claims;
 	const char *id, *family;
 	size_t len = 0;
+	double expires;
 	enum hl_err err = token_check(&rules, token, &claims);
 
 	*ret = (struct account){ 0 };
@@ -189,11 +191,11 @@ account_of_token(const struct conf *conf, const char *token, struct account *ret
 		err = HL_UNAUTHORIZED;
 	ret->admin = str_equal(json_get_string(claims, "role"), "admin");
 	ret->names_role = json_get_string(claims, "role") != NULL;
-	snprintf(ret->family, sizeof(ret->family), "%s", family ? family : "");
+	snprintf(ret->family, sizeof(ret->family), "%s", id_valid(family) ? family : "");
 	if (!json_integer(json_get(claims, "iat"), &ret->issued_s))
 		ret->issued_s = 0;
-	if (!json_integer(json_get(claims, "exp"), &ret->expires_s))
-		ret->expires_s = 0;
+	if (json_number(json_get(claims, "exp"), &expires))	/* it may have a fraction (RFC 7519, section 2) */
+		ret->expires_s = (int64_t)(expires < EXPIRES_MAX ? expires : EXPIRES_MAX);
 	json_free(claims);
 	return err;
 }

@@ -478,6 +478,35 @@ a_lost_socket_is_kept_for_a_while_and_given_once(void **state)
 	deadlines_free(&deadlines);
 }
 
+static void
+a_lost_socket_whose_token_is_over_or_that_was_sent_away_is_not_given(void **state)
+{
+	struct deadlines deadlines = { NULL, 0, 0, 0 };
+	struct recovery r = { .max = 9, .keep_ms = 1000, .now_ms = fake_now, .deadlines = &deadlines };
+	char pid[4][ID_LEN + 1];
+
+	(void)state;
+	now_ms = 5000;
+	recovery_drop(&r, "emitter:x");		/* nothing is kept at all */
+	assert_int_equal(recovery_init(&r), HL_OK);
+	for (int i = 0; i < 4; i++)
+		keep_one(&r, pid[i]);
+	r.newest->ends_ms = 5010;
+	r.newest->older->ends_ms = 5011;
+	now_ms = 5010;
+	assert_false(take_one(&r, pid[3], "/"));
+	assert_true(take_one(&r, pid[2], "/"));
+	recovery_drop(&r, "emitter:y");
+	assert_int_equal(r.count, 2);
+	assert_int_equal(lost_add_room(r.oldest, "emitter:y"), HL_OK);
+	recovery_drop(&r, "emitter:y");
+	assert_false(take_one(&r, pid[0], "/"));
+	assert_true(take_one(&r, pid[1], "/"));
+	assert_int_equal(r.count, 0);
+	recovery_free(&r);
+	deadlines_free(&deadlines);
+}
+
 int
 main(void)
 {
@@ -499,6 +528,7 @@ main(void)
 		cmocka_unit_test(what_is_held_comes_out_in_its_order_and_has_a_limit),
 		cmocka_unit_test(a_socket_is_found_by_its_sid_among_many),
 		cmocka_unit_test(a_lost_socket_is_kept_for_a_while_and_given_once),
+		cmocka_unit_test(a_lost_socket_whose_token_is_over_or_that_was_sent_away_is_not_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
