@@ -113,7 +113,7 @@ a_stored_accounts_token_names_its_sign_in_and_no_role(void **state)
 	const struct conf conf = { .jwt_secret = SECRET, .jwt_secret_previous = "" };
 	const struct token_rules rules = { .secrets = { SECRET }, .issuer = "helpline", .audience = "helpline",
 		.now_s = clock_wall_ms() / 1000 };
-	struct account ada = { .id = "an id", .family = "a family", .admin = true, .stored = true }, read;
+	struct account ada = { .id = "an id", .family = "a-family-0123456789_AZ", .admin = true, .stored = true }, read;
 	struct buf token = BUF_INIT(TOKEN_MAX);
 	struct json *claims;
 
@@ -123,13 +123,40 @@ a_stored_accounts_token_names_its_sign_in_and_no_role(void **state)
 	assert_int_equal(account_of_token(&conf, token.data, &read), HL_OK);
 	assert_false(read.admin);
 	assert_false(read.names_role);
-	assert_string_equal(read.family, "a family");
+	assert_string_equal(read.family, "a-family-0123456789_AZ");
 	assert_true(read.issued_s >= ada.not_before_s);
 	assert_int_equal(token_check(&rules, token.data, &claims), HL_OK);
 	assert_null(json_get(claims, "role"));
 	assert_non_null(json_get_string(claims, "jti"));
 	json_free(claims);
 	buf_free(&token);
+}
+
+static void
+claims_that_others_put_in_are_taken_as_far_as_they_can_be(void **state)
+{
+	static const struct { const char *claims; int64_t expires_s; const char *family; } some[] = {
+		{ "\"exp\":9999999999.75", 9999999999, "" },
+		{ "\"exp\":1e300,\"sid\":\"a-family-0123456789_AZ\"", 1000000000000, "a-family-0123456789_AZ" },
+		{ "\"exp\":9999999999,\"sid\":\"\\\"}]{\\\"family-0123456\"", 9999999999, "" },
+		{ "\"exp\":9999999999,\"sid\":7", 9999999999, "" },
+		{ "\"exp\":9999999999,\"sid\":\"a-family-0123456789_AZ.\"", 9999999999, "" },
+	};
+	const struct conf conf = { .jwt_secret = SECRET, .jwt_secret_previous = "" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+		struct buf claims = BUF_INIT(1024), token = BUF_INIT(TOKEN_MAX);
+		struct account read;
+
+		buf_printf(&claims, "{\"userId\":\"ada\",\"iss\":\"helpline\",\"aud\":\"helpline\",%s}", some[i].claims);
+		assert_int_equal(token_sign(SECRET, claims.data, &token), HL_OK);
+		assert_int_equal(account_of_token(&conf, token.data, &read), HL_OK);
+		assert_int_equal(read.expires_s, some[i].expires_s);
+		assert_string_equal(read.family, some[i].family);
+		buf_free(&claims);
+		buf_free(&token);
+	}
 }
 
 static void
@@ -155,6 +182,7 @@ main(void)
 		cmocka_unit_test(golden_vectors_are_taken_and_refused),
 		cmocka_unit_test(our_tokens_say_who_calls),
 		cmocka_unit_test(a_stored_accounts_token_names_its_sign_in_and_no_role),
+		cmocka_unit_test(claims_that_others_put_in_are_taken_as_far_as_they_can_be),
 		cmocka_unit_test(claims_of_the_wrong_type_are_refused),
 	};
 
