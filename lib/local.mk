@@ -102,7 +102,7 @@ libhelpline_a_SOURCES = \
 	lib/records/inventory.c lib/records/inventory.h \
 	lib/records/job.c lib/records/job.h \
 	lib/records/keys.c lib/records/keys.h lib/records/scripts.h \
-	lib/records/lease.c lib/records/lease_scripts.h \
+	lib/records/lease.c lib/records/lease_keep.c lib/records/lease_scripts.h \
 	lib/records/recall.c lib/records/recall.h \
 	lib/records/sign_in.c lib/records/sign_in.h \
 	lib/records/spend.c \

@@ -3,7 +3,7 @@
 import { test, before, after, beforeEach } from "node:test";
 import assert from "node:assert/strict";
 import { startUpstream, reply } from "./upstream.mjs";
-import { startStack, assertProblem, pause, unique } from "./harness.mjs";
+import { startStack, assertProblem, pause, unique, waitFor } from "./harness.mjs";
 
 let upstream, stack;
 
@@ -131,6 +131,39 @@ test("who never stops writing is answered all the same", async () => {
 		await pause(50);	// the pace of the writer: each message comes before an answer to the last one could
 	}
 	assert.ok(answered > 0, "no answer came while messages did");
+	await Promise.all(answers);
+	assert.equal(await users(id), answers.length);
+});
+
+const lives = (pid) => {
+	try {
+		return process.kill(pid, 0);
+	} catch {
+		return false;
+	}
+};
+
+test("who never stops writing does not keep a process that is to end", async () => {
+	upstream.otherwise = reply("There you are.", { delay: 300 });
+	const id = await stack.session();
+	const { pid } = await stack.program("chat");
+	const answers = [];
+	let writing = true;
+	const writer = (async () => {
+		for (; writing; await pause(150))
+			answers.push(stack.say(id, `line ${answers.length}`));
+	})();
+	await waitFor("the first answer is under way", () => upstream.chats.length > 0);
+	const restarted = stack.restart("chat");
+	try {
+		await waitFor("the process that is replaced has ended", () => !lives(pid), { ms: 30_000 });
+		const then = answers.length;
+		await waitFor("more is written", () => answers.length > then);
+	} finally {
+		writing = false;
+		await writer;
+		await restarted;
+	}
 	await Promise.all(answers);
 	assert.equal(await users(id), answers.length);
 });

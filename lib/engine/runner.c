@@ -458,7 +458,6 @@ run_turn(struct runner *r, enum committed *how)
 	return err;
 }
 
-/* One turn after the other until nothing is owed.  only_one: returns true if something still is. */
 bool
 runner_run(struct runner *r, bool only_one)
 {
@@ -469,6 +468,8 @@ runner_run(struct runner *r, bool only_one)
 	do {
 		if (run_turn(r, &how) != HL_OK || how != COMMITTED_MORE)
 			return false;
+		if (r->engine->draining && conversation_leave(&r->engine->store, &r->lease) == HL_OK)
+			return false;		/* who never stops writing would keep this process alive */
 		if (conversation_peek(&r->engine->store, &r->lease, &changed) != HL_OK || !changed)
 			return false;
 	} while (!only_one);

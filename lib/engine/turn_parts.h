@@ -87,7 +87,7 @@ struct waiter {
 /* Where the conversation's runner is, or would be. */
 struct runner **runner_slot(struct engine *, const struct place *);
 struct runner *runner_new(struct engine *, struct lease *take_lease);	/* NULL: no memory */
-/* Suspends.  One turn after the other until nothing is owed.  only_one: returns true if something still is. */
+/* Suspends.  One turn after the other until nothing is owed, or another process is to go on.  only_one: returns true if something still is. */
 bool	 runner_run(struct runner *, bool only_one);
 void	 runner_background(struct runner *);	/* likewise, in a task of its own, which ends it */
 void	 runner_end(struct runner *);		/* frees it; who waits goes on */

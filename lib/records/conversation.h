@@ -252,6 +252,9 @@ enum hl_err conversation_peek(struct store *, struct lease *, bool *ret_changed)
 /* Keeps leases from running out. */
 enum hl_err conversation_renew(struct store *, const struct place *, size_t count) HL_MUST_CHECK;
 
+/* More is owed, and somebody else is to go on with it: the lease is overdue at once, if it is still ours. */
+enum hl_err conversation_leave(struct store *, const struct lease *) HL_MUST_CHECK;
+
 /*
  * Conversations whose lease has run out, at most max.  Leases of holders that are seen to be dead end first; the store's
  * own holder is noted, for others to see.

@@ -36,6 +36,12 @@ number_arg(struct number *n, int64_t value)
 }
 
 struct redis_arg
+holder_arg(const struct store *s)
+{
+	return RA(s->holder ? s->holder : "");
+}
+
+struct redis_arg
 buf_arg(const struct buf *b)
 {
 	return RAN(b->data ? b->data : "", b->len);

@@ -28,6 +28,7 @@ struct number { char text[STR_INT_MAX]; };
 
 struct redis_arg number_arg(struct number *, int64_t);
 struct redis_arg buf_arg(const struct buf *);
+struct redis_arg holder_arg(const struct store *);	/* in whose name the store takes leases */
 
 /* A script's first word, and what the words of refusal mean. */
 bool	 said(const struct redis_reply *, const char *word);

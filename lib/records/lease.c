@@ -11,13 +11,6 @@
 #include "records/lease_scripts.h"
 #include "records/recall.h"
 
-/* In whose name the store takes leases, as an argument. */
-static struct redis_arg
-holder_arg(const struct store *s)
-{
-	return RA(s->holder ? s->holder : "");
-}
-
 /* ---- accept ---- */
 
 void
@@ -532,75 +525,7 @@ conversation_peek(struct store *s, struct lease *l, bool *ret_changed)
 	return HL_OK;
 }
 
-/* ---- leases ---- */
-
-#define RENEW_AT_ONCE	32u
-
-enum hl_err
-conversation_renew(struct store *s, const struct place *places, size_t count)
-{
-	struct redis_arg key[] = { RA(DUE_KEY) }, arg[1 + RENEW_AT_ONCE];
-	const struct redis_reply *reply;
-	struct number lease;
-	enum hl_err err = HL_OK;
-
-	arg[0] = number_arg(&lease, LEASE_MS);
-	while (count > 0 && err == HL_OK) {
-		size_t n = count < RENEW_AT_ONCE ? count : RENEW_AT_ONCE;
-
-		for (size_t i = 0; i < n; i++)
-			arg[1 + i] = RA(places[i].h);
-		err = redis_script(s->redis, &renew_script, key, 1, arg, 1 + n, &reply);
-		places += n;
-		count -= n;
-	}
-	return err;
-}
-
-/* The first of the holders that is dead; false: none is. */
-static bool
-find_dead(const struct store *s, const struct redis_reply *holders, char ret[HOLDER_MAX])
-{
-	for (size_t i = 0; s->holder && i < redis_length(holders); i++) {
-		const char *name = redis_str(redis_at(holders, i), NULL);
-
-		if (name && strlen(name) < HOLDER_MAX && holder_is_dead(name, s->holder)) {
-			strcpy(ret, name);
-			return true;
-		}
-	}
-	return false;
-}
-
-enum hl_err
-conversation_overdue(struct store *s, struct place *ret, size_t max, size_t *count)
-{
-	struct redis_arg key[] = { RA(DUE_KEY), RA(HOLDERS_KEY) };
-	const struct redis_reply *reply;
-	char dead[HOLDER_MAX];
-	struct number most;
-	enum hl_err err;
-
-	*count = 0;
-	struct redis_arg arg[] = { number_arg(&most, (int64_t)max), holder_arg(s) };
-
-	while ((err = redis_script(s->redis, &overdue_script, key, 2, arg, 2, &reply)) == HL_OK &&
-	    find_dead(s, redis_at(reply, 1), dead)) {
-		struct redis_arg name[] = { RA(dead) };
-
-		err = redis_script(s->redis, &bury_script, key, 2, name, 1, &reply);
-		if (err)
-			break;
-	}
-	reply = err ? NULL : redis_at(reply, 0);
-	for (size_t i = 0; i < redis_length(reply) && i < max; i++) {
-		const char *h = redis_str(redis_at(reply, i), NULL);
-
-		if (h)
-			snprintf(ret[(*count)++].h, sizeof(ret->h), "%s", h);
-	}
-	return err;
-}
+/* ---- taking over ---- */
 
 enum hl_err
 conversation_claim(struct store *s, const struct place *p, struct lease *ret)

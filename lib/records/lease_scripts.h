@@ -196,38 +196,6 @@ static struct redis_script peek_script = { .text =
 	"return {'more', us, dn, s[6] or '', context(us, dn, tonumber(ARGV[6]))} "
 };
 
-/* KEYS due  ARGV lease H… */
-static struct redis_script renew_script = { .text =
-	LUA_NOW
-	"for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'XX', now + ARGV[1], ARGV[i]) end "
-	"return {'ok'} "
-};
-
-/* KEYS due holders  ARGV most holder */
-static struct redis_script overdue_script = { .text =
-	LUA_NOW
-	"local noted = ARGV[2] ~= '' and redis.call('ZSCORE', KEYS[2], ARGV[2]) or now "
-	"if ARGV[2] ~= '' and (noted == now or now - noted > 3600000) then "
-	"  redis.call('ZADD', KEYS[2], now, ARGV[2]) "
-	"  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 86400000) "	/* of other hosts, which nobody here can judge */
-	"end "
-	"return {redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1]), redis.call('ZRANGE', KEYS[2], 0, -1)} "
-};
-
-/* KEYS due holders  ARGV holder: its leases end. */
-static struct redis_script bury_script = { .text =
-	LUA_NOW
-	"local left = 0 "
-	"for _, h in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')) do "
-	"  if redis.call('HGET', 'c:" SHARD ":' .. h, 'by') == ARGV[1] then "
-	"    redis.call('ZADD', KEYS[1], 0, h) "
-	"    left = left + 1 "
-	"  end "
-	"end "
-	"redis.call('ZREM', KEYS[2], ARGV[1]) "
-	"return {'ok', left} "
-};
-
 /* KEYS c log due  ARGV H lease history holder */
 static struct redis_script claim_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_CONTEXT

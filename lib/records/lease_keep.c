@@ -1,0 +1,128 @@
+/*
+ * Leases as such: kept, let go, and found when whoever held them is gone.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "records/holder.h"
+#include "records/keys.h"
+#include "records/scripts.h"
+
+/* KEYS due  ARGV lease H… */
+static struct redis_script renew_script = { .text =
+	LUA_NOW
+	"for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'XX', now + ARGV[1], ARGV[i]) end "
+	"return {'ok'} "
+};
+
+/* KEYS due holders  ARGV most holder */
+static struct redis_script overdue_script = { .text =
+	LUA_NOW
+	"local noted = ARGV[2] ~= '' and redis.call('ZSCORE', KEYS[2], ARGV[2]) or now "
+	"if ARGV[2] ~= '' and (noted == now or now - noted > 3600000) then "
+	"  redis.call('ZADD', KEYS[2], now, ARGV[2]) "
+	"  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 86400000) "	/* of other hosts, which nobody here can judge */
+	"end "
+	"return {redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1]), redis.call('ZRANGE', KEYS[2], 0, -1)} "
+};
+
+/* KEYS due holders  ARGV holder: its leases end. */
+static struct redis_script bury_script = { .text =
+	LUA_NOW
+	"local left = 0 "
+	"for _, h in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf')) do "
+	"  if redis.call('HGET', 'c:" SHARD ":' .. h, 'by') == ARGV[1] then "
+	"    redis.call('ZADD', KEYS[1], 0, h) "
+	"    left = left + 1 "
+	"  end "
+	"end "
+	"redis.call('ZREM', KEYS[2], ARGV[1]) "
+	"return {'ok', left} "
+};
+
+/* KEYS c due  ARGV H fence: whoever looks next takes it. */
+static struct redis_script leave_script = { .text =
+	"if redis.call('HGET', KEYS[1], 'fn') == ARGV[2] then redis.call('ZADD', KEYS[2], 'XX', 0, ARGV[1]) end "
+	"return {'ok'} "
+};
+
+#define RENEW_AT_ONCE	32u
+
+enum hl_err
+conversation_renew(struct store *s, const struct place *places, size_t count)
+{
+	struct redis_arg key[] = { RA(DUE_KEY) }, arg[1 + RENEW_AT_ONCE];
+	const struct redis_reply *reply;
+	struct number lease;
+	enum hl_err err = HL_OK;
+
+	arg[0] = number_arg(&lease, LEASE_MS);
+	while (count > 0 && err == HL_OK) {
+		size_t n = count < RENEW_AT_ONCE ? count : RENEW_AT_ONCE;
+
+		for (size_t i = 0; i < n; i++)
+			arg[1 + i] = RA(places[i].h);
+		err = redis_script(s->redis, &renew_script, key, 1, arg, 1 + n, &reply);
+		places += n;
+		count -= n;
+	}
+	return err;
+}
+
+/* The first of the holders that is dead; false: none is. */
+static bool
+find_dead(const struct store *s, const struct redis_reply *holders, char ret[HOLDER_MAX])
+{
+	for (size_t i = 0; s->holder && i < redis_length(holders); i++) {
+		const char *name = redis_str(redis_at(holders, i), NULL);
+
+		if (name && strlen(name) < HOLDER_MAX && holder_is_dead(name, s->holder)) {
+			strcpy(ret, name);
+			return true;
+		}
+	}
+	return false;
+}
+
+enum hl_err
+conversation_overdue(struct store *s, struct place *ret, size_t max, size_t *count)
+{
+	struct redis_arg key[] = { RA(DUE_KEY), RA(HOLDERS_KEY) };
+	const struct redis_reply *reply;
+	char dead[HOLDER_MAX];
+	struct number most;
+	enum hl_err err;
+
+	*count = 0;
+	struct redis_arg arg[] = { number_arg(&most, (int64_t)max), holder_arg(s) };
+
+	while ((err = redis_script(s->redis, &overdue_script, key, 2, arg, 2, &reply)) == HL_OK &&
+	    find_dead(s, redis_at(reply, 1), dead)) {
+		struct redis_arg name[] = { RA(dead) };
+
+		err = redis_script(s->redis, &bury_script, key, 2, name, 1, &reply);
+		if (err)
+			break;
+	}
+	reply = err ? NULL : redis_at(reply, 0);
+	for (size_t i = 0; i < redis_length(reply) && i < max; i++) {
+		const char *h = redis_str(redis_at(reply, i), NULL);
+
+		if (h)
+			snprintf(ret[(*count)++].h, sizeof(ret->h), "%s", h);
+	}
+	return err;
+}
+
+enum hl_err
+conversation_leave(struct store *s, const struct lease *l)
+{
+	const struct redis_reply *reply;
+	struct number fence;
+	struct keys k;
+
+	keys_of(&l->place, &k);
+	struct redis_arg key[] = { RA(k.c), RA(DUE_KEY) }, arg[] = { RA(l->place.h), number_arg(&fence, l->fence) };
+
+	return redis_script(s->redis, &leave_script, key, 2, arg, 2, &reply);
+}
