@@ -48,6 +48,18 @@ describe("the table of the contract", () => {
 		assert.deepEqual(a.analytics, { totalCalls: 0, lastActivity: null });
 	});
 
+	test("POST with the same Idempotency-Key makes one agent, and gives it as it is now", async () => {
+		const key = { "idempotency-key": unique() };
+		const make = (who, more = {}) => who.ok("POST", "/api/agents", { ...AGENT, ...more }, 201, key);
+		const [one, same] = await Promise.all([make(ada), make(ada)]);
+		assert.equal(same._id, one._id);
+		await ada.ok("PUT", `/api/agents/${one._id}`, { personality: "changed" });
+		const again = await make(ada, { name: "Somebody else" });
+		assert.deepEqual([again._id, again.name, again.personality], [one._id, AGENT.name, "changed"]);
+		assert.notEqual((await make(bob))._id, one._id);
+		assert.equal((await ada.ok("GET", "/api/agents")).filter((a) => a._id === one._id).length, 1);
+	});
+
 	test("GET /api/agents: a bare array, the newest first", async () => {
 		const carl = await Person.join(stack);
 		assert.deepEqual(await carl.ok("GET", "/api/agents"), []);

@@ -90,6 +90,22 @@ describe("POST /api/conversations", () => {
 		assert.equal((await ada.read(c._id)).title, c.title);
 	});
 
+	test("with the same Idempotency-Key it is begun once, however long ago that was", async () => {
+		const [other, bob] = [await ada.agent({ name: "Other" }), await Person.join(stack, "Bob Baker")];
+		const key = { "idempotency-key": `${"k".repeat(200)}${unique()}` }, another = { "idempotency-key": `${"k".repeat(200)}${unique()}` };
+		const begin = (who, headers, body = { agentId: agent._id }) => who.ok("POST", BASE, body, 201, headers);
+		const [one, same] = await Promise.all([begin(ada, key), begin(ada, key)]);
+		assert.equal(same._id, one._id);
+		await ada.say(one._id, "Do you sell rakes?");
+		const later = await begin(ada, key);
+		assert.deepEqual([later._id, later.messages.length], [one._id, 3]);
+		assert.notEqual((await begin(ada, another))._id, one._id);
+		assert.notEqual((await begin(bob, key, { isCallSimulator: true }))._id, one._id, "it is another's key");
+		for (const body of [{ agentId: other._id }, { isCallSimulator: true }])
+			assertProblem(await ada.post(BASE, body, key), 422, /Idempotency-Key/);
+		assertProblem(await ada.post(BASE, { agentId: agent._id }, { "idempotency-key": "k".repeat(257) }), 400, /Idempotency-Key/);
+	});
+
 	test("what it refuses", async () => {
 		for (const body of [{}, { agentId: null }, { agentId: 5 }, { agentId: [agent._id] }, { isCallSimulator: "yes" },
 			{ isCallSimulator: false }, { agentId: agent._id, title: 7 }, { agentId: agent._id, title: "x".repeat(1001) }, [], "x"])

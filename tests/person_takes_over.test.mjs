@@ -144,7 +144,14 @@ describe("the routes", () => {
 		assert.equal(a._id, b._id);
 		assert.equal(a.seq, b.seq);
 		assertProblem(await ada.reply(id, { content: "Other", clientMessageId }), 422);
-		assert.equal((await stack.history(sessionId)).filter((m) => m.by === "human").length, 1);
+		const send = (content, key) => stack.call("POST", `/api/escalations/${id}/reply`, { body: { content },
+			headers: { ...ada.headers, "idempotency-key": key } });
+		const key = unique();
+		const [c, d] = await Promise.all([1, 2].map(() => ok(send("Once more", key), 201)));
+		assert.equal(c._id, d._id);
+		assertProblem(await send("Other", key), 422);
+		assert.notEqual((await ok(send("Once more", unique()), 201))._id, c._id);
+		assert.equal((await stack.history(sessionId)).filter((m) => m.by === "human").length, 3);
 	});
 
 	test("of many who take it at once one wins", async () => {

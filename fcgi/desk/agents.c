@@ -372,15 +372,24 @@ explain(struct call *call, enum hl_err err)
 static enum hl_err
 post_agent(struct call *call)
 {
-	struct agent a = { .temperature = TEMPERATURE };
+	struct agent a = { .temperature = TEMPERATURE }, stored = { 0 };
+	char once[REQUEST_ONCE_MAX];
 	struct account who;
+	bool keyed = false;
 	enum hl_err err = call_owner(call, &who);
 
 	if (err == HL_OK)
 		err = take_body(call, &a);
 	if (err == HL_OK)
-		err = explain(call, agent_create(&call->app->store, who.h, call->request_id, &a));
-	return err ? err : reply_agent(call, 201, &who, &a);
+		err = request_once(call, once, &keyed);
+	if (err == HL_OK)
+		err = explain(call, agent_create(&call->app->store, who.h, once, &a));
+	if (err == HL_OK && keyed)	/* it may have been made before, by another body */
+		err = explain(call, agent_read(&call->app->store, who.h, a.id, &stored));
+	if (err == HL_OK)
+		err = reply_agent(call, 201, &who, keyed ? &stored : &a);
+	agent_clear(&stored);
+	return err;
 }
 
 static enum hl_err

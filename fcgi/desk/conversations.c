@@ -131,6 +131,15 @@ choose_agent(struct call *call, const struct account *who, const struct wish *w,
 	return err;
 }
 
+/* The same key again, for something else: what there is was begun with another agent.  A simulator's may have found one since. */
+static enum hl_err
+check_same(struct call *call, const struct desk_new *wanted, const struct desk_conversation *c)
+{
+	if (c->simulator == wanted->simulator && (c->simulator || str_equal(c->agent, wanted->agent)))
+		return HL_OK;
+	return call_fail(call, HL_UNPROCESSABLE, "This Idempotency-Key was used for another conversation");
+}
+
 static enum hl_err
 reply_created(struct call *call, const struct wish *w, const struct agent *agent, const struct desk_conversation *c)
 {
@@ -159,6 +168,8 @@ post_conversation(struct call *call)
 	struct welcome_sound sound = { 0 };
 	struct bill bill;
 	struct account who;
+	char once[REQUEST_ONCE_MAX];
+	bool keyed;
 	enum hl_err err = call_owner(call, &who);
 	struct desk_new new = { .account = who.h, .user_id = who.id, .limits = { .address = call->address, .visitor = who.id } };
 
@@ -168,6 +179,8 @@ post_conversation(struct call *call)
 		err = check_title(call, w.title, w.title_len, title);
 	if (err == HL_OK)
 		err = choose_agent(call, &who, &w, &agent);
+	if (err == HL_OK)
+		err = request_once(call, once, &keyed);
 	if (err)
 		goto out;
 	persona_welcome(&agent, &welcome);
@@ -184,7 +197,7 @@ post_conversation(struct call *call)
 	bill = bill_of(who.h, new.agent, false);
 	aloud_welcome(engine_speaker(call->app->engine), &call->app->store, &bill, agent.voice, &welcome, &sound);
 	new.welcome_id = sound.id;
-	new.once = call->request_id;
+	new.once = once;
 	new.welcome_audio = *sound.url ? sound.url : NULL;
 	err = desk_create(&call->app->store, &new, &c, &call->retry_ms);
 	if (err)
@@ -193,6 +206,8 @@ post_conversation(struct call *call)
 		speech_belongs(sound.speech, &c.place);
 		speech_leave(sound.speech);
 	}
+	if (err == HL_OK && keyed)
+		err = check_same(call, &new, &c);
 	if (err == HL_OK)
 		err = reply_created(call, &w, &agent, &c);
 out:

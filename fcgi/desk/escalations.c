@@ -155,7 +155,7 @@ explain(struct call *call, enum hl_err err, const struct escalation *e, const st
 	if (err == HL_TOO_LARGE)
 		return call_fail(call, err, "This conversation is full");
 	if (err == HL_UNPROCESSABLE)
-		return call_fail(call, err, "This clientMessageId was used for another reply");
+		return call_fail(call, err, "This clientMessageId or Idempotency-Key was used for another reply");
 	if (err != HL_CONFLICT)
 		return err;
 	if (str_equal(e->status, "open"))
@@ -214,7 +214,7 @@ static enum hl_err
 post_reply(struct call *call)
 {
 	struct reply r = { .client_id = call->request_id };
-	const char *client_id = NULL;
+	const char *client_id = NULL, *key;
 	const struct text_field fields[] = {
 		{ "content", true, (size_t)call->app->conf.max_message, HL_TOO_LARGE, &r.text, &r.len },
 		{ "clientMessageId", false, CLIENT_ID_MAX, HL_BAD_REQUEST, &client_id, NULL },
@@ -227,10 +227,12 @@ post_reply(struct call *call)
 
 	if (err == HL_OK)
 		err = request_fields(call, call->body, fields, 2, "content is required");
+	if (err == HL_OK)
+		err = request_header(call, "HTTP_IDEMPOTENCY_KEY", "Idempotency-Key", REQUEST_KEY_MAX, &key);
 	if (err)
 		goto out;
-	if (client_id) {
-		r.client_id = client_id;
+	if (client_id || key) {
+		r.client_id = client_id ? client_id : key;
 		r.client_named = true;
 	}
 	err = explain(call, escalation_reply(&call->app->store, &e, &(struct staff){ who.id, true }, &r, &stored), &e,

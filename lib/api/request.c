@@ -157,6 +157,23 @@ request_header(struct call *call, const char *param, const char *human, size_t m
 	return HL_OK;
 }
 
+enum hl_err
+request_once(struct call *call, char ret[REQUEST_ONCE_MAX], bool *ret_keyed)
+{
+	char name[CRYPTO_NAME_LEN + 1];
+	const char *key;
+	enum hl_err err = request_header(call, "HTTP_IDEMPOTENCY_KEY", "Idempotency-Key", REQUEST_KEY_MAX, &key);
+
+	*ret_keyed = err == HL_OK && key;
+	if (*ret_keyed) {
+		crypto_name(call->app->crypto, "idempotency", key, strlen(key), name);
+		snprintf(ret, REQUEST_ONCE_MAX, "key %s", name);
+	} else {
+		snprintf(ret, REQUEST_ONCE_MAX, "%s", call->request_id);
+	}
+	return err;
+}
+
 /* The value of a parameter of the query string, as it came; false if it is absent. */
 static bool
 find_parameter(const struct call *call, const char *name, const char **ret, size_t *ret_len)

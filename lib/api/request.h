@@ -46,4 +46,12 @@ bool	 request_has_tag(const struct call *, const char *etag);
 /* A header (as FastCGI names it, "HTTP_IDEMPOTENCY_KEY") of at most max printable bytes; absent gives NULL. */
 enum hl_err request_header(struct call *, const char *param, const char *human, size_t max, const char **ret) HL_MUST_CHECK;
 
+/*
+ * What names a request that makes something: its Idempotency-Key, *ret_keyed then; else nginx's id, which is the same when
+ * nginx sends it again.  To be used together with whose it is.
+ */
+#define REQUEST_KEY_MAX		256u	/* bytes of one */
+#define REQUEST_ONCE_MAX	(REQUEST_ID_MAX + 8)
+enum hl_err request_once(struct call *, char ret[REQUEST_ONCE_MAX], bool *ret_keyed) HL_MUST_CHECK;
+
 #endif
