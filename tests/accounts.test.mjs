@@ -605,6 +605,26 @@ describe("./run users", () => {
 		}
 	});
 
+	test("a password whose hash has another cost than the setting says is hashed anew when its owner signs in", async () => {
+		const { email, token } = await signedUp();
+		const redis = await stack.redis();
+		const key = await accountKey(redis, token);
+		const hash = async () => String(await redis.call("HGET", key, "pw"));
+		for (const BCRYPT_COST of ["5", "4"]) {
+			const password = `Secret${BCRYPT_COST}horse`;
+			assert.equal((await users(["password", "--email", email], { input: `${password}\n`, env: { BCRYPT_COST } })).status, 0);
+			const before = await hash();
+			assertProblem(await login(email, "Wrong1horse"), 401);
+			assert.equal(await hash(), before);
+			const first = await ok(login(email, password));
+			const renewed = await hash();
+			assert.equal(renewed === before, BCRYPT_COST === "4");
+			await ok(login(email, password));
+			assert.equal(await hash(), renewed);
+			await ok(me(first.token));
+		}
+	});
+
 	test("lists accounts, changes roles at once, sets passwords", async () => {
 		const { email, token, refreshToken } = await signedUp({ name: "Listed Person" });
 		const list = await users(["list"]);

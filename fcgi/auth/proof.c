@@ -6,6 +6,7 @@
 
 #include "api/reply.h"
 #include "auth/auth.h"
+#include "base/log.h"
 #include "loop/lane.h"
 #include "records/sign_in.h"
 
@@ -31,6 +32,21 @@ auth_passwords_free(void)
 	passwords_free(waiting_room);
 }
 
+/* BCRYPT_COST was another one, or the hash comes from elsewhere.  If that fails now, it is for the next time. */
+static void
+renew(struct call *call, struct passwords *passwords, const struct account *a, const char *password)
+{
+	char hash[PASSWORD_HASH_LEN + 1];
+	int64_t retry_ms;
+	enum hl_err err = passwords_make(passwords, call->address, password, hash, &retry_ms);
+
+	if (err == HL_OK)
+		err = account_rehash(&call->app->store, a, hash);
+	if (err)
+		log_line(LOG_LEVEL_INFO, "password_not_rehashed", "request_id", call->shown_id, "problem", err_text(err), NULL);
+	explicit_bzero(hash, sizeof(hash));
+}
+
 /* HL_UNAUTHORIZED: the account, if there is one, has another password.  Both take the same time. */
 static enum hl_err
 compare(struct call *call, const char *email, const char *password, struct account *ret)
@@ -49,6 +65,8 @@ compare(struct call *call, const char *email, const char *password, struct accou
 	err = passwords_check(passwords, call->address, in.hash, password, &right, &call->retry_ms);
 	if (err || right)
 		sign_in_forgive(&call->app->store, &in, right);
+	if (right && !passwords_current(passwords, in.hash))
+		renew(call, passwords, &in.account, password);
 	explicit_bzero(in.hash, sizeof(in.hash));
 	*ret = in.account;
 	return err ? err : right ? HL_OK : HL_UNAUTHORIZED;

@@ -427,6 +427,30 @@ out:
 	return err;
 }
 
+/* KEYS u  ARGV v pw */
+static struct redis_script rehash_script = { .durable = true, .text =
+	"if redis.call('HGET', KEYS[1], 'v') == ARGV[1] then redis.call('HSET', KEYS[1], 'pw', ARGV[2]) end "
+	"return {'ok'} "
+};
+
+enum hl_err
+account_rehash(struct store *s, const struct account *a, const char *hash)
+{
+	struct buf sealed = BUF_INIT(DATA_MAX);
+	char key[ACCOUNT_KEY_MAX];
+	const struct redis_reply *reply;
+	struct number v;
+	enum hl_err err = seal_hash(s, a->h, hash, &sealed);
+
+	account_key(a->h, "", key);
+	struct redis_arg keys[] = { RA(key) }, args[] = { number_arg(&v, a->version), buf_arg(&sealed) };
+
+	if (err == HL_OK)
+		err = redis_script(s->redis, &rehash_script, keys, 1, args, 2, &reply);
+	buf_free(&sealed);
+	return err;
+}
+
 /* KEYS u first  ARGV H role */
 static struct redis_script role_script = { .durable = true, .text =
 	LUA_NOW

@@ -57,6 +57,10 @@ enum hl_err account_create(struct store *, const char *hash, struct account *a) 
  * another account has the address.  HL_UNPROCESSABLE: it has changed since it was loaded.  HL_NOT_FOUND.
  */
 enum hl_err account_change(struct store *, const char *hash, struct account *a) HL_MUST_CHECK;
+
+/* Another hash of the same password, unless the account has changed since it was loaded: then nothing, and no error. */
+enum hl_err account_rehash(struct store *, const struct account *, const char *hash) HL_MUST_CHECK;
+
 enum hl_err account_set_role(struct store *, bool admin, struct account *a) HL_MUST_CHECK;
 
 /*

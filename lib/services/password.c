@@ -196,6 +196,15 @@ passwords_make(struct passwords *p, const char *source, const char *password, ch
 	return err;
 }
 
+bool
+passwords_current(const struct passwords *p, const char *hash)
+{
+	char setting[8];
+
+	snprintf(setting, sizeof(setting), "$2b$%02d$", p->cost);
+	return strncmp(hash, setting, strlen(setting)) == 0;
+}
+
 enum hl_err
 passwords_check(struct passwords *p, const char *source, const char *hash, const char *password, bool *ret_matches,
     int64_t *retry_ms)

@@ -33,6 +33,9 @@ enum hl_err passwords_make(struct passwords *, const char *source, const char *p
 enum hl_err passwords_check(struct passwords *, const char *source, const char *hash, const char *password,
 	    bool *ret_matches, int64_t *retry_ms) HL_MUST_CHECK;
 
+/* Whether it is as one that would be made now: its cost is that of the setting, its form $2b$. */
+bool	 passwords_current(const struct passwords *, const char *hash);
+
 /* The same, at once, for who has nothing else to do.  HL_INTERNAL: no randomness, or the library refuses. */
 enum hl_err password_hash(int cost, const char *password, char ret[PASSWORD_HASH_LEN + 1]) HL_MUST_CHECK;
 bool	 password_matches(const char *hash, const char *password);

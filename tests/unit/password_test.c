@@ -218,11 +218,28 @@ a_lane_holds_so_many_and_names_are_apart(void **state)
 	assert_null(lanes.first);
 }
 
+static void
+a_hash_is_current_with_the_settings_cost_and_our_own_form(void **state)
+{
+	static const char *const others[] = { "", "$2b$05$", "$2a$04$", "$2y$04$", "$2b$04", "$2b$4$" };
+	char hash[PASSWORD_HASH_LEN + 1];
+	struct passwords *p;
+
+	(void)state;
+	assert_int_equal(passwords_new(4, &p), HL_OK);
+	assert_int_equal(password_hash(4, "Correct1horse", hash), HL_OK);
+	assert_true(passwords_current(p, hash));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_false(passwords_current(p, others[i]));
+	passwords_free(p);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_vectors_match_and_do_not),
+		cmocka_unit_test(a_hash_is_current_with_the_settings_cost_and_our_own_form),
 		cmocka_unit_test(what_is_hashed_is_recognised),
 		cmocka_unit_test(what_is_no_hash_matches_nothing),
 		cmocka_unit_test(nobodys_hash_takes_as_long),
