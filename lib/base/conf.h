@@ -131,7 +131,7 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	X(jwt_secret_previous,	"JWT_SECRET_PREVIOUS",	CONF_SECRET,	"",	0, 1024,			\
 	    "The one before it: what it signed stays valid")							\
 	X(bcrypt_cost,		"BCRYPT_COST",		CONF_INT,	"12",	4, 15,				\
-	    "Cost of password hashes: each one more doubles the time of a sign-in; at which those of another cost are made anew")				\
+	    "Cost of password hashes: each one more doubles the time of a sign-in, where others are renewed")		\
 	X(jwt_expires_in,	"JWT_EXPIRES_IN",	CONF_TEXT,	"7d",	1, 16,				\
 	    "How long an access token lives: 7d, 24h, 30m, or seconds")						\
 	X(demo_name,		"DEMO_AGENT_NAME",	CONF_TEXT,	"Luna", 1, 100,			\
