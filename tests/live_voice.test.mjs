@@ -154,6 +154,15 @@ describe("a call", () => {
 		assert.ok(partials.every((t) => t.id === final.id));
 	});
 
+	test("a cough is no word, and is told to be none", async () => {
+		const c = await caller({ transports: ["websocket"] });
+		await c.say(Buffer.concat([quiet(300), voice(70), quiet(900)]));
+		await c.when("speech_started");
+		assert.equal((await c.when("transcript")).text, "");
+		assert.deepEqual(c.finals().map((t) => t.text), [""]);
+		assert.equal(upstream.hearing.requests.length, 0);
+	});
+
 	test("other rates than the recogniser's are taken, and may change during the call", async () => {
 		const c = await caller({ transports: ["websocket"] });
 		c.emit("voice_rate", { rate: 24_000 });

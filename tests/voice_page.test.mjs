@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { chromium } from "playwright-core";
-import { startUpstream, reply } from "./upstream.mjs";
+import { startUpstream, reply, serverError } from "./upstream.mjs";
 import { startStack, newStateDir, waitFor } from "./harness.mjs";
 import { speak, convert, plainWords } from "./sound.mjs";
 
@@ -108,6 +108,96 @@ test("who interrupts is not talked over: the sound stops, and the caption is wha
 	const { page } = await visitor();
 	await page.click("#call");
 	await waitFor("a caption that was cut", async () => (await captions(page, "theirs")).some((t) => t.endsWith("…")), { ms: 60_000 });
+});
+
+// ---- what a customer stumbles over ----
+
+// The page's own part of the call is watched: what it asks the browser for, and what it sends.
+async function watched(init) {
+	const seen = await visitor();
+	const sent = [];
+	await seen.page.addInitScript(() => {
+		globalThis.asked = [];
+		const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+		navigator.mediaDevices.getUserMedia = async (wanted) => {
+			globalThis.asked.push(wanted.audio);
+			await globalThis.prompt;
+			globalThis.stream = await real(wanted);
+			return globalThis.stream;
+		};
+		Object.defineProperty(WebSocket.prototype, "bufferedAmount", { get: () => globalThis.unsent ?? 0 });
+	});
+	if (init)
+		await seen.page.addInitScript(init);
+	seen.page.on("websocket", (ws) => ws.on("framesent", ({ payload }) => sent.push(payload)));
+	await seen.page.reload();
+	return { ...seen, sent, rates: () => sent.filter((p) => typeof p === "string" && p.includes("voice_rate")).map((p) => JSON.parse(p.slice(2))[1].rate) };
+}
+const inCall = (page) => page.waitForSelector("#state[data-state=live], #state[data-state=answering]", { timeout: 20_000 });
+const sound = (sent, from = 0) => sent.slice(from).filter((p) => typeof p !== "string");
+
+test("echo, noise and loudness are seen to; another microphone can be chosen in the call; as much is sent as the connection carries", async () => {
+	const { page, sent, rates, trouble } = await watched();
+	await page.click("#call");
+	await inCall(page);
+	const wanted = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
+	assert.deepEqual(await page.evaluate(() => globalThis.asked), [wanted]);
+	const other = await page.$eval("#device", (s) => s.options[s.options.length - 1].value);
+	await page.selectOption("#device", other);
+	await waitFor("the other one", () => page.evaluate(() => globalThis.asked.length === 2));
+	assert.deepEqual(await page.evaluate(() => globalThis.asked[1]), { ...wanted, deviceId: { exact: other } });
+	let before = sent.length;
+	await waitFor("its sound", () => sound(sent, before).length > 5);
+	await page.evaluate(() => { globalThis.unsent = 30_000; });
+	await waitFor("fewer samples", () => rates().length === 1);
+	before = sent.length;
+	const last = await waitFor("sound of that rate", () => sound(sent, before)[5]);
+	assert.equal(last.length, 8000 * 2 / 50);
+	await page.evaluate(() => { globalThis.unsent = 0; });
+	await waitFor("more of them, when it has carried all for a while", () => rates().length === 2, { ms: 30_000 });
+	assert.deepEqual(rates(), [8000, 16_000]);
+	assert.deepEqual(trouble, []);
+});
+
+test("who is muted sees it, and sends nothing that he says", async () => {
+	const { page, sent } = await watched();
+	await page.click("#call");
+	await inCall(page);
+	await waitFor("his sound", () => sound(sent).some((b) => b.some((byte) => byte)), { ms: 30_000 });
+	const colour = () => page.$eval("#mute", (b) => getComputedStyle(b).backgroundColor);
+	const was = await colour();
+	await page.click("#mute");
+	await waitFor("it is said", () => page.$eval("#state", (s) => s.textContent.includes("muted")));
+	assert.notEqual(await colour(), was);
+	await accessible(page);
+	await picture(page, "voice-muted");
+	const before = sent.length;
+	await waitFor("silence is sent", () => sound(sent, before).length > 60);
+	assert.ok(sound(sent, before + 3).every((b) => b.every((byte) => byte === 0)));
+});
+
+test("who hangs up while the browser asks for the microphone has none on, and no error", async () => {
+	const { page, trouble } = await watched(() => { globalThis.prompt = new Promise((done) => { globalThis.allow = done; }); });
+	await page.click("#call");
+	await waitFor("it asks", () => page.evaluate(() => globalThis.asked.length === 1));
+	await page.click("#call");
+	await page.evaluate(() => globalThis.allow());
+	await waitFor("it is off again", () => page.evaluate(() => globalThis.stream?.getTracks().every((t) => t.readyState === "ended")));
+	assert.equal(await page.isHidden("#trouble"), true);
+	assert.equal(await page.$eval("#state", (s) => s.dataset.state), "idle");
+	assert.deepEqual(trouble, []);
+	await page.click("#call");
+	await inCall(page);
+});
+
+test("an answer that cannot be said is there to be read, without Markdown's marks, and the customer has the word", async () => {
+	upstream.otherwise = reply("**Two days.** See [our page](https://shop.example/a).\n\n# Also\n`Tea`, 2 * 3 * 4 a_b_c");
+	upstream.speech.otherwise = { ...serverError(500) };
+	const { page } = await visitor();
+	await page.click("#call");
+	await waitFor("the answer", async () => (await captions(page, "theirs")).some((t) => t === "Two days. See our page.\n\nAlso\nTea, 2 * 3 * 4 a_b_c"), { ms: 60_000 });
+	await waitFor("it is told", async () => (await page.textContent("#trouble")).includes("to be read"));
+	await page.waitForSelector("#state[data-state=live]");
 });
 
 test("no other page may use the microphone", async () => {

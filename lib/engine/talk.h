@@ -17,7 +17,7 @@
  * heard; what was said is answered, then a last sentence is said and the call ends ("time").
  *
  * Events, as arguments: voice_ready {conversationId, id, rate}, speech_started {id of the answer that is interrupted or null},
- * transcript {id, text, final}, ai_audio {id, index, type, rate, ms, last, failed, audio} (samples, 16 bit, little-endian, mono;
+ * transcript {id, text, final} (final and empty: there were no words in it), ai_audio {id, index, type, rate, ms, last, failed, audio} (samples, 16 bit, little-endian, mono;
  * ms: where in the answer they begin; id is the sound's own; the last one has no audio, and failed if something was left out),
  * voice_ended {reason, message}, error {message, code}.
  */

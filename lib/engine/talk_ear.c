@@ -58,7 +58,11 @@ keep_said(struct talk *t)
 void
 talk_end_utterance(struct talk *t)
 {
-	if (t->vad.voiced_ms >= WORDLESS_MS && !keep_said(t))
+	const struct buf nothing = { 0 };
+
+	if (t->vad.voiced_ms < WORDLESS_MS)
+		talk_tell_transcript(t, t->said_id, &nothing, true);
+	else if (!keep_said(t))
 		talk_refuse(t, HL_BUSY, "That could not be followed any more: wait for an answer, and say it again");
 	buf_free(&t->said);
 	t->said_id[0] = '\0';

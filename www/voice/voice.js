@@ -10,12 +10,22 @@ const BEGIN_AGAIN = new Set(["begin_again"]);
 
 const $ = (id) => document.getElementById(id);
 const state = { socket: null, context: null, player: null, microphone: null, stream: null, conversation: null, rate: 1,
-	clearSince: 0, muted: false, live: false, wanted: false, frame: 0 };
+	clearSince: 0, muted: false, live: false, wanted: false, frame: 0,
+	said: false,		// all of the answer has come; it may still be playing
+	awake: null };		// what keeps the screen of a phone on, and with it the microphone
 
 function say(text, kind) {
 	$("state").textContent = text;
 	$("state").dataset.state = kind;
 }
+
+// Nobody speaks.
+function rest() {
+	state.said = false;
+	say(state.muted ? "You are muted. Press Mute again to speak." : "Speak now. You can interrupt at any time.", "live");
+}
+
+const is = (kind) => $("state").dataset.state === kind;
 
 function trouble(text) {
 	$("trouble").textContent = text;
@@ -23,6 +33,10 @@ function trouble(text) {
 }
 
 // ---- captions ----
+
+// As it is said: without Markdown's marks.
+const plain = (text) => text.replace(/!?\[([^\]]*)\]\([^)\s]*\)/g, "$1").replace(/^ {0,3}(?:#{1,6}|>) +/gm, "")
+	.replace(/(\*\*|__|~~|`+)(?=\S)(.*?\S)\1/g, "$2");
 
 function caption(who, text, id) {
 	let line = id && document.getElementById("line-" + id);
@@ -36,7 +50,7 @@ function caption(who, text, id) {
 	const name = document.createElement("span");
 	name.className = "sr";
 	name.textContent = who === "mine" ? "You: " : "Answer: ";
-	line.replaceChildren(name, text);
+	line.replaceChildren(name, who === "mine" ? text : plain(text));
 	$("captions").scrollTop = $("captions").scrollHeight;
 }
 
@@ -50,12 +64,33 @@ async function listDevices() {
 	$("device").value = devices.some((d) => d.deviceId === chosen) ? chosen : "";
 }
 
-async function openMicrophone() {
+const microphone = (device) => navigator.mediaDevices.getUserMedia({
+	audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1,
+		...(device && { deviceId: { exact: device } }) },
+});
+
+// One that was chosen and is gone is the usual one again.
+async function chosenMicrophone() {
 	const device = $("device").value;
-	const stream = await navigator.mediaDevices.getUserMedia({
-		audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1,
-			...(device && { deviceId: { exact: device } }) },
-	});
+	try {
+		return await microphone(device);
+	} catch (error) {
+		if (!device || !["OverconstrainedError", "NotFoundError"].includes(error.name))
+			throw error;
+		$("device").value = "";
+		return microphone("");
+	}
+}
+
+// The browser may ask whether the page may; who hangs up meanwhile has no microphone on.
+async function openMicrophone() {
+	const context = state.context;
+	const stream = await chosenMicrophone();
+	if (context !== state.context) {
+		for (const track of stream.getTracks())
+			track.stop();
+		return;
+	}
 	closeMicrophone();
 	state.stream = stream;
 	state.microphone = new AudioWorkletNode(state.context, "microphone", { numberOfOutputs: 0 });
@@ -105,6 +140,8 @@ function showLevel() {
 	if (!state.wanted)
 		return;
 	$("their-level").value = state.player ? Math.min(1, state.player.level() * 4) : 0;
+	if (state.said && !state.player.playing)
+		rest();
 	state.frame = requestAnimationFrame(showLevel);
 }
 
@@ -132,12 +169,14 @@ const handlers = {
 		state.live = true;
 		state.clearSince = performance.now();
 		trouble("");
-		say("Speak now. You can interrupt at any time.", "live");
+		rest();
+		keepAwake();
 	},
 	speech_started({ id }) {
 		if (id && id === state.player.id)
 			state.socket.emit("voice_played", { id, ms: state.player.played() });
 		state.player.stop();
+		state.said = false;
 		say("Listening…", "listening");
 	},
 	transcript({ id, text, final }) {
@@ -145,12 +184,15 @@ const handlers = {
 		if (!final)
 			return;
 		trouble("");
-		if (text)
-			caption("mine", text, id);
-		say(text ? "One moment…" : "Speak now. You can interrupt at any time.", text ? "thinking" : "live");
+		if (!text)
+			return rest();
+		caption("mine", text, id);
+		say("One moment…", "thinking");
 	},
 	ai_response({ id, message }) {
 		caption("theirs", message, id);
+		if (is("thinking"))		// it may be that nothing of it can be said
+			rest();
 	},
 	ai_cut({ id, message }) {
 		caption("theirs", message, id);
@@ -158,10 +200,12 @@ const handlers = {
 	ai_audio(chunk) {
 		if (chunk.type !== "audio/pcm")
 			return;
+		state.said = chunk.last;
 		if (chunk.last)
-			return say("Speak now. You can interrupt at any time.", "live");
+			return;
 		state.player.play(chunk);
-		say("Answering. Speak to interrupt.", "answering");
+		if (!is("answering"))
+			say("Answering. Speak to interrupt.", "answering");
 	},
 	voice_ended({ reason, message }) {
 		state.live = false;
@@ -177,6 +221,8 @@ const handlers = {
 		trouble(message);
 		if (!state.conversation)
 			hangUp(message);
+		else if (state.live && !is("answering"))
+			rest();
 	},
 };
 
@@ -197,7 +243,16 @@ function onDown() {
 		say("The connection was lost; it is being opened again…", "connecting");
 }
 
+async function keepAwake() {
+	const awake = await navigator.wakeLock?.request("screen").catch(() => null);
+	if (!state.wanted)
+		awake?.release();
+	else if (awake)
+		state.awake = awake;
+}
+
 async function call() {
+	let context = null;
 	state.wanted = true;
 	trouble("");
 	say("Calling…", "connecting");
@@ -206,16 +261,20 @@ async function call() {
 	try {
 		if (!navigator.mediaDevices)
 			throw new Error("Calls need a secure connection (https)");
-		state.context = new AudioContext();
-		state.player = new Player(state.context);
-		await state.context.resume();
-		await state.context.audioWorklet.addModule("microphone.js");
+		context = state.context = new AudioContext();
+		state.player = new Player(context);
+		await context.resume();
+		await context.audioWorklet.addModule("microphone.js");
 		await openMicrophone();
 	} catch (error) {
-		hangUp(error.name === "NotAllowedError" ? "The microphone may not be used. Allow it in the browser, then call again."
-			: error.name === "NotFoundError" ? "There is no microphone." : error.message);
+		if (context === state.context)
+			hangUp(error.name === "NotAllowedError" ? "The microphone may not be used. Allow it in the browser, then call again."
+				: error.name === "NotFoundError" ? "There is no microphone."
+				: error.message || "The microphone cannot be opened.");
 		return;
 	}
+	if (context !== state.context)		// he has hung up meanwhile
+		return;
 	$("mute").hidden = false;
 	state.socket = new Socket({ url: new URL("../socket.io/", location.href).href,
 		on: { up: onUp, down: onDown, event: (name, data) => handlers[name] && handlers[name](data || {}) } });
@@ -228,14 +287,15 @@ function hangUp(problem) {
 		state.socket.emit("voice_stop", {});
 		state.socket.close();
 	}
-	state.wanted = state.live = state.muted = false;
+	state.wanted = state.live = state.muted = state.said = false;
+	state.awake?.release();
 	cancelAnimationFrame(state.frame);
 	closeMicrophone();
 	if (state.player)
 		state.player.stop();
 	if (state.context)
 		state.context.close();
-	state.socket = state.player = state.context = state.conversation = null;
+	state.socket = state.player = state.context = state.conversation = state.awake = null;
 	for (const id of ["my-level", "their-level"])
 		$(id).value = 0;
 	$("partial").textContent = "";
@@ -251,9 +311,12 @@ $("call").addEventListener("click", () => (state.wanted ? hangUp("") : call()));
 $("mute").addEventListener("click", () => {
 	state.muted = !state.muted;
 	$("mute").setAttribute("aria-pressed", String(state.muted));
+	if (is("live"))
+		rest();
 });
 $("device").addEventListener("change", () => {
 	if (state.wanted)
 		openMicrophone().catch((error) => trouble(error.message));
 });
+navigator.mediaDevices?.addEventListener("devicechange", () => state.wanted && listDevices());
 addEventListener("pagehide", () => state.wanted && hangUp(""));
