@@ -349,6 +349,43 @@ describe("a conversation with a name", () => {
 		assert.equal((await person.ok("GET", "/api/analytics")).totals.conversations, 1);
 	});
 
+	test("a turn that is broken off, as the customer interrupts, is stored as far as the program says that it was heard", async () => {
+		const { person, agent } = await carl();
+		const conversation = await person.ok("POST", "/api/conversations", { agentId: agent._id }, 201);
+		const said = [];
+		const about = { model: agent._id, metadata: { conversationId: conversation._id } };
+		const next = async (content, answer) => {
+			said.push({ role: "user", content });
+			upstream.next(reply(answer));
+			const { choices: [{ message }] } = await ask({ ...about, messages: said }, person);
+			said.push({ role: "assistant", content: message.content });
+		};
+		const interrupted = async (content, heard) => {
+			said.push({ role: "user", content });
+			upstream.next(reply("word ".repeat(500), { tokenDelay: 50 }));
+			const gone = new AbortController();
+			for await (const chunk of await person.openai.chat.completions.create({ ...about, messages: said, stream: true }, { signal: gone.signal }))
+				if (chunk.choices[0].delta.content)
+					break;
+			gone.abort();
+			await waitFor("the model's server sees it", () => upstream.last.aborted);
+			said.push({ role: "assistant", content: heard });
+		};
+		const stored = async () => (await person.ok("GET", `/api/conversations/${conversation._id}`)).messages.slice(1).map(({ role, content }) => ({ role, content }));
+		await next("Hello", "Hello to you.");
+		await interrupted("Tell me everything", "word word");
+		assert.equal((await stored()).length, 2, "nobody knows yet what was heard of it");
+		await next("Stop. Two lamps", "Two lamps.");
+		assert.deepEqual(await stored(), said);
+		await next("Stop. Two lamps", "Two more lamps.");
+		await interrupted("And then?", "word");
+		await interrupted("And what does it cost?", "word word word");
+		await next("Thank you", "You are welcome.");
+		assert.deepEqual(await stored(), said, "each once, in the order in which it was said");
+		const { totals } = await person.ok("GET", "/api/analytics");
+		assert.deepEqual([totals.conversations, totals.customerMessages], [1, 7]);
+	});
+
 	test("one that is stored here already, by its id", async () => {
 		const { person, agent } = await carl();
 		const conversation = await person.ok("POST", "/api/conversations", { agentId: agent._id }, 201);

@@ -9,6 +9,9 @@
 #include "records/relayed.h"
 
 #define WHO_MAX		8192u
+#define TEXT_MAX	(1u << 20)
+#define TAIL		16	/* newest messages here, among which is what the customer said before */
+#define MISSED_MOST	4	/* exchanges in a row; with more the program speaks of something else */
 
 /* ---- which conversation ---- */
 
@@ -24,6 +27,7 @@ look_at(struct relay *r, const char *id)
 	if (err == HL_OK) {
 		r->stored = true;
 		strcpy(r->id, found.id);
+		r->seq = found.seq;
 		err = conversation_owner(s, &found.place, &r->owner);
 		desk_clear(&found);
 	}
@@ -126,17 +130,26 @@ make(struct relay *r)
 	return analytics_count(s, a->owner, &c);
 }
 
-/* The customer's messages that were answered, as one. */
+/* Messages as one. */
 static enum hl_err
-collect(const struct relay *r, struct buf *out)
+join(const struct talk *talk, size_t from, size_t to, struct buf *out)
 {
-	const struct talk *talk = r->talk;
-
-	for (size_t i = talk_answered(talk); i < talk->count; i++) {
+	for (size_t i = from; i < to; i++) {
 		buf_puts(out, out->len ? "\n" : "");
 		buf_add(out, talk->messages[i].text, talk->messages[i].len);
 	}
 	return buf_err(out);
+}
+
+/* What the customer said, as it is stored: longer is no customer's. */
+static enum hl_err
+join_said(const struct relay *r, size_t from, size_t to, struct buf *out)
+{
+	enum hl_err err = join(r->talk, from, to, out);
+
+	if (err == HL_OK && out->len)
+		out->len = utf8_cut(out->data, out->len, (size_t)r->thinker->conf->max_message);
+	return err;
 }
 
 /* As a lease has it: who speaks, as the program calls him, is for people to see. */
@@ -153,12 +166,13 @@ name_customer(const struct relay *r, struct lease *l)
 	return json_view_open(l->data_text.data, l->data_text.len, JSON_STRICT, &l->data);
 }
 
+/* ms < 0: nothing of it is counted. */
 static enum hl_err
 commit(struct relay *r, struct lease *l, struct verdict *v, const char *answer_id, int64_t ms)
 {
 	struct store *s = r->thinker->store;
 	struct outgoing o = { 0 };
-	struct turn_figures figures;
+	struct turn_figures figures = { 0 };
 	enum committed how = COMMIT_FENCED;
 	int64_t seq, now = clock_wall_ms();
 	enum hl_err err = name_customer(r, l);
@@ -169,7 +183,8 @@ commit(struct relay *r, struct lease *l, struct verdict *v, const char *answer_i
 	else
 		id_new(o.escalation_id);
 	strcpy(l->desk.agent, r->agent->h);
-	figures_of_turn(r->thinker->conf, l, v, now + ms, &figures);	/* it was thought of before its message was stored */
+	if (ms >= 0)
+		figures_of_turn(r->thinker->conf, l, v, now + ms, &figures);	/* it was thought of before its message was stored */
 	o.counts = figures.answer;
 	if (err == HL_OK)
 		err = answer_write(l, v, now, &o);
@@ -184,23 +199,117 @@ commit(struct relay *r, struct lease *l, struct verdict *v, const char *answer_i
 }
 
 static enum hl_err
-store_turn(struct relay *r, struct verdict *v, const char *answer_id, const char *request_id, int64_t ms)
+store_exchange(struct relay *r, const struct buf *said, struct verdict *v, const char *answer_id, const char *request_id, int64_t ms)
 {
-	struct buf text = BUF_INIT(1u << 20);
 	struct acceptance accepted = { 0 };
-	enum hl_err err = collect(r, &text);
-	struct incoming in = { .id = r->id, .account = r->agent->owner, .client_id = request_id };
+	struct incoming in = { .id = r->id, .account = r->agent->owner, .client_id = request_id, .text = said->data, .text_len = said->len };
+	enum hl_err err = conversation_accept(r->thinker->store, &in, &accepted);
 
-	in.text = text.data;
-	in.text_len = err ? 0 : utf8_cut(text.data, text.len, (size_t)r->thinker->conf->max_message);	/* longer is no customer's */
-	if (err == HL_OK)
-		err = conversation_accept(r->thinker->store, &in, &accepted);
 	if (err == HL_OK && accepted.how == ACCEPTED_RUN)
 		err = commit(r, &accepted.lease, v, answer_id, ms);
-	else if (err == HL_OK && r->owner.person)
-		strcpy(r->escalation_id, r->owner.escalation_id);
 	lease_clear(&accepted.lease);
-	buf_free(&text);
+	return err;
+}
+
+/* ---- what was broken off ---- */
+
+/* The customer's messages from there on, and the agent's behind them, which end at `to`. */
+struct exchange { size_t from, answer, to; };
+
+/* What was said before that message; false: nothing was, or nothing was said in return. */
+static bool
+exchange_before(const struct talk *talk, size_t to, struct exchange *ret)
+{
+	*ret = (struct exchange){ .from = to, .answer = to, .to = to };
+	while (ret->answer > 0 && !talk->messages[ret->answer - 1].user)
+		ret->answer--;
+	ret->from = ret->answer;
+	while (ret->from > 0 && talk->messages[ret->from - 1].user)
+		ret->from--;
+	return ret->from < ret->answer && ret->answer < to;
+}
+
+static bool
+is_stored(const struct relay *r, const struct exchange *e, const struct entries *tail)
+{
+	struct buf said = BUF_INIT(TEXT_MAX);
+	bool found = join_said(r, e->from, e->answer, &said) != HL_OK;
+
+	for (size_t i = 0; i < tail->count && !found; i++) {
+		size_t len;
+		const char *text = entry_content(&tail->list[i], &len);
+
+		found = tail->list[i].user && text && len == said.len && memcmp(text, said.data, len) == 0;
+	}
+	buf_free(&said);
+	return found;
+}
+
+/* What the agent has said of it is what the program says that it has. */
+static enum hl_err
+store_missed(struct relay *r, const struct exchange *e, const char *request_id)
+{
+	struct buf said = BUF_INIT(TEXT_MAX), name = BUF_INIT(256);
+	struct verdict v;
+	char id[ID_LEN + 1];
+	enum hl_err err;
+
+	verdict_init(&v);
+	v.provider = "helpline";
+	v.confidence = 1;
+	v.sentiment = SENTIMENT_NEUTRAL;
+	id_new(id);
+	buf_printf(&name, "%s %zu", request_id, e->from);
+	err = join_said(r, e->from, e->answer, &said);
+	if (err == HL_OK)
+		err = join(r->talk, e->answer, e->to, &v.text);
+	if (err == HL_OK)
+		err = store_exchange(r, &said, &v, id, name.data, -1);
+	verdict_free(&v);
+	buf_free(&name);
+	buf_free(&said);
+	return err;
+}
+
+/*
+ * A program that is interrupted breaks its request off, and says the next time what was heard of the answer: that is stored now.
+ * It is known by what the customer said, which is not among the newest messages here.
+ */
+static enum hl_err
+catch_up(struct relay *r, const char *request_id)
+{
+	const struct desk_access own = { .account = r->agent->owner };
+	struct desk_conversation here = { 0 };
+	struct exchange missed[MISSED_MOST + 1];
+	size_t n = 0, to = talk_answered(r->talk);
+	enum hl_err err = HL_OK;
+
+	if (!exchange_before(r->talk, to, &missed[0]))
+		return HL_OK;
+	err = desk_read(r->thinker->store, &own, r->id, r->seq > TAIL ? r->seq - TAIL : 0, &here);
+	while (err == HL_OK && n <= MISSED_MOST && exchange_before(r->talk, to, &missed[n]) && !is_stored(r, &missed[n], &here.messages))
+		to = missed[n++].from;
+	desk_clear(&here);
+	if (n > MISSED_MOST)
+		n = 0;
+	while (err == HL_OK && n > 0)
+		err = store_missed(r, &missed[--n], request_id);
+	return err;
+}
+
+/* ---- */
+
+static enum hl_err
+store_turn(struct relay *r, struct verdict *v, const char *answer_id, const char *request_id, int64_t ms)
+{
+	struct buf said = BUF_INIT(TEXT_MAX);
+	enum hl_err err = join_said(r, talk_answered(r->talk), r->talk->count, &said);
+
+	if (err == HL_OK)
+		err = store_exchange(r, &said, v, answer_id, request_id, ms);
+	if (err == HL_OK && r->owner.person && *r->escalation_id == '\0')
+		strcpy(r->escalation_id, r->owner.escalation_id);
+	buf_free(&said);
 	return err;
 }
 
@@ -214,8 +323,7 @@ relay_keep(struct relay *r, struct verdict *v, const char *answer_id, const char
 	if (!answered || !asked || !(r->stored || (r->name && v->reason)))
 		err = count(r, v, answered ? ms : -1);
 	else {
-		if (!r->stored)
-			err = make(r);
+		err = r->stored ? catch_up(r, request_id) : make(r);
 		if (err == HL_OK)
 			err = store_turn(r, v, answer_id, request_id, ms);
 	}

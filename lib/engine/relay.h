@@ -3,7 +3,8 @@
  * and counted of it.
  *
  * A program that says which conversation it is about, or who speaks, has one here as soon as a person should come: with what was
- * said before, so that he can read it.  From then on, as in a conversation that is there already, each turn is stored in it.
+ * said before, so that he can read it.  From then on, as in a conversation that is there already, each turn is stored in it; one that the
+ * program broke off, as somebody interrupted, with the next one, as far as the program then says that it was heard.
  * Any other is only counted in the account's analytics.
  */
 #ifndef HL_RELAY_H
@@ -19,6 +20,7 @@ struct relay {
 	const char		*kind, *name;		/* what it is called; NULL: the program does not say */
 	bool			 stored;
 	char			 id[ID_LEN + 1];	/* then */
+	int64_t			 seq;			/* likewise: of its newest message */
 	struct ownership	 owner;			/* likewise: when it was looked for */
 	char			 escalation_id[ID_LEN + 1];	/* of the one that this turn opened or joined; "": none */
 	char			 called[CRYPTO_NAME_LEN + 260];	/* name, if it had to be made */
