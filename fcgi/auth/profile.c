@@ -29,16 +29,12 @@ auth_get_me(struct call *call)
 
 /* Whoever changes the password knows the one there is: a stolen access token is not enough. */
 static enum hl_err
-prove_current(struct call *call, const struct account *who)
+prove_current(struct call *call, const struct account *who, const char *current)
 {
-	const char *current;
-	size_t len;
 	struct account found;
 	enum hl_err err;
 
-	if (!auth_member(call, "currentPassword", &current, &len))
-		return HL_BAD_REQUEST;
-	if (len == 0)
+	if (*current == '\0')
 		return call_wrong_field(call, "currentPassword", "currentPassword is required to change the password");
 	err = auth_prove(call, who->email, current, &found);
 	if (err == HL_UNAUTHORIZED)
@@ -93,16 +89,20 @@ auth_put_profile(struct call *call)
 {
 	char hash[PASSWORD_HASH_LEN + 1] = "";
 	struct passwords *passwords;
+	const char *current = NULL;
+	size_t len;
 	struct person p;
 	struct account who;
 	enum hl_err err = call_owner(call, &who);
 
 	if (err == HL_OK)
 		err = auth_person(call, false, &p);
+	if (err == HL_OK && !auth_member(call, "currentPassword", &current, &len))
+		err = HL_BAD_REQUEST;
 	if (err)
 		return err;
 	if (*p.password) {
-		err = prove_current(call, &who);
+		err = prove_current(call, &who, current);
 		if (err == HL_OK)
 			err = auth_passwords(call, &passwords);
 		if (err == HL_OK)
