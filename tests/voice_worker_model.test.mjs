@@ -386,6 +386,22 @@ describe("a conversation with a name", () => {
 		assert.deepEqual([totals.conversations, totals.customerMessages], [1, 7]);
 	});
 
+	test("a request that is sent again with its Idempotency-Key is stored once", async () => {
+		const { person, agent } = await carl();
+		const conversation = await person.ok("POST", "/api/conversations", { agentId: agent._id }, 201);
+		const send = (content, key) => person.openai.chat.completions.create({ model: agent._id, metadata: { conversationId: conversation._id },
+			messages: [{ role: "user", content }] }, { headers: key && { "Idempotency-Key": key } });
+		const first = await send(PERSON, "turn-1"), again = await send(PERSON, "turn-1");
+		assert.ok(first.x_helpline.escalation.id);
+		assert.equal(again.x_helpline.escalation.id, first.x_helpline.escalation.id);
+		await send("Yes", "turn-2");
+		await send("Yes", "turn-3");
+		const { messages } = await person.ok("GET", `/api/conversations/${conversation._id}`);
+		assert.deepEqual(messages.filter((m) => m.role === "user").map((m) => m.content), [PERSON, "Yes", "Yes"]);
+		assert.equal((await person.ok("GET", "/api/analytics")).totals.customerMessages, 3);
+		await assert.rejects(send("Yes", "k".repeat(300)), (e) => e.status === 400);
+	});
+
 	test("one that is stored here already, by its id", async () => {
 		const { person, agent } = await carl();
 		const conversation = await person.ok("POST", "/api/conversations", { agentId: agent._id }, 201);

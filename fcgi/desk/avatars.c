@@ -157,6 +157,8 @@ receive(struct call *call, char address[ADDRESS_MAX])
 		return call_fail(call, u.err, "The file must be an image of one of these types: %s", u.conf->file_types);
 	if (u.problem)
 		return call_fail(call, u.err, "%s", u.problem);
+	if (u.err == HL_INTERNAL && u.failure == ENOSPC)
+		return call_fail(call, HL_TOO_LARGE, "There is no room for more images");
 	if (u.err)
 		log_line(LOG_LEVEL_ERROR, "avatar_not_kept", "request_id", call->shown_id, "problem", strerror(u.failure), NULL);
 	snprintf(address, ADDRESS_MAX, AVATAR_PLACE "%s", u.name);

@@ -7,6 +7,7 @@
 #include "api/kept.h"
 #include "api/openai.h"
 #include "api/reply.h"
+#include "api/request.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -404,10 +405,13 @@ answer(struct call *call, const struct completion_request *asked, const struct a
 	struct completion c = { .call = call, .asked = asked, .created_s = clock_wall_ms() / 1000 };
 	const struct thinker *thinker = engine_thinker(call->app->engine);
 	int64_t began_mono_ms = clock_mono_ms();
-	bool answered = false;
+	bool answered = false, keyed;
+	char once[REQUEST_ONCE_MAX];
 	struct verdict v;
-	enum hl_err err = relay_find(&c.relay, thinker, a, &asked->talk);
+	enum hl_err err = request_once(call, once, &keyed);
 
+	if (err == HL_OK)
+		err = relay_find(&c.relay, thinker, a, &asked->talk);
 	if (err)
 		return err;
 	strcpy(c.agent, a->id);
@@ -415,7 +419,7 @@ answer(struct call *call, const struct completion_request *asked, const struct a
 	verdict_init(&v);
 	err = relay_think(&c.relay, asked->stream ? send_text : NULL, &c, &v);
 	answered = err == HL_OK && is_answer(&c, &v);
-	relay_keep(&c.relay, &v, c.id, call->request_id, began_mono_ms, answered);
+	relay_keep(&c.relay, &v, c.id, once, began_mono_ms, answered);
 	if (err == HL_OK && !answered)
 		err = explain_silence(call, &v);
 	if (err == HL_OK)

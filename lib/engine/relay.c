@@ -199,14 +199,16 @@ commit(struct relay *r, struct lease *l, struct verdict *v, const char *answer_i
 }
 
 static enum hl_err
-store_exchange(struct relay *r, const struct buf *said, struct verdict *v, const char *answer_id, const char *request_id, int64_t ms)
+store_exchange(struct relay *r, const struct buf *said, struct verdict *v, const char *answer_id, const char *once, int64_t ms)
 {
 	struct acceptance accepted = { 0 };
-	struct incoming in = { .id = r->id, .account = r->agent->owner, .client_id = request_id, .text = said->data, .text_len = said->len };
+	struct incoming in = { .id = r->id, .account = r->agent->owner, .client_id = once, .text = said->data, .text_len = said->len };
 	enum hl_err err = conversation_accept(r->thinker->store, &in, &accepted);
 
 	if (err == HL_OK && accepted.how == ACCEPTED_RUN)
 		err = commit(r, &accepted.lease, v, answer_id, ms);
+	else if (err == HL_OK && accepted.how == ACCEPTED_AGAIN && ms >= 0)
+		err = count(r, v, -1);		/* it was asked twice */
 	lease_clear(&accepted.lease);
 	return err;
 }
@@ -247,7 +249,7 @@ is_stored(const struct relay *r, const struct exchange *e, const struct entries 
 
 /* What the agent has said of it is what the program says that it has. */
 static enum hl_err
-store_missed(struct relay *r, const struct exchange *e, const char *request_id)
+store_missed(struct relay *r, const struct exchange *e, const char *once)
 {
 	struct buf said = BUF_INIT(TEXT_MAX), name = BUF_INIT(256);
 	struct verdict v;
@@ -259,7 +261,7 @@ store_missed(struct relay *r, const struct exchange *e, const char *request_id)
 	v.confidence = 1;
 	v.sentiment = SENTIMENT_NEUTRAL;
 	id_new(id);
-	buf_printf(&name, "%s %zu", request_id, e->from);
+	buf_printf(&name, "%s %zu", once, e->from);
 	err = join_said(r, e->from, e->answer, &said);
 	if (err == HL_OK)
 		err = join(r->talk, e->answer, e->to, &v.text);
@@ -276,7 +278,7 @@ store_missed(struct relay *r, const struct exchange *e, const char *request_id)
  * It is known by what the customer said, which is not among the newest messages here.
  */
 static enum hl_err
-catch_up(struct relay *r, const char *request_id)
+catch_up(struct relay *r, const char *once)
 {
 	const struct desk_access own = { .account = r->agent->owner };
 	struct desk_conversation here = { 0 };
@@ -293,28 +295,28 @@ catch_up(struct relay *r, const char *request_id)
 	if (n > MISSED_MOST)
 		n = 0;
 	while (err == HL_OK && n > 0)
-		err = store_missed(r, &missed[--n], request_id);
+		err = store_missed(r, &missed[--n], once);
 	return err;
 }
 
 /* ---- */
 
 static enum hl_err
-store_turn(struct relay *r, struct verdict *v, const char *answer_id, const char *request_id, int64_t ms)
+store_turn(struct relay *r, struct verdict *v, const char *answer_id, const char *once, int64_t ms)
 {
 	struct buf said = BUF_INIT(TEXT_MAX);
 	enum hl_err err = join_said(r, talk_answered(r->talk), r->talk->count, &said);
 
 	if (err == HL_OK)
-		err = store_exchange(r, &said, v, answer_id, request_id, ms);
-	if (err == HL_OK && r->owner.person && *r->escalation_id == '\0')
+		err = store_exchange(r, &said, v, answer_id, once, ms);
+	if (err == HL_OK && (r->owner.person || v->reason) && *r->escalation_id == '\0')
 		strcpy(r->escalation_id, r->owner.escalation_id);
 	buf_free(&said);
 	return err;
 }
 
 void
-relay_keep(struct relay *r, struct verdict *v, const char *answer_id, const char *request_id, int64_t began_mono_ms, bool answered)
+relay_keep(struct relay *r, struct verdict *v, const char *answer_id, const char *once, int64_t began_mono_ms, bool answered)
 {
 	int64_t ms = clock_mono_ms() - began_mono_ms;
 	bool asked = talk_answered(r->talk) < r->talk->count;
@@ -323,9 +325,9 @@ relay_keep(struct relay *r, struct verdict *v, const char *answer_id, const char
 	if (!answered || !asked || !(r->stored || (r->name && v->reason)))
 		err = count(r, v, answered ? ms : -1);
 	else {
-		err = r->stored ? catch_up(r, request_id) : make(r);
+		err = r->stored ? catch_up(r, once) : make(r);
 		if (err == HL_OK)
-			err = store_turn(r, v, answer_id, request_id, ms);
+			err = store_turn(r, v, answer_id, once, ms);
 	}
 	if (err)
 		log_line(LOG_LEVEL_WARN, "completion_not_kept", "problem", err_code(err), NULL);

@@ -38,8 +38,8 @@ enum hl_err relay_think(struct relay *, enum hl_err (*delta)(void *, const char 
 
 /*
  * Stores the turn, or counts it; a failure is told to the log alone, for the answer has been said.  answer_id: what it is
- * called then.  answered false: it came to nothing, and only its cost counts.  Suspends.
+ * called then.  once: names the request; the same again is stored once.  answered false: it came to nothing, and only its cost counts.  Suspends.
  */
-void	 relay_keep(struct relay *, struct verdict *, const char *answer_id, const char *request_id, int64_t began_mono_ms, bool answered);
+void	 relay_keep(struct relay *, struct verdict *, const char *answer_id, const char *once, int64_t began_mono_ms, bool answered);
 
 #endif
