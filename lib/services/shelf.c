@@ -178,7 +178,9 @@ shelf_close(struct shelf *s)
 static void
 own_name(const char *file, char out[HIDDEN_MAX])
 {
-	snprintf(out, HIDDEN_MAX, ".%s.%d.%p", file, (int)getpid(), (const void *)out);
+	static _Thread_local char own;		/* each thread's lies elsewhere */
+
+	snprintf(out, HIDDEN_MAX, ".%s.%d.%p", file, (int)getpid(), (const void *)&own);
 }
 
 /* An empty file that is ours alone, under a name that nobody looks for yet.  -1: errno says why. */
