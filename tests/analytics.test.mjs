@@ -370,7 +370,10 @@ describe("sessions of the chat API", () => {
 		const { escalation } = await stack.say(id, "I want to talk to a person please");
 		const told = await staff.when("escalation-needed", (e) => e._id === escalation.id);
 		assert.equal(told.sessionId, id);
+		const redis = await stack.redis();	// as if conversations had been forgotten meanwhile
+		await redis.call("ZADD", "open:{0}", ...Array.from({ length: 700 }, (_, i) => ["1", String(i).padStart(22, "A")]).flat());
 		const open = await owner.ok("GET", "/api/escalations?status=open");
+		assert.equal(await redis.call("ZCOUNT", "open:{0}", "1", "1"), 0);
 		assert.ok(open.some((e) => e._id === escalation.id && e.conversationId === id));
 		assert.deepEqual(await eve.ok("GET", "/api/escalations"), []);
 		for (const [method, path] of [["GET", ""], ["POST", "/take"], ["POST", "/close"]])

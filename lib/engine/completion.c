@@ -212,8 +212,8 @@ take_error(struct completion *c, const char *data, size_t len)
 enum hl_err
 completion_event(struct completion *c, const char *data, size_t len)
 {
-	static const char *const names[] = { "error", "object", "usage", "choices" };
-	struct json_view doc, member[4], choice = { 0 };
+	static const char *const names[] = { "error", "object", "usage", "choices", "system_fingerprint" };
+	struct json_view doc, member[5], choice = { 0 };
 	enum hl_err err;
 
 	if (json_space(data, data + len) == data + len)
@@ -225,13 +225,14 @@ completion_event(struct completion *c, const char *data, size_t len)
 	err = json_view_open(data, len, JSON_JS, &doc);
 	if (err)
 		return err;
-	json_view_members(doc, names, member, 4);
+	json_view_members(doc, names, member, 5);
 	if (may_be_error(doc, member[0], member[1]) && (err = take_error(c, data, len)) != HL_OK)
 		return err;
 	take_count(member[2], "prompt_tokens", &c->prompt_tokens);
 	take_count(member[2], "completion_tokens", &c->completion_tokens);
 	while (json_view_next(member[3], &choice))
 		take_choice(c, choice);
+	c->ollama = c->ollama || json_view_is(member[4], "fp_ollama");
 	return buf_err(&c->content) ? buf_err(&c->content) : buf_err(c->text);
 }
 

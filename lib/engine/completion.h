@@ -35,6 +35,7 @@ struct completion {
 	struct buf	*text;		/* what the customer sees of it; the caller's */
 	char		 finish[24];
 	bool		 structured, over, refusal, tool_calls;
+	bool		 ollama;	/* the server says that it is one */
 	int64_t		 prompt_tokens, completion_tokens;
 	struct buf	 error;		/* the event that told of an error */
 };

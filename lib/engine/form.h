@@ -14,7 +14,7 @@
 enum form_without {
 	WITHOUT_FORMAT		= 1,	/* response_format, and the sentence that explains it */
 	WITHOUT_USAGE		= 2,	/* stream_options */
-	WITHOUT_NEW_LIMIT	= 4,	/* max_completion_tokens: max_tokens stands in */
+	WITHOUT_NEW_LIMIT	= 4,	/* max_completion_tokens, of which Ollama takes no notice: max_tokens stands in */
 	WITHOUT_LIMIT		= 8,	/* neither of them */
 	WITHOUT_STREAM		= 16,	/* the answer comes whole */
 	WITHOUT_CLOSED_SCHEMA	= 32,	/* additionalProperties in the schema, which Gemini may refuse */

@@ -58,6 +58,7 @@ struct outcome {
 	bool		 silent;
 	int		 status;	/* by which it refused; 0: it did not */
 	unsigned	 refused;	/* parameters to leave out */
+	unsigned	 ignored;	/* likewise, though it has answered: it does not heed them */
 	int64_t		 wait_ms;	/* what the server asks for; -1: nothing */
 	char		 why[160];
 };
@@ -113,6 +114,8 @@ add_server(struct providers *p, const char *name, const char *key, const char *u
 	s->url = join_url(url);
 	if (strstr(url, "generativelanguage.googleapis.com"))
 		s->without = WITHOUT_CLOSED_SCHEMA;
+	if (strstr(url, ":11434/"))		/* Ollama's port; elsewhere its first answer tells */
+		s->without = WITHOUT_NEW_LIMIT;
 	if (s->url == NULL || !key_header(&s->authorization, "Authorization: Bearer ", key) ||
 	    !key_header(&s->api_key, "api-key: ", azure ? key : ""))
 		return HL_NO_MEMORY;
@@ -354,6 +357,7 @@ read_answer(struct ask *k, struct http_stream *s, unsigned without, struct outco
 		if (o->err == HL_OK)
 			o->err = show(k, o);
 	}
+	o->ignored = c.ollama ? WITHOUT_NEW_LIMIT : 0;
 	if (o->err == HL_OK || c.over)
 		http_finish(s);
 	else
@@ -551,7 +555,7 @@ ask_as_often_as_helps(struct ask *k, struct server *s, bool last, bool probe, st
 	for (;;) {
 		attempt(k, s, without, last, o);
 		if (o->err == HL_OK)
-			s->without |= without;
+			s->without |= without | o->ignored;
 		if (o->err == HL_OK || o->final || k->shown)
 			return;
 		if (o->refused & ~without)

@@ -39,26 +39,31 @@
 /* KEYS open, of all or of an account  ARGV most */
 static struct redis_script list_script = { .text =
 	LUA_RECORD
-	"local out = {} "
-	"for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)) do "
-	"  local r = record(id) "
-	"  if r then out[#out + 1] = r else redis.call('ZREM', KEYS[1], id) end "
-	"end "
+	"local out, gone "
+	"repeat "	/* those that have expired are not to stand before those that wait */
+	"  out, gone = {}, 0 "
+	"  for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)) do "
+	"    local r = record(id) "
+	"    if r then out[#out + 1] = r else gone = gone + redis.call('ZREM', KEYS[1], id) end "
+	"  end "
+	"until gone == 0 "
 	"return out "
 };
 
 /* The same, of chat sessions alone.  KEYS open  ARGV most; looks at ten thousand at most */
 static struct redis_script list_chat_script = { .text =
 	LUA_RECORD
-	"local out, from = {}, 0 "
+	"local out, from, gone = {}, 0, {} "
 	"repeat "
 	"  local ids = redis.call('ZRANGE', KEYS[1], from, from + 499) "
 	"  for _, id in ipairs(ids) do "
-	"    local r = #out < tonumber(ARGV[1]) and record(id) "
-	"    if r and not r[11] then out[#out + 1] = r end "
+	"    if #out >= tonumber(ARGV[1]) then break end "
+	"    local r = record(id) "
+	"    if not r then gone[#gone + 1] = id elseif not r[11] then out[#out + 1] = r end "
 	"  end "
 	"  from = from + 500 "
 	"until #ids < 500 or #out >= tonumber(ARGV[1]) or from >= 10000 "
+	"for _, id in ipairs(gone) do redis.call('ZREM', KEYS[1], id) end "
 	"return out "
 };
 

@@ -457,6 +457,21 @@ refused_parameters_are_left_out_and_remembered(void **state)
 }
 
 static void
+a_limit_that_is_not_heeded_is_sent_by_its_old_name(void **state)
+{
+	(void)state;
+	SCRIPT(0, { .body = "data: {\"system_fingerprint\":\"fp_ollama\",\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"Hel\"}}]}\n\n"
+	    D("lo") END("stop") USAGE DONE }, { .body = HELLO });
+	expect("Hello", 1, 0);
+	assert_non_null(strstr(bodies.data, "\"max_completion_tokens\":100"));
+	buf_reset(&bodies);
+	expect("Hello", 1, 0);
+	assert_null(strstr(bodies.data, "max_completion_tokens"));
+	assert_non_null(strstr(bodies.data, "\"max_tokens\":100"));
+	assert_non_null(strstr(bodies.data, "response_format"));
+}
+
+static void
 a_refusal_that_does_not_help_ends_and_is_forgotten(void **state)
 {
 	(void)state;
@@ -670,6 +685,7 @@ main(void)
 		TEST(the_waiting_time_is_obeyed),
 		TEST(the_deadline_ends_everything),
 		TEST(refused_parameters_are_left_out_and_remembered),
+		TEST(a_limit_that_is_not_heeded_is_sent_by_its_old_name),
 		TEST(a_refusal_that_does_not_help_ends_and_is_forgotten),
 		TEST(the_second_server_answers_when_the_first_cannot),
 		TEST(a_silent_server_leaves_time_for_the_second),
