@@ -3,7 +3,7 @@
 
 import { test, before, after, describe } from "node:test";
 import assert from "node:assert/strict";
-import { startStack, assertProblem, unique } from "./harness.mjs";
+import { startStack, assertProblem, waitFor, unique } from "./harness.mjs";
 import { Person, DESK_ENV } from "./desk.mjs";
 import { operations, resolve } from "./openapi.mjs";
 import { startTwirp } from "./twirp.mjs";
@@ -105,6 +105,52 @@ describe("members of bodies", () => {
 					if (res.status >= 400)
 						assertProblem(res, [400, 404, 414], undefined, `${nameOf(o)}?${query}`);
 				}
+	});
+
+	test("and of events of sockets: each is acknowledged, and the socket lives", async () => {
+		const client = await stack.client();
+		const sessionId = await client.join();
+		const begun = await client.ask("start_conversation", { userId: ada.user._id, agentId: ada.agent, isCallSimulator: false });
+		const { conversationId } = await client.when("conversation_started");
+		assert.equal(begun.ok, true);
+		const events = {
+			"join-chat": { userId: "visitor-1", sessionId, seq: 0 },
+			"send-message": { sessionId, userId: "visitor-1", message: "Hello", clientMessageId: "1" },
+			start_conversation: { userId: ada.user._id, agentId: ada.agent, agentInfo: { name: "x", prompts: [] }, isCallSimulator: false, audio: "none" },
+			user_message: { conversationId, message: "Hello", isCallSimulator: false, userId: "x", agentId: ada.agent, agentInfo: {}, clientMessageId: "2", audio: "none" },
+			user_audio: { conversationId, transcript: "Hello", clientMessageId: "3" },
+			voice_start: { conversationId, rate: 48000, greet: false },
+		};
+		for (const [name, whole] of Object.entries(events)) {
+			for (const payload of [undefined, null, [], "x", 7, true, {}])
+				assert.equal((await client.ask(name, ...(payload === undefined ? [] : [payload]))).ok, false, `${name} ${text(payload)}`);
+			for (const member of Object.keys(whole))
+				for (const value of odd) {
+					const said = await client.ask(name, { ...whole, [member]: value });
+					assert.equal(typeof said.ok, "boolean", `${name} ${member} ${text(value).slice(0, 60)}: ${text(said)}`);
+					if (!said.ok)
+						assert.ok(typeof said.error === "string" && said.error && said.code !== "internal", `${name} ${member} ${text(value).slice(0, 60)}: ${text(said)}`);
+				}
+		}
+		for (const name of ["", "connect ", "__proto__", "constructor", "x".repeat(10_000), "é"])
+			assert.equal((await client.ask(name, { a: 1 })).ok, false, name.slice(0, 20));
+		assert.equal((await client.ask("send-message", { sessionId, userId: "visitor-1", message: "Still there?" })).ok, true);
+		assert.equal(client.events.filter((e) => e.name === "disconnect").length, 0);
+	});
+
+	test("and of what a socket connects with: it is let in, or told why not", async () => {
+		for (const value of odd) {
+			for (const auth of [{ token: value }, { pid: value, offset: value }, { pid: "A".repeat(22), offset: value }, { [text(value).slice(0, 50)]: value }]) {
+				const client = await stack.client({ connect: false, auth, reconnection: false });
+				await waitFor("an answer", () => client.events.some((e) => ["connect", "connect_error"].includes(e.name)));
+				const refused = client.events.find((e) => e.name === "connect_error");
+				const none = !("token" in auth) || value === null || value === "";
+				assert.equal(refused === undefined, none, `${text(auth).slice(0, 80)}: ${refused?.data?.message}`);
+				if (refused)
+					assert.equal(refused.data.data.code, "unauthorized", text(auth).slice(0, 80));
+				client.close();
+			}
+		}
 	});
 
 	test("after all that everything is there", async () => {
