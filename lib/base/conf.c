@@ -453,7 +453,7 @@ check_redis(struct loading *l, const struct conf *conf)
 {
 	if (*conf->redis_url && !is_redis_address(conf->redis_url))
 		refuse(l, "REDIS_URL", "is no such address", strncmp(conf->redis_url, "rediss:", 7) == 0 ?
-		    "redis://[user:password@]host[:port][/db] or unix:///path; TLS (rediss://) is not spoken" :
+		    "redis://[user:password@]host[:port][/db] or unix:///path; for TLS (rediss://) the address of a stunnel" :
 		    "redis://[user:password@]host[:port][/db] or unix:///path");
 }
 
