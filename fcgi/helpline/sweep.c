@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "attached.h"
@@ -170,7 +169,7 @@ note_all(struct sweeping *x)
 static bool
 is_old(const struct stat *st, int64_t age_s)
 {
-	time_t now = time(NULL);
+	int64_t now = clock_wall_ms() / 1000;
 
 	return S_ISREG(st->st_mode) && now - st->st_mtime >= age_s && now - st->st_ctime >= age_s;
 }

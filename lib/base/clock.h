@@ -11,7 +11,7 @@
 #define CLOCK_DAY_LEN	10
 #define CLOCK_DAY_MS	INT64_C(86400000)
 
-int64_t	 clock_wall_ms(void);			/* since 1970, UTC */
+int64_t	 clock_wall_ms(void);			/* since 1970, UTC; unlike time(2) not behind a file that was written just now */
 int64_t	 clock_mono_ms(void);			/* since some moment, never goes back */
 int64_t	 clock_mono_us(void);			/* the same in microseconds */
 void	 clock_iso(int64_t wall_ms, char out[CLOCK_ISO_LEN + 1]);	/* 2026-01-31T12:00:00.000Z */

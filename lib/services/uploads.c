@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "services/file.h"
 #include "services/uploads.h"
 
@@ -65,7 +65,7 @@ add_folder(void *arg, int dir, const char *name)
 static void
 count_anew(const char *path, struct usage *u)
 {
-	*u = (struct usage){ .at_s = time(NULL) };
+	*u = (struct usage){ .at_s = clock_wall_ms() / 1000 };
 	each_entry(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), add_folder, &u->bytes);
 }
 
@@ -73,7 +73,7 @@ count_anew(const char *path, struct usage *u)
 static bool
 count_in(const char *path, struct usage *u, int64_t most, int64_t len)
 {
-	int64_t age_s = time(NULL) - u->at_s;
+	int64_t age_s = clock_wall_ms() / 1000 - u->at_s;
 	bool room = u->bytes + len <= most;
 
 	if (age_s < 0 || age_s >= (room ? COUNT_AGE_S : FULL_AGE_S)) {
@@ -190,7 +190,7 @@ sweep_folder(void *arg, int dir, const char *name)
 	struct stat st;
 
 	if (is_folder(name) && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
-	    time(NULL) - st.st_mtime >= s->age_s && !s->each(s->arg, name))
+	    clock_wall_ms() / 1000 - st.st_mtime >= s->age_s && !s->each(s->arg, name))
 		remove_folder(dir, name);
 }
 
