@@ -264,6 +264,29 @@ has_room(const struct scan *s, size_t len)
 	return there;
 }
 
+/* Kept by each thread: making one is kilobytes of zeroes.  What it was enlarged to by a long text is given back. */
+#define TOKENER_KEPT	65536u		/* bytes of text */
+static _Thread_local struct json_tokener *kept_tokener;
+
+static struct json_tokener *
+tokener(void)
+{
+	if (kept_tokener)
+		json_tokener_reset(kept_tokener);
+	else
+		kept_tokener = json_tokener_new_ex(JSON_MAX_DEPTH + 2);
+	return kept_tokener;
+}
+
+static void
+tokener_used(size_t len)
+{
+	if (len <= TOKENER_KEPT)
+		return;
+	json_tokener_free(kept_tokener);
+	kept_tokener = NULL;
+}
+
 enum hl_err
 json_parse(const char *text, size_t len, struct json **ret_doc)
 {
@@ -278,7 +301,7 @@ json_parse(const char *text, size_t len, struct json **ret_doc)
 		return HL_BAD_JSON;
 	if (!has_room(&s, len))
 		return HL_NO_MEMORY;
-	tok = json_tokener_new_ex(JSON_MAX_DEPTH + 2);
+	tok = tokener();
 	if (tok == NULL)
 		return HL_NO_MEMORY;
 	doc = json_tokener_parse_ex(tok, text, (int)len);
@@ -287,7 +310,7 @@ json_parse(const char *text, size_t len, struct json **ret_doc)
 		doc = json_tokener_parse_ex(tok, "", 1);	/* a bare number ends only with its input */
 		complete = json_tokener_get_error(tok) == json_tokener_success;
 	}
-	json_tokener_free(tok);
+	tokener_used(len);
 	if (!complete)
 		err = HL_NO_MEMORY;	/* the scanner has accepted it */
 	else if (tree_members(doc) != s.members)

@@ -26,6 +26,7 @@
 #define ACCEPT_BURST	64
 #define ACCEPT_PAUSE_MS	100		/* when the process has no descriptor left */
 #define PARSE_TIMEOUT_S	5
+#define PARAMS_KEPT	4096u
 
 struct fcgi_server {
 	uv_loop_t	*loop;
@@ -64,8 +65,8 @@ struct fcgi_request {
 	struct task	*flusher;	/* waits for room */
 	void		(*on_gone)(void *);
 	void		*on_gone_arg;
-	struct param	*params;
-	size_t		 param_count;
+	struct param	*params;	/* room is kept for the next request */
+	size_t		 param_count, params_room;
 	char		*body;
 	size_t		 body_len;
 	struct buf	 out;
@@ -155,16 +156,21 @@ connection_new(struct fcgi_server *s, int fd)
 static enum hl_err
 copy_params(struct fcgi_request *r, char **envp)
 {
-	size_t size = 0, n = 0;
+	size_t size = 0, n = 0, need;
 	char *p;
 
 	for (char **e = envp; *e; e++, n++)
 		size += strlen(*e) + 1;
-	free(r->params);
 	r->param_count = 0;
-	r->params = malloc(n * sizeof(*r->params) + size + 1);
-	if (r->params == NULL)
-		return HL_NO_MEMORY;
+	need = n * sizeof(*r->params) + size;
+	if (need > r->params_room || r->params_room > PARAMS_KEPT) {
+		free(r->params);
+		r->params_room = 0;
+		r->params = malloc(need + 1);
+		if (r->params == NULL)
+			return HL_NO_MEMORY;
+		r->params_room = need;
+	}
 	p = (char *)(r->params + n);
 	for (char **e = envp; *e; e++) {
 		char *end = stpcpy(p, *e), *equals = strchr(p, '=');
