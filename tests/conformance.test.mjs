@@ -1228,6 +1228,14 @@ describe("socket.io-client", () => {
 		await when(socket, "connect");
 		return socket;
 	}
+	// One that is past its upgrade, if it has one: engine.io-client pauses its polling for that, and does not resume when the
+	// WebSocket ends in this very moment, so that it notices with its next heartbeat only.
+	async function upgraded(options) {
+		const socket = await client(options);
+		if (!options.transports && socket.io.engine.transport.name !== "websocket")
+			await when(socket.io.engine, "upgrade");
+		return socket;
+	}
 	const ways = { "polling then upgrade": {}, "WebSocket only": { transports: ["websocket"] }, "polling only": { transports: ["polling"] } };
 
 	for (const [way, options] of Object.entries(ways))
@@ -1298,7 +1306,7 @@ describe("socket.io-client", () => {
 			});
 
 			test("reconnects after the daemon restarts", async () => {
-				const socket = await client(options);
+				const socket = await upgraded(options);
 				const gone = when(socket, "disconnect");
 				await rig.stopPushd();
 				await rig.startPushd();	// a poll that came in between waits in the socket for it
@@ -1310,7 +1318,7 @@ describe("socket.io-client", () => {
 			});
 
 			test("reconnects after the daemon was killed", async () => {
-				const socket = await client(options);
+				const socket = await upgraded(options);
 				const gone = when(socket, "disconnect");
 				await rig.stopPushd("SIGKILL");
 				await rig.startPushd();

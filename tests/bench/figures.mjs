@@ -9,7 +9,7 @@ import {
 import { voice } from "./voice.mjs";
 
 const OURS = ["auth", "chat", "desk", "events", "health", "pushd"];
-const ROUNDS = 3;
+const ROUNDS = 7;
 const STARTS = 5;
 
 const ms = (seconds) => seconds * 1000;
