@@ -34,9 +34,7 @@ add_entry(const struct talk_message *m, struct entries *list)
 	enum hl_err err;
 
 	id_new(id);
-	buf_printf(&entry, "{\"role\":\"%s\",\"content\":", m->user ? "user" : "assistant");
-	buf_json(&entry, m->text, m->len);
-	buf_printf(&entry, ",\"ts\":%lld}", (long long)clock_wall_ms());
+	talk_message_write(&entry, m);
 	err = buf_err(&entry);
 	if (err == HL_OK)
 		err = entry_make((int64_t)list->count + 1, id, &entry, &list->list[list->count]);

@@ -47,6 +47,14 @@ relayed_id(const struct store *s, const char *account, const char *kind, const c
 	desk_named(s, account, once, ret);
 }
 
+void
+talk_message_write(struct buf *out, const struct talk_message *m)
+{
+	buf_printf(out, "{\"role\":\"%s\",\"content\":", m->user ? "user" : "assistant");
+	buf_json(out, m->text, m->len);
+	buf_printf(out, ",\"ts\":%lld}", (long long)clock_wall_ms());
+}
+
 static enum hl_err
 seal_message(const struct store *s, const struct keys *k, const struct talk_message *m, struct buf *out)
 {
@@ -55,9 +63,7 @@ seal_message(const struct store *s, const struct keys *k, const struct talk_mess
 	enum hl_err err;
 
 	id_new(id);
-	buf_printf(&json, "{\"role\":\"%s\",\"content\":", m->user ? "user" : "assistant");
-	buf_json(&json, m->text, m->len);
-	buf_printf(&json, ",\"ts\":%lld}", (long long)clock_wall_ms());
+	talk_message_write(&json, m);
 	err = buf_err(&json);
 	if (err == HL_OK)
 		err = entry_seal(s, k, id, &json, out);

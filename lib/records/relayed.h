@@ -12,6 +12,7 @@
 #define RELAYED_BEFORE_MAX	500
 
 struct talk_message { bool user; const char *text; size_t len; };
+void	 talk_message_write(struct buf *, const struct talk_message *);	/* as it is stored; said now */
 
 /* kind: what the name is of, a plain word. */
 void	 relayed_id(const struct store *, const char *account, const char *kind, const char *name, char ret[ID_LEN + 1]);
