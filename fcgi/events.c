@@ -2,7 +2,7 @@
  * events - what a socket said: the events of the chat and of the desk behind pushd (contracts: Socket.IO).
  *
  * pushd sends each event of a socket to POST /push/event and does what the answer says: join rooms, emit, acknowledge.
- * Only nginx's private socket has this route.
+ * nginx does not know this program: only who may open its socket can ask.
  */
 #include <string.h>
 
@@ -98,7 +98,7 @@ int
 main(int argc, char **argv)
 {
 	static const struct program events = {
-		.name = "events", .purpose = "Answers what sockets say; reached only from pushd, through nginx's private socket.",
+		.name = "events", .purpose = "Answers what sockets say; reached only from pushd, at its own socket.",
 		.routes = routes, .count = sizeof(routes) / sizeof(routes[0]), .needs_engine = true,
 		.needs_accounts = true,
 	};

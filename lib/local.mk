@@ -110,6 +110,8 @@ libhelpline_a_SOURCES = \
 	lib/records/tokens.c lib/records/tokens.h \
 	lib/services/crypto.c lib/services/crypto.h \
 	lib/services/fcgi.c lib/services/fcgi.h \
+	lib/services/fcgi_answer.c lib/services/fcgi_answer.h \
+	lib/services/fcgi_client.c lib/services/fcgi_client.h \
 	lib/services/file.c lib/services/file.h \
 	lib/services/listen.c lib/services/listen.h \
 	lib/services/http.c lib/services/http.h \

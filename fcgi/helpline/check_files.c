@@ -202,13 +202,14 @@ check_socket(struct check *c, const char *path)
 void
 check_sockets(struct check *c)
 {
-	static const char *const names[] = { "auth", "chat", "desk", "events", "health", "polls", "ws" };
+	static const char *const names[] = { "auth", "chat", "desk", "health", "polls", "ws" };
 	char path[64];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s.sock", c->state_dir ? "run" : "/run/helpline", names[i]);
 		check_socket(c, path);
 	}
+	check_socket(c, c->state_dir ? "run/events.sock" : c->conf.events_socket);
 	check_socket(c, c->state_dir ? "run/front.sock" : c->conf.front_socket);
 }
 

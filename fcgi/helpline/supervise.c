@@ -304,6 +304,7 @@ set_places(const struct launch *l)
 	setenv("PORT", port, 1);
 	setenv("HELPLINE_SECRETS", "secrets", 1);
 	setenv("HELPLINE_FRONT", "run/front.sock", 1);
+	setenv("HELPLINE_EVENTS", "run/events.sock", 1);
 	setenv("METRICS_FILE", "run/metrics", 1);
 }
 

@@ -171,7 +171,9 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	X(secrets_dir,		"HELPLINE_SECRETS",	CONF_TEXT,	"/etc/helpline/secrets", 1, 4096,	\
 	    "Folder of the sealing keys, mode 0700")								\
 	X(front_socket,		"HELPLINE_FRONT",	CONF_TEXT,	"/run/helpline/front.sock", 1, 107,	\
-	    "nginx's private unix socket, by which pushd reaches the events program")				\
+	    "nginx's private unix socket, by which programs read what was uploaded")				\
+	X(events_socket,	"HELPLINE_EVENTS",	CONF_TEXT,	"/run/helpline/events.sock", 1, 107,	\
+	    "The events program's unix socket, by which pushd reaches it")					\
 	X(metrics_file,		"METRICS_FILE",		CONF_TEXT,	"/run/helpline/metrics", 1, 4096,	\
 	    "File in which the programs of this computer count together, for /metrics")			\
 	X(metrics_token,	"METRICS_TOKEN",	CONF_SECRET,	"",	0, 1024,			\

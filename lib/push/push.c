@@ -14,9 +14,9 @@ push_start(struct push *p, uv_loop_t *loop, const struct conf *conf, int take_po
 	p->ending.data = p;
 	err = redis_open(loop, conf, &p->redis);
 	if (err == HL_OK)
-		err = http_new(loop, &p->http);
+		err = fcgi_client_new(loop, conf->events_socket, &p->events);
 	if (err == HL_OK)
-		err = hub_init(&p->hub, loop, conf, p->redis, p->http, &p->transport.deadlines);
+		err = hub_init(&p->hub, loop, conf, p->redis, p->events, &p->transport.deadlines);
 	if (err == HL_OK)
 		err = transport_start(&p->transport, loop, conf, take_polls, take_websockets, &socket_app,
 		    &p->hub);
@@ -52,6 +52,7 @@ void
 push_free(struct push *p)
 {
 	redis_close(p->redis);
+	fcgi_client_free(p->events);
 	hub_free(&p->hub);
 	deadlines_free(&p->transport.deadlines);
 }

@@ -15,7 +15,7 @@ struct push {
 	struct transport transport;
 	struct hub	 hub;
 	struct redis	*redis;
-	struct http	*http;
+	struct fcgi_client *events;
 	uv_timer_t	 ending;
 	int64_t		 end_by_ms;
 };

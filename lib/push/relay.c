@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <string.h>
 
 #include "base/id.h"
@@ -19,42 +18,6 @@ relay_reply_free(struct relay_reply *r)
 	buf_free(&r->body);
 	buf_free(&r->message);
 	buf_free(&r->code);
-}
-
-static enum hl_err
-read_body(struct http_stream *stream, struct buf *body)
-{
-	const char *data;
-	size_t len;
-	enum hl_err err;
-
-	do {
-		err = http_read(stream, &data, &len);
-		if (err == HL_OK)
-			buf_add(body, data, len);
-	} while (err == HL_OK && len > 0);
-	return err ? err : buf_err(body);
-}
-
-static enum hl_err
-attempt(struct relay *r, const char *const *headers, const struct buf *body, struct relay_reply *reply)
-{
-	struct http_request request = {
-		.method = "POST", .url = "http://localhost/push/event", .unix_socket = r->conf->front_socket,
-		.headers = headers, .body = body->data, .body_len = body->len, .connect_ms = 5000,
-		.total_ms = r->conf->turn_timeout_ms + PATIENCE_MS, .max_body = RELAY_MAX_ANSWER,
-	};
-	struct http_stream *stream;
-	enum hl_err err = http_open(r->http, &request, &stream);
-
-	reply->status = 0;
-	buf_reset(&reply->body);
-	if (err == HL_OK) {
-		reply->status = http_status(stream);
-		err = read_body(stream, &reply->body);
-	}
-	http_close(stream);
-	return err;
 }
 
 static bool
@@ -84,20 +47,22 @@ explain(struct relay_reply *reply, enum hl_err err)
 enum hl_err
 relay_ask(struct relay *r, const char *address, const struct buf *body, bool retry, struct relay_reply *ret)
 {
-	char id[ID_LEN + 1], id_line[64], address_line[96];
-	const char *headers[] = { "Content-Type: application/json", id_line, address_line, NULL };
+	char id[ID_LEN + 1];
+	const char *const params[] = {
+		"REQUEST_METHOD", "POST", "DOCUMENT_URI", "/push/event", "CONTENT_TYPE", "application/json",
+		"REQUEST_ID", id, "HTTP_X_REQUEST_ID", id, "REMOTE_ADDR", address, NULL
+	};
+	const struct fcgi_question question = {
+		.params = params, .body = body->data, .body_len = body->len, .total_ms = r->conf->turn_timeout_ms + PATIENCE_MS,
+	};
 	enum hl_err err;
 
 	*ret = (struct relay_reply){ .body = BUF_INIT(RELAY_MAX_ANSWER), .message = BUF_INIT(PROBLEM_MAX),
 	    .code = BUF_INIT(PROBLEM_MAX) };
 	id_new(id);
-	snprintf(id_line, sizeof(id_line), "X-Request-Id: %s", id);
-	snprintf(address_line, sizeof(address_line), "X-Forwarded-For: %s", address);
-	if (*address == '\0')
-		headers[2] = NULL;
 	err = buf_err(body);
 	for (size_t i = 0; err == HL_OK; i++) {
-		err = attempt(r, headers, body, ret);
+		err = fcgi_ask(r->events, &question, &ret->status, &ret->body);
 		if (!retry || i + 1 == ATTEMPTS || r->closing || !worth_another(err, ret->status))
 			break;
 		err = task_sleep(pauses_ms[i]);

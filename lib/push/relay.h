@@ -1,5 +1,5 @@
 /*
- * relay.h - questions to the events program: POST /push/event through nginx's private socket.
+ * relay.h - questions to the events program: POST /push/event, by FastCGI on the socket where nginx, too, would reach it.
  */
 #ifndef HL_RELAY_H
 #define HL_RELAY_H
@@ -9,10 +9,10 @@
 #include "base/buf.h"
 #include "base/conf.h"
 #include "base/error.h"
-#include "services/http.h"
+#include "services/fcgi_client.h"
 
 struct relay {
-	struct http		*http;
+	struct fcgi_client	*events;
 	const struct conf	*conf;
 	bool			 closing;	/* do not wait between attempts any more */
 };
@@ -26,7 +26,7 @@ struct relay_reply {
 #define RELAY_MAX_ANSWER	(16u << 20)
 
 /*
- * Suspends.  address is the client's, for limits and logs; "" for none.  With retry, 502, 503, 504 and broken
+ * Suspends.  address is the client's, for limits; "" for none.  With retry, 502, 503, 504 and broken
  * connections are tried again for about five seconds under the same request id, by which acceptance
  * de-duplicates. HL_OK: answered 200.  The caller frees the reply in any case.
  */

@@ -434,11 +434,11 @@ const struct session_app socket_app = { client_open, client_message, client_idle
 /* ---- the hub ---- */
 
 enum hl_err
-hub_init(struct hub *h, uv_loop_t *loop, const struct conf *conf, struct redis *redis, struct http *http,
+hub_init(struct hub *h, uv_loop_t *loop, const struct conf *conf, struct redis *redis, struct fcgi_client *events,
     struct deadlines *deadlines)
 {
 	*h = (struct hub){
-		.relay = { .http = http, .conf = conf },
+		.relay = { .events = events, .conf = conf },
 		.questions = { .loop = loop, .max = MAX_QUESTIONS },
 		.replays = { .loop = loop, .max = MAX_REPLAYS },
 		.rooms = { .redis = redis, .deadlines = deadlines, .deliver = deliver, .offsets = conf->recovery_ms > 0 },

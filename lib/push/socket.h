@@ -49,7 +49,7 @@ struct hub {
 	struct redis_sub *emissions, *requests;
 };
 
-enum hl_err hub_init(struct hub *, uv_loop_t *, const struct conf *, struct redis *, struct http *,
+enum hl_err hub_init(struct hub *, uv_loop_t *, const struct conf *, struct redis *, struct fcgi_client *,
     struct deadlines *) HL_MUST_CHECK;
 void	 hub_free(struct hub *);
 bool	 hub_is_idle(const struct hub *);	/* nothing is being asked */
