@@ -40,6 +40,9 @@ unit_tests = \
 	tests/unit/completion_test \
 	tests/unit/conf_test \
 	tests/unit/crypto_test \
+	tests/unit/fcgi_answer_test \
+	tests/unit/fcgi_both_test \
+	tests/unit/fcgi_client_test \
 	tests/unit/fcgi_test \
 	tests/unit/jwt_test \
 	tests/unit/livekit_test \
@@ -152,6 +155,14 @@ tests_unit_person_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_person_test_LDADD = $(unit_libs)
 tests_unit_json_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_json_test_LDADD = $(unit_libs)
+tests_unit_fcgi_answer_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_fcgi_answer_test_LDADD = $(unit_libs)
+tests_unit_fcgi_both_test_SOURCES = tests/unit/fcgi_both_test.c tests/unit/fcgi_ends.c tests/unit/fcgi_ends.h
+tests_unit_fcgi_both_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_fcgi_both_test_LDADD = $(unit_libs)
+tests_unit_fcgi_client_test_SOURCES = tests/unit/fcgi_client_test.c tests/unit/fcgi_ends.c tests/unit/fcgi_ends.h
+tests_unit_fcgi_client_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_fcgi_client_test_LDADD = $(unit_libs)
 tests_unit_fcgi_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_fcgi_test_LDADD = $(unit_libs)
 tests_unit_frames_test_CPPFLAGS = $(unit_cppflags)

@@ -26,6 +26,7 @@ struct connection {
 	uv_timer_t	 timer;
 	int		 fd;
 	struct task	*task;		/* that waits for the answer; NULL: it is idle */
+	bool		 heard;		/* in this exchange: at least a byte has come */
 	bool		 over;		/* the exchange: an answer, or err */
 	enum hl_err	 err;
 	struct fcgi_answer reader;
@@ -86,7 +87,7 @@ keep(struct connection *k)
 {
 	struct fcgi_client *c = k->client;
 
-	if (c->idle_count >= IDLE_MAX) {
+	if (c->freed || c->idle_count >= IDLE_MAX) {
 		connection_close(k);
 		return;
 	}
@@ -256,6 +257,7 @@ receive(struct connection *k)
 		n = recv(k->fd, bytes, sizeof(bytes), 0);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
+		k->heard |= n > 0;
 		err = n <= 0 ? HL_UPSTREAM : fcgi_answer_feed(&k->reader, bytes, (size_t)n, k->answer);
 		if (err || k->reader.ended)
 			finish(k, err);
@@ -277,14 +279,14 @@ on_event(uv_poll_t *poll, int status, int events)
 		return;
 	if (events & UV_WRITABLE) {
 		if (send_some(k) != HL_OK)
-			finish(k, HL_UPSTREAM);
+			status = UV_EPIPE;	/* what it has said before is still there */
 		else if (k->sent == k->out.len)
 			uv_poll_start(poll, UV_READABLE, on_event);
 	}
-	if (!k->over && (status < 0 || (events & UV_READABLE)))
+	if (status < 0 || (events & UV_READABLE))
 		receive(k);
 	if (!k->over && status < 0)
-		finish(k, HL_UPSTREAM);		/* libuv has stopped watching */
+		finish(k, HL_UPSTREAM);		/* libuv has stopped watching, or nothing more can be sent */
 	if (k->over)
 		task_wake(k->task);
 }
@@ -298,24 +300,23 @@ on_time(uv_timer_t *timer)
 	task_wake(k->task);
 }
 
-/* Afterwards the connection is kept, or closed. */
+/* Until then, by the loop's clock.  Afterwards the connection is kept, or closed. */
 static enum hl_err
-exchange(struct connection *k, const struct fcgi_question *q, struct buf *answer)
+exchange(struct connection *k, const struct fcgi_question *q, uint64_t until, struct buf *answer, bool *ret_heard)
 {
 	enum hl_err err = write_request(&k->out, q);
+	uint64_t now = uv_now(k->client->loop);
 
 	k->sent = 0;
-	k->over = false;
+	k->over = k->heard = false;
 	k->err = HL_OK;
 	k->reader = (struct fcgi_answer){ .ended = false };
 	k->answer = answer;
 	k->task = task_self();
 	if (err == HL_OK)
 		err = send_some(k);
-	if (err == HL_OK) {
-		uv_update_time(k->client->loop);
-		uv_timer_start(&k->timer, on_time, (uint64_t)q->total_ms, 0);
-	}
+	if (err == HL_OK)
+		uv_timer_start(&k->timer, on_time, until > now ? until - now : 0, 0);
 	while (err == HL_OK && !k->over)
 		err = task_wait();
 	uv_timer_stop(&k->timer);
@@ -323,6 +324,7 @@ exchange(struct connection *k, const struct fcgi_question *q, struct buf *answer
 		err = k->err;
 	k->task = NULL;
 	k->answer = NULL;
+	*ret_heard = k->heard;
 	if (err || k->sent < k->out.len)
 		connection_close(k);	/* one that was answered before it was all sent is of no more use either */
 	else
@@ -333,25 +335,27 @@ exchange(struct connection *k, const struct fcgi_question *q, struct buf *answer
 enum hl_err
 fcgi_ask(struct fcgi_client *c, const struct fcgi_question *q, int *ret_status, struct buf *answer)
 {
-	struct connection *k;
-	enum hl_err err;
-	bool kept;
+	struct connection *k = TAILQ_FIRST(&c->idle);
+	enum hl_err err = HL_OK;
+	bool heard = false;
+	uint64_t until;
 
 	*ret_status = 0;
+	buf_reset(answer);
 	if (q->body_len > FCGI_MAX_BODY)
 		return HL_TOO_LARGE;
-	do {
-		buf_reset(answer);
-		err = HL_OK;
-		k = TAILQ_FIRST(&c->idle);
-		kept = k != NULL;
-		if (kept)
-			take_from_idle(k);
-		else
-			err = connection_new(c, &k);
+	uv_update_time(c->loop);
+	until = uv_now(c->loop) + (uint64_t)q->total_ms;
+	if (k) {
+		take_from_idle(k);
+		err = exchange(k, q, until, answer, &heard);
+	}
+	/* Not on another kept one: what a process died of would kill the next, and the next. */
+	if (k == NULL || (err == HL_UPSTREAM && !heard)) {
+		err = connection_new(c, &k);
 		if (err == HL_OK)
-			err = exchange(k, q, answer);
-	} while (err == HL_UPSTREAM && kept && answer->len == 0);
+			err = exchange(k, q, until, answer, &heard);
+	}
 	return err ? err : fcgi_answer_head(answer, ret_status);
 }
 

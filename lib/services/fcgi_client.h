@@ -18,22 +18,23 @@
 struct fcgi_client;
 
 struct fcgi_question {
-	const char	*const *params;	/* name, value, name, value, ..., NULL; CONTENT_LENGTH comes by itself */
+	/* name, value, name, value, ..., NULL; CONTENT_LENGTH comes by itself.  HL_TOO_LARGE: more than a record (64 KiB) */
+	const char	*const *params;
 	const void	*body;		/* borrowed until fcgi_ask() returns */
 	size_t		 body_len;	/* at most FCGI_MAX_BODY (fcgi.h), else HL_TOO_LARGE */
-	int64_t		 total_ms;	/* for the whole exchange */
+	int64_t		 total_ms;	/* for all of it, asking again included */
 };
 
 /* path: of the unix socket, borrowed as long as the client lives. */
 enum hl_err fcgi_client_new(uv_loop_t *, const char *path, struct fcgi_client **ret) HL_MUST_CHECK;
-/* No task may be asking.  The loop must run once more to close what it holds.  NULL is allowed. */
+/* Who is asking still gets an answer; nobody may ask afterwards.  The loop must run on to close what it holds; or NULL. */
 void	 fcgi_client_free(struct fcgi_client *);
 
 /*
  * Suspends.  *answer is emptied and gets the body, up to its max (HL_TOO_LARGE).  HL_UPSTREAM: nobody listens, or the
  * connection broke, or what came is no answer: whether the program has done something is unknown; a kept connection that
- * turns out to be dead before an answer's first byte is replaced at once, so a program may be asked the same twice.
- * HL_TIMEOUT, HL_CANCELLED: so is it then.
+ * turns out to be dead before the first byte of an answer is replaced by a new one at once, so a program may be asked the
+ * same twice, never more often.  HL_TIMEOUT, HL_CANCELLED: so is it then.
  */
 enum hl_err fcgi_ask(struct fcgi_client *, const struct fcgi_question *, int *ret_status, struct buf *answer) HL_MUST_CHECK;
 
