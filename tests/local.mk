@@ -189,6 +189,7 @@ tests_unit_socketio_test_LDADD = $(unit_libs)
 fuzz_tests = \
 	tests/fuzz/archive_replay \
 	tests/fuzz/engineio_replay \
+	tests/fuzz/fcgi_answer_replay \
 	tests/fuzz/handshake_replay \
 	tests/fuzz/json_replay \
 	tests/fuzz/msgpack_replay \
@@ -205,6 +206,9 @@ tests_fuzz_archive_replay_LDADD = $(HELPLINE_LIBS)
 tests_fuzz_engineio_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/engineio_fuzz.c
 tests_fuzz_engineio_replay_CPPFLAGS = $(fuzz_cppflags)/engineio\"
 tests_fuzz_engineio_replay_LDADD = $(HELPLINE_LIBS)
+tests_fuzz_fcgi_answer_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/fcgi_answer_fuzz.c
+tests_fuzz_fcgi_answer_replay_CPPFLAGS = $(fuzz_cppflags)/fcgi_answer\"
+tests_fuzz_fcgi_answer_replay_LDADD = $(HELPLINE_LIBS)
 tests_fuzz_handshake_replay_SOURCES = tests/fuzz/replay.c tests/fuzz/handshake_fuzz.c
 tests_fuzz_handshake_replay_CPPFLAGS = $(fuzz_cppflags)/handshake\"
 tests_fuzz_handshake_replay_LDADD = $(HELPLINE_LIBS)

@@ -11,7 +11,7 @@ at_once=${HELPLINE_FUZZ_AT_ONCE:-1}
 flags=(-std=gnu11 -D_GNU_SOURCE -Ilib -Ifcgi '-DHELPLINE_DATADIR=""' '-DPACKAGE_VERSION=""' -g -O1 -fsanitize=fuzzer-no-link,address,undefined
 	-fno-sanitize-recover=undefined)
 libraries=(-lsqlite3 -lfcgi -luv -lhiredis -lcurl -ljson-c -lsodium -lwslay -ljwt -lcrypt -lz -lm)
-parsers=(archive sse engineio socketio json handshake msgpack sound wire)
+parsers=(archive sse engineio fcgi_answer socketio json handshake msgpack sound wire)
 
 names=("$@")
 [[ ${#names[@]} -gt 0 ]] || names=("${parsers[@]}")
