@@ -1,5 +1,5 @@
 /*
- * alloc_test - each allocation of a parser, of a FastCGI request and of an acceptance fails once: nothing crashes or leaks,
+ * alloc_test - each allocation of a parser, of a FastCGI request at either end and of an acceptance fails once: nothing crashes or leaks,
  * the error says so, and the next attempt works.
  */
 #include <setjmp.h>
@@ -27,6 +27,7 @@
 #include "loop/task.h"
 #include "records/conversation.h"
 #include "services/fcgi.h"
+#include "services/fcgi_client.h"
 
 #define MOST	500	/* allocations of one body; more is a test that does not end */
 
@@ -206,7 +207,7 @@ json_trees(void **state)
 
 static uv_loop_t *loop;
 static struct fcgi_server *server;
-static int listener_name;
+static char dir[] = "/tmp/alloc_testXXXXXX";
 
 static void
 echo(struct fcgi_request *r, void *arg)
@@ -224,7 +225,7 @@ address(void)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 
-	snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "alloc_test-%d-%d", (int)getpid(), listener_name);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/fcgi.sock", dir);
 	return a;
 }
 
@@ -287,6 +288,42 @@ ask_server(void)
 }
 
 static void
+run_client(void *arg)
+{
+	static const char *const params[] = { "DOCUMENT_URI", "/echo", NULL };
+	const struct fcgi_question q = { .params = params, .body = "hello", .body_len = 5, .total_ms = 10000 };
+	const struct sockaddr_un a = address();
+	struct buf answer = BUF_INIT(1000);
+	struct fcgi_client *client;
+	enum hl_err *err = arg;
+	int status;
+
+	*err = fcgi_client_new(loop, a.sun_path, &client);
+	if (*err == HL_OK)
+		*err = fcgi_ask(client, &q, &status, &answer);
+	if (*err == HL_OK)
+		assert_string_equal(answer.data, "hello");
+	fcgi_client_free(client);
+	buf_free(&answer);
+}
+
+/* HL_UPSTREAM is the server's lack of memory. */
+static enum hl_err
+ask_by_client(void)
+{
+	enum hl_err err = HL_NO_MEMORY;
+	size_t others = task_count();
+
+	if (task_start(loop, run_client, &err) != HL_OK)
+		return HL_NO_MEMORY;
+	while (task_count() > others)
+		uv_run(loop, UV_RUN_ONCE);
+	for (int i = 0; i < 3; i++)
+		uv_run(loop, UV_RUN_NOWAIT);
+	return err == HL_UPSTREAM ? HL_NO_MEMORY : err;
+}
+
+static void
 fastcgi_requests(void **state)
 {
 	struct sockaddr_un a = address();
@@ -297,6 +334,7 @@ fastcgi_requests(void **state)
 	assert_int_equal(listen(fd, 10), 0);
 	assert_int_equal(fcgi_serve(loop, fd, echo, NULL, &server), HL_OK);
 	each_allocation(ask_server, true);	/* libfcgi and libuv end the program themselves */
+	each_allocation(ask_by_client, true);
 	fcgi_drain(server, NULL, NULL);
 	uv_run(loop, UV_RUN_NOWAIT);
 	fcgi_free(server);
@@ -306,7 +344,6 @@ fastcgi_requests(void **state)
 
 /* ---- an acceptance, with a Redis ---- */
 
-static char dir[] = "/tmp/alloc_testXXXXXX";
 static struct crypto *crypto;
 static struct store store;
 static struct conf conf;
