@@ -2,8 +2,9 @@
  * fcgi.h - the server side of FastCGI on the loop: libfcgi parses a request, a task handles it, records go out
  * without blocking.
  *
- * Connections are nginx's (fastcgi_keep_conn on): one request at a time each.  The listening socket must be reachable
- * by nginx alone, and nginx must buffer requests, because the parser reads blockingly (SO_RCVTIMEO bounds it).
+ * Connections are nginx's (fastcgi_keep_conn on) or fcgi_client.h's: one request at a time each.  The listening socket must
+ * be reachable by those two alone, and nginx must buffer requests, because the parser reads blockingly (SO_RCVTIMEO bounds
+ * it): a client must not run on its server's thread.
  */
 #ifndef HL_FCGI_H
 #define HL_FCGI_H
