@@ -6,6 +6,7 @@
 #include "engine/completion.h"
 
 #define CONTENT_MAX		(512u * 1024)
+#define FORM_MAX		1024u
 #define DOUBTFUL		0.2	/* the confidence of a refusal and of a filtered answer */
 
 void
@@ -13,7 +14,7 @@ completion_init(struct completion *c, bool structured, struct buf *text)
 {
 	*c = (struct completion){
 		.structured = structured, .text = text,
-		.content = BUF_INIT(CONTENT_MAX), .error = BUF_INIT(ERROR_BODY_MAX)
+		.content = BUF_INIT(CONTENT_MAX), .error = BUF_INIT(ERROR_BODY_MAX), .form = BUF_INIT(FORM_MAX)
 	};
 	peel_init(&c->peel, structured);
 }
@@ -23,6 +24,7 @@ completion_free(struct completion *c)
 {
 	buf_free(&c->content);
 	buf_free(&c->error);
+	buf_free(&c->form);
 }
 
 /* ---- JSON from afar ---- */
@@ -144,6 +146,41 @@ take_content(struct completion *c, struct json_view content)
 			peel_more(&c->peel, &c->content, c->text);
 }
 
+/*
+ * Most events of a stream are the last one with another text: such a one is known by its bytes before and behind the text,
+ * and need not be read as JSON.  What else stands in it has been taken, and taking it again would change nothing: so those
+ * that refuse, or say something in several places, are never the form.
+ */
+static void
+learn_form(struct completion *c, const char *data, size_t len, struct json_view content)
+{
+	buf_reset(&c->form);
+	if (json_view_kind(content) != JSON_STRING || len > FORM_MAX)
+		return;
+	buf_add(&c->form, data, len);
+	c->said_at = (size_t)(content.at + 1 - data);
+	c->said_end = (size_t)(content.end - 1 - data);
+}
+
+static bool
+take_in_form(struct completion *c, const char *data, size_t len)
+{
+	size_t behind, said;
+
+	if (c->form.len == 0 || len < c->said_at + c->form.len - c->said_end)
+		return false;
+	behind = c->form.len - c->said_end;
+	said = len - c->said_at - behind;
+	if (memcmp(data, c->form.data, c->said_at) != 0 || memcmp(data + len - behind, c->form.data + c->said_end, behind) != 0)
+		return false;
+	data += c->said_at;
+	if (str_json_plain(data, data + said) != said || !utf8_valid(data, said))
+		return false;
+	buf_add(&c->content, data, said);
+	peel_more(&c->peel, &c->content, c->text);
+	return true;
+}
+
 static void
 take_finish(struct completion *c, struct json_view finish)
 {
@@ -154,7 +191,8 @@ take_finish(struct completion *c, struct json_view finish)
 	buf_free(&word);
 }
 
-static void
+/* Returns its text if it has nothing that could not be taken twice. */
+static struct json_view
 take_choice(struct completion *c, struct json_view choice)
 {
 	static const char *const in_choice[] = { "delta", "message", "index", "finish_reason" };
@@ -165,7 +203,7 @@ take_choice(struct completion *c, struct json_view choice)
 
 	json_view_members(choice, in_choice, said, 4);
 	if (json_view_integer(said[2], &index) && index != 0)
-		return;
+		return (struct json_view){ 0 };
 	json_view_members(json_view_kind(said[0]) == JSON_OBJECT ? said[0] : said[1], in_piece, piece, 4);
 	take_content(c, piece[0]);
 	before = c->text->len;
@@ -174,6 +212,7 @@ take_choice(struct completion *c, struct json_view choice)
 	if (json_view_next(piece[2], &call) || json_view_kind(piece[3]) == JSON_OBJECT)
 		c->tool_calls = true;
 	take_finish(c, said[3]);
+	return json_view_kind(piece[1]) == JSON_STRING ? (struct json_view){ 0 } : piece[0];
 }
 
 static void
@@ -213,7 +252,8 @@ enum hl_err
 completion_event(struct completion *c, const char *data, size_t len)
 {
 	static const char *const names[] = { "error", "object", "usage", "choices", "system_fingerprint" };
-	struct json_view doc, member[5], choice = { 0 };
+	struct json_view doc, member[5], choice = { 0 }, text = { 0 };
+	unsigned choices = 0;
 	enum hl_err err;
 
 	if (json_space(data, data + len) == data + len)
@@ -222,6 +262,8 @@ completion_event(struct completion *c, const char *data, size_t len)
 		c->over = true;
 		return HL_OK;
 	}
+	if (take_in_form(c, data, len))
+		return buf_err(&c->content) ? buf_err(&c->content) : buf_err(c->text);
 	err = json_view_open(data, len, JSON_JS, &doc);
 	if (err)
 		return err;
@@ -230,8 +272,9 @@ completion_event(struct completion *c, const char *data, size_t len)
 		return err;
 	take_count(member[2], "prompt_tokens", &c->prompt_tokens);
 	take_count(member[2], "completion_tokens", &c->completion_tokens);
-	while (json_view_next(member[3], &choice))
-		take_choice(c, choice);
+	for (; json_view_next(member[3], &choice); choices++)
+		text = take_choice(c, choice);
+	learn_form(c, data, len, choices == 1 ? text : (struct json_view){ 0 });
 	c->ollama = c->ollama || json_view_is(member[4], "fp_ollama");
 	return buf_err(&c->content) ? buf_err(&c->content) : buf_err(c->text);
 }

@@ -38,6 +38,8 @@ struct completion {
 	bool		 ollama;	/* the server says that it is one */
 	int64_t		 prompt_tokens, completion_tokens;
 	struct buf	 error;		/* the event that told of an error */
+	struct buf	 form;		/* the last event that was a piece of text and nothing else; empty: none was */
+	size_t		 said_at, said_end;	/* its text, in it */
 };
 
 /* structured: the members of the schema were asked for. */

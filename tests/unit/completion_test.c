@@ -552,6 +552,94 @@ chunks_of_the_sdk_are_understood(void **state)
 	json_free(doc);
 }
 
+#define CHUNK(delta, more) "{\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{" delta "},\"finish_reason\":null}]" more "}"
+
+/* Each line follows all those before it, and comes twice in a row. */
+static const char *const pieces[] = {
+	CHUNK("\"content\":\"a\"", ""), CHUNK("\"content\":\"bc \"", ""), CHUNK("\"content\":\"\"", ""),
+	CHUNK("\"content\":\"\\\"\"", ""), CHUNK("\"content\":\"\\u00fc\\n\"", ""), CHUNK("\"content\":\"\\\\\"", ""),
+	CHUNK("\"content\":\"d\",\"content\":\"e\"", ""), CHUNK("\"content\":\"f\",\"content\":\"e\"", ""),
+	CHUNK("\"content\":\"g\",\"refusal\":\"h\"", ""), CHUNK("\"content\":\"i\",\"refusal\":\"h\"", ""),
+	CHUNK("\"content\":\"j\",\"refusal\":\"\"", ""), CHUNK("\"content\":\"k\",\"refusal\":null", ""),
+	CHUNK("\"content\":\"l\",\"refusal\":null", ""), CHUNK("\"content\":null", ""), CHUNK("\"content\":[{\"text\":\"m\"}]", ""),
+	CHUNK("\"content\":[{\"text\":\"n\"}]", ""), CHUNK("\"content\":\"o\"", ",\"usage\":{\"completion_tokens\":7}"),
+	CHUNK("\"content\":\"p\"", ",\"usage\":{\"completion_tokens\":7}"), CHUNK("\"content\":\"q\"", ",\"usage\":{\"completion_tokens\":8}"),
+	"{\"choices\":[{\"delta\":{\"content\":\"r\"}},{\"delta\":{\"content\":\"s\"}}]}",
+	"{\"choices\":[{\"delta\":{\"content\":\"t\"}},{\"delta\":{\"content\":\"s\"}}]}",
+	"{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"u\"}}]}", "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"u\"}}]}",
+	"{\"choices\":[]}", CHUNK("\"content\":\"v\",\"tool_calls\":[{}]", ""), CHUNK("\"content\":\"w\",\"tool_calls\":[{}]", ""),
+	"{\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"length\"}]}",
+	"{\"choices\":[{\"delta\":{\"content\":\"y\"},\"finish_reason\":\"length\"}]}", "[DONE]",
+};
+
+/* Both readers are given the same; one of them has to read every event. */
+static enum hl_err
+feed_both(struct completion *quick, struct completion *slow, const char *data, size_t len)
+{
+	char *copy = malloc(len ? len : 1);	/* so that a byte too many is seen */
+	enum hl_err err;
+
+	assert_non_null(copy);
+	memcpy(copy, data, len);
+	buf_reset(&slow->form);
+	err = completion_event(slow, copy, len);
+	assert_int_equal(completion_event(quick, copy, len), err);
+	free(copy);
+	assert_string_equal(TEXT(*quick->text), TEXT(*slow->text));
+	assert_string_equal(TEXT(quick->content), TEXT(slow->content));
+	assert_string_equal(quick->finish, slow->finish);
+	assert_int_equal(quick->refusal, slow->refusal);
+	assert_int_equal(quick->tool_calls, slow->tool_calls);
+	assert_int_equal(quick->completion_tokens, slow->completion_tokens);
+	return err;
+}
+
+static void
+pieces_in_the_last_form_mean_what_they_say(void **state)
+{
+	struct buf quick_text = BUF_INIT(1 << 16), slow_text = BUF_INIT(1 << 16);
+	struct completion quick, slow;
+
+	(void)state;
+	completion_init(&quick, false, &quick_text);
+	completion_init(&slow, false, &slow_text);
+	for (size_t i = 0; i < 2 * sizeof(pieces) / sizeof(*pieces); i++)
+		assert_int_equal(feed_both(&quick, &slow, pieces[i / 2], strlen(pieces[i / 2])), HL_OK);
+	completion_free(&quick);
+	completion_free(&slow);
+	buf_free(&quick_text);
+	buf_free(&slow_text);
+}
+
+/* A piece with any byte replaced by any that means something, after the piece as it was. */
+static void
+broken_pieces_are_no_pieces(void **state)
+{
+	static const char piece[] = CHUNK("\"content\":\"so \u00fc\"", ""), odd[] = "\"\\{}[]:,n0 \n\x01\xc3\xbc\xff";
+	unsigned refused = 0, taken = 0;
+
+	(void)state;
+	for (size_t at = 0; at < sizeof(piece) - 1; at++) {
+		for (size_t i = 0; i < sizeof(odd) - 1; i++) {
+			struct buf quick_text = BUF_INIT(4096), slow_text = BUF_INIT(4096);
+			struct completion quick, slow;
+			char changed[sizeof(piece)];
+
+			memcpy(changed, piece, sizeof(piece));
+			changed[at] = odd[i];
+			completion_init(&quick, false, &quick_text);
+			completion_init(&slow, false, &slow_text);
+			assert_int_equal(feed_both(&quick, &slow, piece, sizeof(piece) - 1), HL_OK);
+			*(feed_both(&quick, &slow, changed, sizeof(piece) - 1) ? &refused : &taken) += 1;
+			completion_free(&quick);
+			completion_free(&slow);
+			buf_free(&quick_text);
+			buf_free(&slow_text);
+		}
+	}
+	assert_true(refused > 100 && taken > 100);
+}
+
 /* Every member that the SDK puts around a schema is in ours too, with a value of the same kind. */
 static void
 the_schema_is_wrapped_as_the_sdk_wraps_it(void **state)
@@ -641,6 +729,8 @@ main(void)
 		cmocka_unit_test(a_prompt_without_system_message_still_explains),
 		cmocka_unit_test(refused_parameters_are_found),
 		cmocka_unit_test(chunks_of_the_sdk_are_understood),
+		cmocka_unit_test(pieces_in_the_last_form_mean_what_they_say),
+		cmocka_unit_test(broken_pieces_are_no_pieces),
 		cmocka_unit_test(a_title_that_is_printed_is_cleaned),
 		cmocka_unit_test(the_request_has_what_the_question_wants),
 		cmocka_unit_test(the_schema_is_wrapped_as_the_sdk_wraps_it),
