@@ -13,6 +13,7 @@
 #include "engine/figures.h"
 #include "engine/turn_parts.h"
 
+#define FRESH_US	50000		/* a twentieth of a second: nobody writes two messages in it */
 #define RESTARTS_MAX	8		/* of one turn by messages that keep coming; then it answers what it has seen */
 #define COMMIT_TRIES	10		/* within a lease */
 #define COMMIT_PAUSE_MAX 1000
@@ -51,6 +52,7 @@ runner_new(struct engine *e, struct lease *take_lease)
 	}
 	r->engine = e;
 	r->lease = *take_lease;
+	r->looked_us = clock_mono_us();
 	r->dropped = was_handed_over(e, &r->lease);
 	r->text = BUF_INIT(ANSWER_MAX);
 	r->next = *at;			/* an older one for the same conversation is fenced by now; both may be listed */
@@ -156,13 +158,27 @@ anybody_listens(const struct runner *r)
 	return false;
 }
 
-/* Before the first word is shown: is the turn still ours, and is the question still the whole question? */
+static enum hl_err
+look_again(struct runner *r, bool *ret_changed)
+{
+	enum hl_err err = conversation_peek(&r->engine->store, &r->lease, ret_changed);
+
+	r->looked_us = clock_mono_us();
+	return err;
+}
+
+/*
+ * Before the first word is shown: is the turn still ours, and is the question still the whole question?  A model so quick
+ * that the store has only just told has nothing to be asked again about: what may have come since gets the next turn.
+ */
 static enum hl_err
 check_before_showing(struct runner *r)
 {
-	bool changed;
-	enum hl_err err = conversation_peek(&r->engine->store, &r->lease, &changed);
+	bool changed = false;
+	enum hl_err err = HL_OK;
 
+	if (clock_mono_us() - r->looked_us >= FRESH_US)
+		err = look_again(r, &changed);
 	if (err)
 		return err;
 	if (changed) {
@@ -233,7 +249,7 @@ think(struct runner *r, struct verdict *v)
 			return answer_so_far(v, &r->text);
 		if (!r->again)
 			return err;
-		err = conversation_peek(&r->engine->store, &r->lease, &changed);
+		err = look_again(r, &changed);
 		if (err)
 			return err;
 	}
@@ -470,7 +486,7 @@ runner_run(struct runner *r, bool only_one)
 			return false;
 		if (r->engine->draining && conversation_leave(&r->engine->store, &r->lease) == HL_OK)
 			return false;		/* who never stops writing would keep this process alive */
-		if (conversation_peek(&r->engine->store, &r->lease, &changed) != HL_OK || !changed)
+		if (look_again(r, &changed) != HL_OK || !changed)
 			return false;
 	} while (!only_one);
 	return true;

@@ -39,6 +39,7 @@ struct runner {
 	bool		 enough;	/* nobody wants more of this answer than there is */
 	bool		 worded;	/* its model has begun to write */
 	int64_t		 began_us;	/* this turn, clock_mono_us() */
+	int64_t		 looked_us;	/* when the store last told whose turn it is and what it is to answer */
 	struct speech	*speech;	/* of this turn's answer; NULL: it is not said aloud … */
 	bool		 silent;	/* … though it was to be: a limit of a day's spend is reached */
 	const struct verdict *verdict;	/* while it thinks */

@@ -2,7 +2,7 @@
  * publication.h - what is said to a room: the text of it on the room's channel, and the messages for sockets made of it.
  *
  * The text is "<seq> <epoch> <except>" and then one JSON array a line, each an event, or, if it is not counted,
- * {"args":[…],"binary":[base64…]}.
+ * {"args":[…],"binary":[base64…]}.  The socket <except> does not get the first of them, for it is what that socket said.
  *
  * With offsets on, the first event of a counted publication (the one that a replay gives too) has one more argument, by
  * which clients say on their return how far they came: "<seq>.<the last six characters of the room's name>".  It is the
@@ -28,7 +28,7 @@ struct publication {
 	unsigned	 refs, count;
 	int64_t		 seq;			/* 0: not counted */
 	int64_t		 epoch;
-	char		 except[ID_LEN + 1];	/* the socket that does not get it; "" for none */
+	char		 except[ID_LEN + 1];	/* the socket that does not get the first; "" for none */
 	struct message	*messages[];		/* "42[…]" each */
 };
 

@@ -146,9 +146,9 @@ deliver(void *owner, struct publication *p)
 	struct socket *s = owner;
 	struct span none = { NULL, 0 };
 
-	if (s->left || s->client->session == NULL || strcmp(p->except, s->sid) == 0)
+	if (s->left || s->client->session == NULL)
 		return;
-	for (unsigned i = 0; i < p->count; i++) {
+	for (unsigned i = strcmp(p->except, s->sid) == 0; i < p->count; i++) {
 		struct message *m = p->messages[i];	/* "42[…]", shared by all on "/" */
 
 		if (s->nsp_len == 1)

@@ -49,7 +49,7 @@
  */
 static struct redis_script accept_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE LUA_CONTEXT
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt', 'fn', 'dk', 'cr') "
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt', 'fn', 'dk', 'cr', 'us') "
 	"local owner, dn, epoch, desk = s[2] or 'ai', n(s[4]), n(s[5]), s[13] "
 	"if not s[1] or (desk == false) ~= (ARGV[17] == '') then return {'gone'} end "
 	LUA_TALLY
@@ -75,7 +75,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"local was = desk and facts(KEYS[1]) "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
 	"note(seq) "
-	"local lease = owner == 'ai' and redis.call('ZSCORE', KEYS[5], ARGV[1]) "
+	"local lease = owner == 'ai' and n(s[15]) > dn and redis.call('ZSCORE', KEYS[5], ARGV[1]) "	/* who owes nothing has none */
 	"local run, fence = owner == 'ai' and not (lease and tonumber(lease) > now), n(s[12]) "
 	"if run then fence = fence + 1 end "
 	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now, 'lb', bytes, 'fn', fence, run and 'by' or 'up', run and ARGV[16] or now) "
@@ -85,7 +85,8 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"  count(s[1], was[7], 'asked', 1) "
 	"  tally(ARGV[1], was, facts(KEYS[1])) "
 	"end "
-	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. epoch .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10]) "
+	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. epoch .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10] "
+	"  .. (run and '\\n[\"typing\",true]' or '')) "
 	"if owner ~= 'ai' then "
 	"  if not desk then redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) end "
 	"  expire(s[3], s[6] and ARGV[13], desk and 3) "
@@ -98,7 +99,6 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"  redis.call('PERSIST', KEYS[2]) "
 	"end "
 	"redis.call('ZADD', KEYS[5], now + ARGV[11], ARGV[1]) "
-	"if heard > 0 then redis.call('PUBLISH', ARGV[7], '0 ' .. epoch .. ' -\\n[\"typing\",true]') end "
 	"return {'run', seq, fence, epoch, dn, s[6] or '', s[7], s[8], heard, "
 	"  context(seq, dn, tonumber(ARGV[12]), tonumber(ARGV[14]), tonumber(ARGV[15])), n(s[9]), s[11] or '', "
 	"  desk and profile(KEYS[1]) or n(s[14])} "
