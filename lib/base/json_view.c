@@ -68,14 +68,18 @@ json_view_open(const char *text, size_t len, enum json_strict strict, struct jso
 {
 	enum hl_err err = json_check(text, len, strict);
 
-	*ret = nothing;
-	if (err == HL_OK) {
-		ret->at = json_space(text, text + len);
-		ret->end = text + len;
-		while (json_space(ret->end - 1, ret->end) == ret->end)	/* no value ends with white space */
-			ret->end--;
-	}
+	*ret = err ? nothing : json_view_own(text, len);
 	return err;
+}
+
+struct json_view
+json_view_own(const char *text, size_t len)
+{
+	struct json_view v = { json_space(text, text + len), text + len };
+
+	while (v.end > v.at && json_space(v.end - 1, v.end) == v.end)	/* no value ends with white space */
+		v.end--;
+	return v.end > v.at ? v : nothing;
 }
 
 enum json_kind
@@ -100,33 +104,39 @@ json_view_kind(struct json_view v)
 	}
 }
 
-static void
+/* Whether it is one of them, and the first of its name. */
+static bool
 take_member(const char *const *names, struct json_view *ret, size_t count, struct json_view key, struct json_view value)
 {
 	size_t len = (size_t)(key.end - key.at);
 
-	for (size_t i = 0; i < count; i++)
-		if (names[i][0] == *key.at && ret[i].at == NULL && strncmp(names[i], key.at, len) == 0 && names[i][len] == '\0')
+	for (size_t i = 0; i < count; i++) {
+		if (names[i][0] == *key.at && ret[i].at == NULL && strncmp(names[i], key.at, len) == 0 && names[i][len] == '\0') {
 			ret[i] = value;
+			return true;
+		}
+	}
+	return false;
 }
 
 void
 json_view_members(struct json_view object, const char *const *names, struct json_view *ret, size_t count)
 {
+	size_t found = 0;
 	const char *p;
 
 	for (size_t i = 0; i < count; i++)
 		ret[i] = nothing;
 	if (json_view_kind(object) != JSON_OBJECT)
 		return;
-	for (p = space(object.at + 1); *p == '"'; p = space(p + 1)) {
+	for (p = space(object.at + 1); *p == '"' && found < count; p = space(p + 1)) {
 		struct json_view key = { p + 1, NULL }, value;
 
 		p = pass_string(p, object.end);
 		key.end = p - 1;
 		value.at = space(space(p) + 1);
 		value.end = pass(value.at, object.end);
-		take_member(names, ret, count, key, value);
+		found += take_member(names, ret, count, key, value);
 		p = space(value.end);
 		if (*p != ',')
 			break;

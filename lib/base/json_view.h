@@ -15,6 +15,9 @@ struct json_view { const char *at, *end; };	/* at is NULL where there is no valu
 /* HL_BAD_JSON as json_check().  Of members that are there twice the first one is found. */
 enum hl_err json_view_open(const char *text, size_t len, enum json_strict, struct json_view *ret) HL_MUST_CHECK;
 
+/* Of a text that is known to be JSON, as what we wrote and sealed ourselves; anything else is undefined. */
+struct json_view json_view_own(const char *text, size_t len);
+
 enum json_kind	 json_view_kind(struct json_view);
 
 /* Members by their names, in one pass.  A name that is written with escapes is not found. */

@@ -79,11 +79,11 @@ data_take(const struct store *s, const struct keys *k, const struct redis_reply 
 
 /*
  * {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs, nt, profile}.  The context begins with what was there
- * before, if any.
+ * before, if any; own is the message that has just been accepted, or NULL.
  */
 static enum hl_err
 lease_take(const struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
-    struct entries *take_before, struct lease *l)
+    const struct written *own, struct entries *take_before, struct lease *l)
 {
 	enum hl_err err;
 
@@ -100,11 +100,11 @@ lease_take(const struct store *s, const struct keys *k, const struct place *p, c
 	if (err == HL_OK)
 		err = data_take(s, k, redis_at(reply, 6), redis_at(redis_at(reply, 12), 10), l->desk.desk, &l->data_text);
 	if (err == HL_OK)
-		err = json_view_open(l->data_text.data, l->data_text.len, JSON_STRICT, &l->data);
+		l->data = json_view_own(l->data_text.data, l->data_text.len);
 	if (err == HL_OK)
 		err = note_open(s, k, redis_at(reply, 11), &l->note);
 	if (err == HL_OK)
-		err = entries_open(s, k, redis_at(reply, 9), l->covered, CONTEXT_MAX, &l->context);
+		err = entries_open(s, k, redis_at(reply, 9), l->covered, CONTEXT_MAX, own, &l->context);
 	if (err == HL_OK && take_before)
 		err = entries_join(take_before, &l->context, s->conf->history);
 	if (err)
@@ -147,7 +147,7 @@ write_message(const struct incoming *in, int64_t at_ms, const char *id, struct b
 
 static enum hl_err
 acceptance_take(struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
-    struct entries *take_before, struct acceptance *a)
+    const struct written *own, struct entries *take_before, struct acceptance *a)
 {
 	size_t len;
 	const char *stored;
@@ -168,7 +168,7 @@ acceptance_take(struct store *s, const struct keys *k, const struct place *p, co
 		return HL_OK;
 	}
 	a->how = ACCEPTED_RUN;
-	return lease_take(s, k, p, reply, take_before, &a->lease);
+	return lease_take(s, k, p, reply, own, take_before, &a->lease);
 }
 
 /* The names under which a message is known as sent before. */
@@ -335,7 +335,9 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 		escalated = is_escalated(reply);
 		if (escalated)
 			snprintf(account, sizeof(account), "%s", owner_of(reply));
-		err = acceptance_take(s, &k, &p, reply, &before, ret);
+		const struct written own = { ret->message_id, &entry, &sealed };
+
+		err = acceptance_take(s, &k, &p, reply, &own, &before, ret);
 	}
 	if (err == HL_OK && escalated)
 		tell_staff(s, account, in->id, ret->seq, ret->message_id, &entry);
@@ -513,7 +515,7 @@ conversation_peek(struct store *s, struct lease *l, bool *ret_changed)
 		err = refusal(reply);
 	if (err || said(reply, "same"))
 		return err;
-	err = entries_open(s, &k, redis_at(reply, 4), redis_int(redis_at(reply, 1)), CONTEXT_MAX, &fresh);
+	err = entries_open(s, &k, redis_at(reply, 4), redis_int(redis_at(reply, 1)), CONTEXT_MAX, NULL, &fresh);
 	if (err)
 		return err;
 	entries_free(&l->context);
@@ -544,7 +546,7 @@ conversation_claim(struct store *s, const struct place *p, struct lease *ret)
 	err = redis_script(s->redis, &claim_script, key, 3, arg, 4, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
-	return err ? err : lease_take(s, &k, p, reply, NULL, ret);
+	return err ? err : lease_take(s, &k, p, reply, NULL, NULL, ret);
 }
 
 #define ANSWER_LOOK	64

@@ -48,8 +48,8 @@
  * door: empty for a chat session, else as admits() of tally.h has it; uh is the account's then.
  */
 static struct redis_script accept_script = { .durable = true, .text =
-	LUA_N LUA_NOW LUA_EXPIRE LUA_CONTEXT
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt', 'fn', 'dk', 'cr', 'us') "
+	LUA_N LUA_I LUA_NOW LUA_EXPIRE LUA_CONTEXT
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt', 'fn', 'dk', 'cr', 'us', 'ax') "
 	"local owner, dn, epoch, desk = s[2] or 'ai', n(s[4]), n(s[5]), s[13] "
 	"if not s[1] or (desk == false) ~= (ARGV[17] == '') then return {'gone'} end "
 	LUA_TALLY
@@ -74,18 +74,19 @@ static struct redis_script accept_script = { .durable = true, .text =
 	LUA_LIMITS(6, 19)
 	"local was = desk and facts(KEYS[1]) "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
-	"note(seq) "
+	"local q, at = i(seq), i(now) "
+	"note(q) "
 	"local lease = owner == 'ai' and n(s[15]) > dn and redis.call('ZSCORE', KEYS[5], ARGV[1]) "	/* who owes nothing has none */
 	"local run, fence = owner == 'ai' and not (lease and tonumber(lease) > now), n(s[12]) "
 	"if run then fence = fence + 1 end "
-	"redis.call('HSET', KEYS[1], 'seq', seq, 'us', seq, 'up', now, 'lb', bytes, 'fn', fence, run and 'by' or 'up', run and ARGV[16] or now) "
+	"redis.call('HSET', KEYS[1], 'seq', q, 'us', q, 'up', at, 'lb', i(bytes), 'fn', i(fence), run and 'by' or 'up', run and ARGV[16] or at) "
 	"if desk then "
 	"  if was[9] then redis.call('HDEL', KEYS[1], 'ds', 'en') end "	/* it goes on */
 	"  redis.call('HSET', KEYS[1], 'lm', now, 'fu', was[4] or now) "
 	"  count(s[1], was[7], 'asked', 1) "
 	"  tally(ARGV[1], was, facts(KEYS[1])) "
 	"end "
-	"local heard = redis.call('PUBLISH', ARGV[7], seq .. ' ' .. epoch .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. seq .. ARGV[10] "
+	"local heard = redis.call('PUBLISH', ARGV[7], q .. ' ' .. (s[5] or '0') .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. q .. ARGV[10] "
 	"  .. (run and '\\n[\"typing\",true]' or '')) "
 	"if owner ~= 'ai' then "
 	"  if not desk then redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) end "
@@ -93,12 +94,13 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"  return {'person', seq, s[6] or '', desk and s[1]} "
 	"end "
 	"if not run then return {'queued', seq, s[6] or '', desk and s[1]} end "
-	"expire(s[3], s[6] and ARGV[13], 3, 3) "	/* what has been seen need not outlive the caller's patience */
+	/* What has been seen need not outlive the caller's patience: it may go a thirtieth of a lifetime before its time. */
+	"if desk or s[6] or now + s[3] - n(s[16]) > s[3] / 30 then expire(s[3], s[6] and ARGV[13], 3, 3) end "
 	"if not desk then "
 	"  redis.call('PERSIST', KEYS[1]) "
 	"  redis.call('PERSIST', KEYS[2]) "
 	"end "
-	"redis.call('ZADD', KEYS[5], now + ARGV[11], ARGV[1]) "
+	"redis.call('ZADD', KEYS[5], i(now + ARGV[11]), ARGV[1]) "
 	"return {'run', seq, fence, epoch, dn, s[6] or '', s[7], s[8], heard, "
 	"  context(seq, dn, tonumber(ARGV[12]), tonumber(ARGV[14]), tonumber(ARGV[15])), n(s[9]), s[11] or '', "
 	"  desk and profile(KEYS[1]) or n(s[14])} "
@@ -137,7 +139,7 @@ static struct redis_script accept_script = { .durable = true, .text =
  *      sentiment intents tt tx agent company, then pairs of a field of the analytics and by how much
  */
 static struct redis_script commit_script = { .durable = true, .text =
-	LUA_N LUA_NOW LUA_EXPIRE
+	LUA_N LUA_I LUA_NOW LUA_EXPIRE
 	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'ttl', 'esc', 'la', 'las', 'dn', 'lb', 'ax', 'dk') "
 	"local desk = s[12] "
 	"if not s[1] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
@@ -151,10 +153,11 @@ static struct redis_script commit_script = { .durable = true, .text =
 	LUA_TALLY
 	"local was = desk and facts(KEYS[1]) "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[5]) "
+	"local q, at = i(seq), i(now) "
 	"local expiry, listed = now + s[5], n(s[11]) "	/* the count of sessions may be a thirtieth of a lifetime behind */
 	"local late = not desk and expiry - listed > s[5] / 30 "
-	"redis.call('HSET', KEYS[1], 'ax', late and expiry or listed, 'dn', ARGV[4], 'seq', seq, 'up', now, 'la', ARGV[10], 'las', seq, "
-	"  'fs', more and s[1] - 1 or s[1], 'lb', n(s[10]) + #ARGV[5]) "
+	"redis.call('HSET', KEYS[1], 'ax', late and i(expiry) or s[11] or '0', 'dn', ARGV[4], 'seq', q, 'up', at, 'la', ARGV[10], 'las', q, "
+	"  'fs', more and s[1] - 1 or s[1], 'lb', i(n(s[10]) + #ARGV[5])) "
 	"local open = s[6] "	/* its record is KEYS[7], and lives as long as the conversation */
 	"local function gone() "
 	"  if desk then return redis.call('EXISTS', KEYS[7]) == 0 end "
@@ -174,7 +177,7 @@ static struct redis_script commit_script = { .durable = true, .text =
 	"  end "
 	"end "
 	LUA_FOUND
-	"redis.call('PUBLISH', ARGV[6], seq .. ' ' .. ARGV[3] .. ' -\\n' .. ARGV[7] .. seq .. ARGV[8]) "
+	"redis.call('PUBLISH', ARGV[6], q .. ' ' .. ARGV[3] .. ' -\\n' .. ARGV[7] .. q .. ARGV[8]) "
 	"if late then redis.call('ZADD', KEYS[4], expiry, ARGV[1]) end "
 	"if more then "
 	"  redis.call('ZADD', KEYS[5], now + ARGV[9], ARGV[1]) "
@@ -187,7 +190,7 @@ static struct redis_script commit_script = { .durable = true, .text =
 
 /* KEYS c log due  ARGV H fence epoch covered lease history */
 static struct redis_script peek_script = { .text =
-	LUA_N LUA_NOW LUA_CONTEXT
+	LUA_N LUA_I LUA_NOW LUA_CONTEXT
 	"local s = redis.call('HMGET', KEYS[1], 'fn', 'ow', 'ep', 'us', 'dn', 'esc') "
 	"if s[1] ~= ARGV[2] or (s[2] or 'ai') ~= 'ai' or n(s[3]) ~= tonumber(ARGV[3]) then return {'fenced'} end "
 	"redis.call('ZADD', KEYS[3], 'XX', now + ARGV[5], ARGV[1]) "
@@ -198,7 +201,7 @@ static struct redis_script peek_script = { .text =
 
 /* KEYS c log due  ARGV H lease history holder */
 static struct redis_script claim_script = { .durable = true, .text =
-	LUA_N LUA_NOW LUA_CONTEXT
+	LUA_N LUA_I LUA_NOW LUA_CONTEXT
 	"local lease = redis.call('ZSCORE', KEYS[3], ARGV[1]) "
 	"if not lease or tonumber(lease) > now then return {'settled'} end "
 	"local s = redis.call('HMGET', KEYS[1], 'ow', 'us', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'nt', 'dk', 'cr') "

@@ -10,6 +10,8 @@
 
 /* A field that is not there is 0: a session that nobody has written in is a small one. */
 #define LUA_N "local function n(v) return tonumber(v or 0) end "
+/* A whole number as text.  Given the number itself, Redis writes it with %.17g, which takes longer than many a command. */
+#define LUA_I "local function i(x) return string.format('%d', x) end "
 #define LUA_NOW "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
 
 /*
@@ -41,17 +43,17 @@
 /* How long the keys from first to last live after the conversation has settled. */
 #define LUA_EXPIRE										\
 	"local function expire(ttl, keep, first, last) "					\
-	"  local ms = tonumber(ttl) "								\
-	"  if keep then ms = math.max(ms, tonumber(keep)) end "					\
+	"  local ms = ttl "									\
+	"  if keep and tonumber(keep) > tonumber(ttl) then ms = keep end "			\
 	"  for i = first or 1, last or 3 do redis.call('PEXPIRE', KEYS[i], ms) end "		\
 	"end "
 
-/* The last messages, at least all that wait for an answer; what the caller has of them, from first to last, is left out. */
+/* Needs LUA_I.  The last messages, at least all that wait for an answer; what the caller has of them, from first to last, is left out. */
 #define LUA_CONTEXT										\
 	"local function context(seq, dn, most, first, last) "					\
 	"  local from = math.max(0, math.min(seq - most, dn)) "					\
 	"  if last and first <= from + 1 and last > from then from = last end "			\
-	"  return redis.call('LRANGE', KEYS[2], from, seq - 1) "				\
+	"  return redis.call('LRANGE', KEYS[2], i(from), i(seq - 1)) "				\
 	"end "
 
 #endif
