@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "base/str.h"
 
-#define NODE_BYTES	1024u	/* that json-c takes for a value at most: for an object with few members */
+#define REPLACEMENT	0xfffdu
 
 /* ---- the scanner ---- */
 
@@ -14,7 +14,6 @@ struct scan {
 	const char	*end;
 	enum json_strict strict;
 	size_t		 nodes;		/* values seen */
-	size_t		 members;	/* of all objects */
 };
 
 static const char *scan_value(struct scan *, const char *, unsigned depth);
@@ -135,7 +134,6 @@ scan_member_name(struct scan *s, const char *p)
 {
 	if (p >= s->end || *p != '"' || (p = scan_string(s, p)) == NULL)
 		return NULL;
-	s->members++;
 	p = json_space(p, s->end);
 	if (p >= s->end || *p != ':')
 		return NULL;
@@ -214,6 +212,42 @@ json_check(const char *text, size_t len, enum json_strict strict)
 	return scan_document(&s, text) ? HL_OK : HL_BAD_JSON;
 }
 
+/* ---- escapes of a checked text ---- */
+
+static int
+unit_at(const char *p)
+{
+	int v = 0;
+
+	for (int i = 0; i < 4; i++)
+		v = v << 4 | (p[i] <= '9' ? p[i] - '0' : (p[i] | 32) - 'a' + 10);
+	return v;
+}
+
+const char *
+json_escape(struct buf *out, const char *p)
+{
+	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+	const char *known = strchr(from, p[1]);
+	int unit, low;
+
+	if (p[1] != 'u') {
+		buf_putc(out, known ? to[known - from] : p[1]);
+		return p + 2;
+	}
+	unit = unit_at(p + 2);
+	p += 6;
+	if (unit >= 0xd800 && unit < 0xdc00 && p[0] == '\\' && p[1] == 'u') {
+		low = unit_at(p + 2);
+		if (low >= 0xdc00 && low < 0xe000) {
+			utf8_put(out, 0x10000u + (((uint32_t)unit & 0x3ff) << 10 | ((uint32_t)low & 0x3ff)));
+			return p + 6;
+		}
+	}
+	utf8_put(out, unit == 0 || (unit >= 0xd800 && unit < 0xe000) ? REPLACEMENT : (uint32_t)unit);
+	return p;
+}
+
 /* ---- the tree: json-c's, which struct json stands for ---- */
 
 static struct json_object *
@@ -232,93 +266,176 @@ value(struct json_object *o)
 static const char null_mark;
 #define JSON_NULL_VALUE	((const struct json *)(const void *)&null_mark)
 
-/* How many members the tree has: fewer than the text had means that some were there twice. */
-static size_t
-tree_members(struct json_object *o)
-{
-	size_t n = 0;
+/* Of a text that has been checked. */
+struct building { const char *end; enum hl_err err; };
 
-	if (json_object_is_type(o, json_type_object)) {
-		json_object_object_foreach(o, key, member) {
-			(void)key;
-			n += 1 + tree_members(member);
-		}
-	} else if (json_object_is_type(o, json_type_array)) {
-		for (size_t i = 0; i < json_object_array_length(o); i++)
-			n += tree_members(json_object_array_get_idx(o, i));
+static const char *build_value(struct building *, const char *, struct json_object **ret);
+
+static const char *
+failed(struct building *b, enum hl_err err)
+{
+	b->err = err;
+	return b->end;
+}
+
+/* The string whose opening quote is at p: its characters, which lie in the text or else in *room.  Returns what is behind it. */
+static const char *
+read_string(const struct building *b, const char *p, struct buf *room, const char **ret_text, size_t *ret_len)
+{
+	const char *start = ++p;
+
+	p += str_json_plain(p, b->end);
+	*ret_text = start;
+	*ret_len = (size_t)(p - start);
+	if (*p == '"')
+		return p + 1;
+	while (*p == '\\') {
+		buf_add(room, start, (size_t)(p - start));
+		start = p = json_escape(room, p);
+		p += str_json_plain(p, b->end);
 	}
-	return n;
+	buf_add(room, start, (size_t)(p - start));
+	*ret_text = room->len ? room->data : "";
+	*ret_len = room->len;
+	return p + 1;
 }
 
-/*
- * json-c crashes when it cannot copy a member's name.  What the tree may take at most is asked for and given back first,
- * untouched: a process at its limit refuses instead.
- */
-static bool
-has_room(const struct scan *s, size_t len)
+static const char *
+build_string(struct building *b, const char *p, struct json_object **ret)
 {
-	char *volatile room = malloc(s->nodes * NODE_BYTES + 2 * len);	/* volatile: else the compiler asks for nothing */
-	bool there = room != NULL;
+	struct buf room = BUF_INIT((size_t)(b->end - p));
+	const char *text;
+	size_t len;
 
-	free(room);
-	return there;
+	p = read_string(b, p, &room, &text, &len);
+	*ret = buf_err(&room) ? NULL : json_object_new_string_len(text, (int)len);
+	buf_free(&room);
+	return *ret ? p : failed(b, HL_NO_MEMORY);
 }
 
-/* Kept by each thread: making one is kilobytes of zeroes.  What it was enlarged to by a long text is given back. */
-#define TOKENER_KEPT	65536u		/* bytes of text */
-static _Thread_local struct json_tokener *kept_tokener;
-
-static struct json_tokener *
-tokener(void)
+/* A whole number that fits is one; of any other the text is kept, so that it is written as it came. */
+static const char *
+build_number(struct building *b, const char *p, struct json_object **ret)
 {
-	if (kept_tokener)
-		json_tokener_reset(kept_tokener);
+	const char *start = p;
+	bool negative = *p == '-', whole = true;
+	int64_t n = 0;
+	char *text;
+
+	for (p += negative; p < b->end && strchr("0123456789+-.eE", *p) && *p; p++)
+		whole = whole && *p >= '0' && *p <= '9' && !__builtin_mul_overflow(n, 10, &n) && !__builtin_sub_overflow(n, *p - '0', &n);
+	if (whole && (negative || !__builtin_sub_overflow((int64_t)0, n, &n))) {
+		*ret = json_object_new_int64(n);
+	} else {
+		text = strndup(start, (size_t)(p - start));
+		*ret = text ? json_object_new_double_s(strtod(text, NULL), text) : NULL;
+		free(text);
+	}
+	return *ret ? p : failed(b, HL_NO_MEMORY);
+}
+
+static const char *
+build_word(struct building *b, const char *p, struct json_object **ret)
+{
+	*ret = NULL;
+	if (*p == 'n')
+		return p + 4;
+	*ret = json_object_new_boolean(*p == 't');
+	return *ret ? p + (*p == 't' ? 4 : 5) : failed(b, HL_NO_MEMORY);
+}
+
+/* A name's copy, which json-c copies again, and its value.  HL_BAD_JSON: it is there already. */
+static const char *
+build_member(struct building *b, const char *p, struct json_object *object)
+{
+	struct buf name = BUF_INIT((size_t)(b->end - p) + 1);
+	struct json_object *member = NULL;
+	const char *text;
+	size_t len;
+
+	p = read_string(b, p, &name, &text, &len);
+	if (text != name.data)
+		buf_add(&name, text, len);
+	buf_putc(&name, '\0');
+	if (buf_err(&name))
+		b->err = HL_NO_MEMORY;
+	else if (json_object_object_get_ex(object, name.data, NULL))
+		b->err = HL_BAD_JSON;
 	else
-		kept_tokener = json_tokener_new_ex(JSON_MAX_DEPTH + 2);
-	return kept_tokener;
+		p = build_value(b, json_space(json_space(p, b->end) + 1, b->end), &member);
+	if (b->err == HL_OK && json_object_object_add_ex(object, name.data, member, JSON_C_OBJECT_ADD_KEY_IS_NEW) != 0) {
+		json_object_put(member);
+		b->err = HL_NO_MEMORY;
+	}
+	buf_free(&name);
+	return b->err ? b->end : p;
 }
 
-static void
-tokener_used(size_t len)
+static const char *
+build_item(struct building *b, const char *p, struct json_object *array)
 {
-	if (len <= TOKENER_KEPT)
-		return;
-	json_tokener_free(kept_tokener);
-	kept_tokener = NULL;
+	struct json_object *item = NULL;
+
+	p = build_value(b, p, &item);
+	if (b->err == HL_OK && json_object_array_add(array, item) != 0) {
+		json_object_put(item);
+		return failed(b, HL_NO_MEMORY);
+	}
+	return p;
 }
 
+static const char *
+build_list(struct building *b, const char *p, struct json_object **ret)
+{
+	bool object = *p == '{';
+
+	*ret = object ? json_object_new_object() : json_object_new_array();
+	if (*ret == NULL)
+		return failed(b, HL_NO_MEMORY);
+	for (p = json_space(p + 1, b->end); b->err == HL_OK && *p != '}' && *p != ']';) {
+		p = json_space(object ? build_member(b, p, *ret) : build_item(b, p, *ret), b->end);
+		if (b->err == HL_OK && *p == ',')
+			p = json_space(p + 1, b->end);
+	}
+	if (b->err == HL_OK)
+		return p + 1;
+	json_object_put(*ret);
+	*ret = NULL;
+	return b->end;
+}
+
+static const char *
+build_value(struct building *b, const char *p, struct json_object **ret)
+{
+	switch (*p) {
+	case '{':
+	case '[':
+		return build_list(b, p, ret);
+	case '"':
+		return build_string(b, p, ret);
+	case 't':
+	case 'f':
+	case 'n':
+		return build_word(b, p, ret);
+	default:
+		return build_number(b, p, ret);
+	}
+}
+
+/* json-c's own reader takes twice as long, most of it for locales, and crashes when it cannot copy a member's name. */
 enum hl_err
 json_parse(const char *text, size_t len, struct json **ret_doc)
 {
 	struct scan s = { .end = text + len, .strict = JSON_STRICT };
-	struct json_tokener *tok = NULL;
+	struct building b = { .end = text + len };
 	struct json_object *doc = NULL;
-	enum hl_err err = HL_OK;
-	bool complete;
 
 	*ret_doc = NULL;
 	if (len > INT32_MAX || !scan_document(&s, text))
 		return HL_BAD_JSON;
-	if (!has_room(&s, len))
-		return HL_NO_MEMORY;
-	tok = tokener();
-	if (tok == NULL)
-		return HL_NO_MEMORY;
-	doc = json_tokener_parse_ex(tok, text, (int)len);
-	complete = json_tokener_get_error(tok) == json_tokener_success;
-	if (!complete && json_tokener_get_error(tok) == json_tokener_continue) {
-		doc = json_tokener_parse_ex(tok, "", 1);	/* a bare number ends only with its input */
-		complete = json_tokener_get_error(tok) == json_tokener_success;
-	}
-	tokener_used(len);
-	if (!complete)
-		err = HL_NO_MEMORY;	/* the scanner has accepted it */
-	else if (tree_members(doc) != s.members)
-		err = HL_BAD_JSON;
-	if (err) {
-		json_object_put(doc);
-		return err;
-	}
+	(void)build_value(&b, json_space(text, b.end), &doc);
+	if (b.err)
+		return b.err;
 	*ret_doc = (struct json *)(uintptr_t)(doc ? value(doc) : JSON_NULL_VALUE);
 	return HL_OK;
 }

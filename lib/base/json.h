@@ -2,7 +2,7 @@
  * json.h - JSON in (RFC 8259), checked before it is believed.
  *
  * json_check() is a strict scanner over bytes: grammar, UTF-8, depth, number of values.  json_parse() runs it first and
- * only then lets json-c build a tree, because json-c alone accepts overlong UTF-8, duplicate members, NaN and bodies
+ * only then makes json-c's tree, because json-c alone accepts overlong UTF-8, duplicate members, NaN and bodies
  * whose tree is forty times their size.  Values are borrowed from the document and live as long as it does.
  * Writing JSON is done with buf.h.
  */
@@ -37,6 +37,12 @@ enum hl_err json_check(const char *text, size_t len, enum json_strict) HL_MUST_C
  */
 const char *json_skip(const char *p, const char *end, enum json_strict) HL_MUST_CHECK;
 const char *json_space(const char *p, const char *end);
+
+/*
+ * The characters of one escape, whose backslash is at p in a text that has been checked; lone surrogates and \u0000 become
+ * U+FFFD.  Returns the first byte after it.
+ */
+const char *json_escape(struct buf *, const char *p);
 
 /* Parses strictly; the caller frees *ret_doc. */
 enum hl_err json_parse(const char *text, size_t len, struct json **ret_doc) HL_MUST_CHECK;

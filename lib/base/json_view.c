@@ -5,8 +5,6 @@
 #include "base/json_view.h"
 #include "base/str.h"
 
-#define REPLACEMENT	0xfffdu
-
 static const struct json_view nothing;
 
 /* ---- within a checked text: no end need be looked for ---- */
@@ -179,41 +177,6 @@ json_view_plain(struct json_view v, size_t *len)
 	return memchr(v.at + 1, '\\', *len) ? NULL : v.at + 1;
 }
 
-static int
-unit_at(const char *p)
-{
-	int v = 0;
-
-	for (int i = 0; i < 4; i++)
-		v = v << 4 | (p[i] <= '9' ? p[i] - '0' : (p[i] | 32) - 'a' + 10);
-	return v;
-}
-
-/* The escape whose backslash is at p; returns the first byte after it. */
-static const char *
-add_escape(struct buf *out, const char *p)
-{
-	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
-	const char *known = strchr(from, p[1]);
-	int unit, low;
-
-	if (p[1] != 'u') {
-		buf_putc(out, known ? to[known - from] : p[1]);
-		return p + 2;
-	}
-	unit = unit_at(p + 2);
-	p += 6;
-	if (unit >= 0xd800 && unit < 0xdc00 && p[0] == '\\' && p[1] == 'u') {
-		low = unit_at(p + 2);
-		if (low >= 0xdc00 && low < 0xe000) {
-			utf8_put(out, 0x10000u + (((uint32_t)unit & 0x3ff) << 10 | ((uint32_t)low & 0x3ff)));
-			return p + 6;
-		}
-	}
-	utf8_put(out, unit == 0 || (unit >= 0xd800 && unit < 0xe000) ? REPLACEMENT : (uint32_t)unit);
-	return p;
-}
-
 bool
 json_view_string(struct json_view v, struct buf *out)
 {
@@ -225,7 +188,7 @@ json_view_string(struct json_view v, struct buf *out)
 	end = v.end - 1;
 	while ((escape = memchr(p, '\\', (size_t)(end - p))) != NULL) {
 		buf_add(out, p, (size_t)(escape - p));
-		p = add_escape(out, escape);
+		p = json_escape(out, escape);
 	}
 	buf_add(out, p, (size_t)(end - p));
 	return true;

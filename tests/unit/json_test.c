@@ -25,7 +25,8 @@ static void
 good_documents_come_back_as_they_were(void **state)
 {
 	static const char *const same[] = { "{\"a\":1,\"b\":[null,true,false,\"x\"]}", "12", "null", "[]", "{}", "\"\"", "[1.5,-0.25]",
-		"{\"é\":\"😀\"}", "[[[[[]]]]]" };
+		"{\"é\":\"😀\"}", "[[[[[]]]]]",
+		"[9223372036854775807,-9223372036854775808,9223372036854775808,-9223372036854775809,1e400,0.10]", "{\"\":\"\\n\\\\\"}" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
