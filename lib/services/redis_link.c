@@ -357,9 +357,10 @@ greet(struct link *l)
 
 /*
  * As hiredis' own adapter, which leaves a connection that was reset standing: libuv reports that as an error without
- * events, and only reading tells hiredis.
+ * events, and only reading tells hiredis.  And what one turn of the loop says is written at its end: to wait until that is
+ * possible, as it nearly always is, would take four system calls for each write.
  */
-struct poller { uv_poll_t handle; redisAsyncContext *ac; int events; };
+struct poller { uv_poll_t handle; uv_idle_t writer; redisAsyncContext *ac; int events; bool writing; };
 
 static void
 on_poll(uv_poll_t *handle, int status, int events)
@@ -396,22 +397,51 @@ del_read(void *arg)
 	poller_want(arg, ((struct poller *)arg)->events & ~UV_READABLE);
 }
 
+/* May end the context, and with it the poller. */
+static void
+write_now(uv_idle_t *writer)
+{
+	struct poller *p = writer->data;
+
+	uv_idle_stop(writer);
+	p->writing = true;
+	redisAsyncHandleWrite(p->ac);
+	p->writing = false;
+}
+
+/* Idle handles run before the loop waits, and keep it from waiting while one is active. */
 static void
 add_write(void *arg)
 {
-	poller_want(arg, ((struct poller *)arg)->events | UV_WRITABLE);
+	struct poller *p = arg;
+
+	if (p->writing || !(p->ac->c.flags & REDIS_CONNECTED))
+		poller_want(p, p->events | UV_WRITABLE);	/* not all could be written, or nothing yet */
+	else if (!(p->events & UV_WRITABLE))
+		uv_idle_start(&p->writer, write_now);
 }
 
 static void
 del_write(void *arg)
 {
-	poller_want(arg, ((struct poller *)arg)->events & ~UV_WRITABLE);
+	struct poller *p = arg;
+
+	uv_idle_stop(&p->writer);
+	poller_want(p, p->events & ~UV_WRITABLE);
+}
+
+static void
+on_writer_closed(uv_handle_t *handle)
+{
+	free(handle->data);
 }
 
 static void
 on_poller_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	struct poller *p = handle->data;
+
+	uv_close((uv_handle_t *)&p->writer, on_writer_closed);
 }
 
 static void
@@ -420,6 +450,7 @@ poller_free(void *arg)
 	struct poller *p = arg;
 
 	p->ac = NULL;
+	uv_idle_stop(&p->writer);
 	uv_close((uv_handle_t *)&p->handle, on_poller_closed);
 }
 
@@ -432,7 +463,8 @@ poller_attach(redisAsyncContext *ac, uv_loop_t *loop)
 		free(p);
 		return false;
 	}
-	p->handle.data = p;
+	uv_idle_init(loop, &p->writer);
+	p->handle.data = p->writer.data = p;
 	p->ac = ac;
 	ac->ev.data = p;
 	ac->ev.addRead = add_read;
