@@ -181,7 +181,7 @@ conversation_read(struct store *s, const char *id, const char *user_id, int64_t 
 	ret->probe = redis_int(redis_at(reply, 5)) == 1;
 	ret->epoch = redis_int(redis_at(reply, 8));
 	ret->person = str_equal(redis_str(redis_at(reply, 7), NULL), "human");
-	err = entries_open(s, &k, redis_at(reply, 6), ret->seq, HISTORY_MAX, NULL, messages);
+	err = entries_open(s, &k, redis_at(reply, 6), ret->seq, HISTORY_MAX, messages);
 	if (err == HL_OK)
 		err = open_data(s, &k, redis_at(reply, 4), &ret->data);
 	if (err)
@@ -241,5 +241,5 @@ conversation_replay(struct store *s, const struct place *p, int64_t after, struc
 	if (after < 0)
 		after = 0;
 	err = read_log(s, &k, after, -1, &reply);
-	return err ? err : entries_open(s, &k, reply, after + (int64_t)redis_length(reply), HISTORY_MAX, NULL, ret);
+	return err ? err : entries_open(s, &k, reply, after + (int64_t)redis_length(reply), HISTORY_MAX, ret);
 }

@@ -61,7 +61,7 @@ head_take(const struct store *s, const struct place *p, const struct redis_reply
 	if (err == HL_OK)
 		err = title_open(s, &k, redis_at(reply, HEAD_TT), redis_at(reply, HEAD_TX), &c->title);
 	if (err == HL_OK)
-		err = entries_open(s, &k, redis_at(reply, HEAD_ENTRIES), c->seq, max, NULL, &c->messages);
+		err = entries_open(s, &k, redis_at(reply, HEAD_ENTRIES), c->seq, max, &c->messages);
 	if (err)
 		desk_clear(c);
 	return err;

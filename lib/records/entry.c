@@ -112,22 +112,9 @@ entry_open(const struct store *s, const struct keys *k, const struct redis_reply
 	return err;
 }
 
-/* As entry_open(); what the caller has sealed itself it knows without opening it. */
-static enum hl_err
-open_or_know(const struct store *s, const struct keys *k, const struct redis_reply *reply, int64_t seq,
-    const struct written *own, struct entry *e)
-{
-	size_t len = 0;
-	const char *sealed = own ? redis_str(reply, &len) : NULL;
-
-	if (sealed && len == own->sealed->len && memcmp(sealed, own->sealed->data, len) == 0)
-		return entry_make(seq, own->id, own->json, e);
-	return entry_open(s, k, reply, seq, e);
-}
-
 enum hl_err
 entries_open(const struct store *s, const struct keys *k, const struct redis_reply *list, int64_t last_seq, size_t max,
-    const struct written *own, struct entries *ret)
+    struct entries *ret)
 {
 	size_t n = redis_length(list), first = n, bytes = 0;
 	enum hl_err err = HL_OK;
@@ -141,7 +128,7 @@ entries_open(const struct store *s, const struct keys *k, const struct redis_rep
 	while (err == HL_OK && first > 0 && bytes < max) {
 		struct entry *e = &ret->list[first - 1];
 
-		err = open_or_know(s, k, redis_at(list, first - 1), last_seq - (int64_t)(n - first), own, e);
+		err = entry_open(s, k, redis_at(list, first - 1), last_seq - (int64_t)(n - first), e);
 		if (err == HL_OK) {
 			bytes += e->text.len;
 			first--;

@@ -12,15 +12,9 @@ enum hl_err entry_open(const struct store *, const struct keys *, const struct r
 #define CONTEXT_MAX	(1u << 20)	/* bytes of JSON that a turn is told */
 #define HISTORY_MAX	(6u << 20)	/* and a reader: what a program can answer with, in one piece */
 
-/* A message that the caller has sealed just now, by entry_seal(). */
-struct written { const char *id; const struct buf *json, *sealed; };
-
-/*
- * A list whose last message has that seq.  Of more than max bytes only the newest messages are opened.  own may be one of
- * them, or NULL.
- */
+/* A list whose last message has that seq.  Of more than max bytes only the newest messages are opened. */
 enum hl_err entries_open(const struct store *, const struct keys *, const struct redis_reply *list, int64_t last_seq,
-	    size_t max, const struct written *own, struct entries *ret) HL_MUST_CHECK;
+	    size_t max, struct entries *ret) HL_MUST_CHECK;
 
 /* Takes the entry, unless it fails. */
 enum hl_err entries_add(struct entries *, const struct entry *take) HL_MUST_CHECK;

@@ -77,9 +77,26 @@ data_take(const struct store *s, const struct keys *k, const struct redis_reply 
 	return buf_err(ret);
 }
 
+/* What was accepted, as its writer knows it: to get it back and open it would tell nothing new. */
+struct written { const char *id; const struct buf *json; };
+
+static enum hl_err
+add_own(const struct written *own, int64_t seq, struct entries *context)
+{
+	struct entry e;
+	enum hl_err err = entry_make(seq, own->id, own->json, &e);
+
+	if (err)
+		return err;
+	err = entries_add(context, &e);
+	if (err)
+		entry_clear(&e);
+	return err;
+}
+
 /*
  * {'run', seq, fence, epoch, dn, esc, d, pr, heard, context, fs, nt, profile}.  The context begins with what was there
- * before, if any; own is the message that has just been accepted, or NULL.
+ * before, if any, and ends with own, the message that has just been accepted: the reply leaves it out.  NULL: with the reply.
  */
 static enum hl_err
 lease_take(const struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
@@ -104,7 +121,9 @@ lease_take(const struct store *s, const struct keys *k, const struct place *p, c
 	if (err == HL_OK)
 		err = note_open(s, k, redis_at(reply, 11), &l->note);
 	if (err == HL_OK)
-		err = entries_open(s, k, redis_at(reply, 9), l->covered, CONTEXT_MAX, own, &l->context);
+		err = entries_open(s, k, redis_at(reply, 9), own ? l->covered - 1 : l->covered, CONTEXT_MAX, &l->context);
+	if (err == HL_OK && own)
+		err = add_own(own, l->covered, &l->context);
 	if (err == HL_OK && take_before)
 		err = entries_join(take_before, &l->context, s->conf->history);
 	if (err)
@@ -335,7 +354,7 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 		escalated = is_escalated(reply);
 		if (escalated)
 			snprintf(account, sizeof(account), "%s", owner_of(reply));
-		const struct written own = { ret->message_id, &entry, &sealed };
+		const struct written own = { ret->message_id, &entry };
 
 		err = acceptance_take(s, &k, &p, reply, &own, &before, ret);
 	}
@@ -515,7 +534,7 @@ conversation_peek(struct store *s, struct lease *l, bool *ret_changed)
 		err = refusal(reply);
 	if (err || said(reply, "same"))
 		return err;
-	err = entries_open(s, &k, redis_at(reply, 4), redis_int(redis_at(reply, 1)), CONTEXT_MAX, NULL, &fresh);
+	err = entries_open(s, &k, redis_at(reply, 4), redis_int(redis_at(reply, 1)), CONTEXT_MAX, &fresh);
 	if (err)
 		return err;
 	entries_free(&l->context);

@@ -102,7 +102,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"end "
 	"redis.call('ZADD', KEYS[5], i(now + ARGV[11]), ARGV[1]) "
 	"return {'run', seq, fence, epoch, dn, s[6] or '', s[7], s[8], heard, "
-	"  context(seq, dn, tonumber(ARGV[12]), tonumber(ARGV[14]), tonumber(ARGV[15])), n(s[9]), s[11] or '', "
+	"  context(seq - 1, dn, ARGV[12] - 1, tonumber(ARGV[14]), tonumber(ARGV[15])), n(s[9]), s[11] or '', "
 	"  desk and profile(KEYS[1]) or n(s[14])} "
 };
 

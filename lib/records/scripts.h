@@ -48,11 +48,15 @@
 	"  for i = first or 1, last or 3 do redis.call('PEXPIRE', KEYS[i], ms) end "		\
 	"end "
 
-/* Needs LUA_I.  The last messages, at least all that wait for an answer; what the caller has of them, from first to last, is left out. */
+/*
+ * Needs LUA_I.  The last messages up to seq, at least all that wait for an answer; what the caller has of them, from first to
+ * last, is left out.
+ */
 #define LUA_CONTEXT										\
 	"local function context(seq, dn, most, first, last) "					\
 	"  local from = math.max(0, math.min(seq - most, dn)) "					\
 	"  if last and first <= from + 1 and last > from then from = last end "			\
+	"  if from >= seq then return {} end "							\
 	"  return redis.call('LRANGE', KEYS[2], i(from), i(seq - 1)) "				\
 	"end "
 
