@@ -197,13 +197,13 @@ take_choice(struct completion *c, struct json_view choice)
 {
 	static const char *const in_choice[] = { "delta", "message", "index", "finish_reason" };
 	static const char *const in_piece[] = { "content", "refusal", "tool_calls", "function_call" };
-	struct json_view said[4], piece[4], call = { 0 };
+	struct json_view said[4], piece[4], call = { 0 }, none = { 0 };
 	int64_t index = 0;
 	size_t before;
 
 	json_view_members(choice, in_choice, said, 4);
 	if (json_view_integer(said[2], &index) && index != 0)
-		return (struct json_view){ 0 };
+		return none;
 	json_view_members(json_view_kind(said[0]) == JSON_OBJECT ? said[0] : said[1], in_piece, piece, 4);
 	take_content(c, piece[0]);
 	before = c->text->len;
@@ -212,7 +212,7 @@ take_choice(struct completion *c, struct json_view choice)
 	if (json_view_next(piece[2], &call) || json_view_kind(piece[3]) == JSON_OBJECT)
 		c->tool_calls = true;
 	take_finish(c, said[3]);
-	return json_view_kind(piece[1]) == JSON_STRING ? (struct json_view){ 0 } : piece[0];
+	return json_view_kind(piece[1]) == JSON_STRING ? none : piece[0];
 }
 
 static void
@@ -274,7 +274,9 @@ completion_event(struct completion *c, const char *data, size_t len)
 	take_count(member[2], "completion_tokens", &c->completion_tokens);
 	for (; json_view_next(member[3], &choice); choices++)
 		text = take_choice(c, choice);
-	learn_form(c, data, len, choices == 1 ? text : (struct json_view){ 0 });
+	if (choices != 1)
+		text = (struct json_view){ 0 };
+	learn_form(c, data, len, text);
 	c->ollama = c->ollama || json_view_is(member[4], "fp_ollama");
 	return buf_err(&c->content) ? buf_err(&c->content) : buf_err(c->text);
 }

@@ -38,7 +38,7 @@ struct connection {
 struct fcgi_client {
 	uv_loop_t	*loop;
 	const char	*path;
-	TAILQ_HEAD(, connection) idle;	/* in turn, so that every process behind the socket gets its share */
+	TAILQ_HEAD(connections_kept, connection) idle;	/* in turn, so that every process behind the socket gets its share */
 	unsigned	 idle_count;
 	size_t		 connections;	/* whose handles are not closed yet */
 	bool		 freed;
