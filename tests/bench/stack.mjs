@@ -299,7 +299,7 @@ export async function wrk(url, { seconds = 2, script } = {}) {
 	return {
 		rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)[1]),
 		requests: Number(/(\d+) requests in/.exec(text)[1]),
-		p99: /99%\s+(\S+)/.exec(text)[1],
+		p99: /^\s+99%\s+(\S+)/m.exec(text)[1],
 		failed: Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0) +
 			Number((/Socket errors: (.*)/.exec(text)?.[1].match(/\d+/g) ?? []).reduce((a, b) => a + Number(b), 0)),
 	};
