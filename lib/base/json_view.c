@@ -102,7 +102,7 @@ json_view_kind(struct json_view v)
 	}
 }
 
-/* Whether it is one of them, and the first of its name. */
+/* Whether it is one of them, and the first of its name; one with an escape only looks like a name with a backslash. */
 static bool
 take_member(const char *const *names, struct json_view *ret, size_t count, struct json_view key, struct json_view value)
 {
@@ -110,6 +110,8 @@ take_member(const char *const *names, struct json_view *ret, size_t count, struc
 
 	for (size_t i = 0; i < count; i++) {
 		if (names[i][0] == *key.at && ret[i].at == NULL && strncmp(names[i], key.at, len) == 0 && names[i][len] == '\0') {
+			if (memchr(key.at, '\\', len))
+				return false;
 			ret[i] = value;
 			return true;
 		}
