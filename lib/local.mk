@@ -112,6 +112,7 @@ libhelpline_a_SOURCES = \
 	lib/services/fcgi.c lib/services/fcgi.h \
 	lib/services/fcgi_answer.c lib/services/fcgi_answer.h \
 	lib/services/fcgi_client.c lib/services/fcgi_client.h \
+	lib/services/fcgi_record.c lib/services/fcgi_record.h \
 	lib/services/file.c lib/services/file.h \
 	lib/services/listen.c lib/services/listen.h \
 	lib/services/http.c lib/services/http.h \

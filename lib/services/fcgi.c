@@ -14,14 +14,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <fastcgi.h>
 #include <fcgiapp.h>
 
 #include "base/buf.h"
 #include "loop/task.h"
 #include "services/fcgi.h"
+#include "services/fcgi_record.h"
 
-#define RECORD_MAX	32768u		/* bytes of content in one record */
 #define OUT_MAX		(8u * 1024 * 1024)
 #define ACCEPT_BURST	64
 #define ACCEPT_PAUSE_MS	100		/* when the process has no descriptor left */
@@ -274,32 +273,13 @@ fcgi_on_gone(struct fcgi_request *r, void (*gone)(void *), void *arg)
 
 /* ---- writing ---- */
 
-static FCGI_Header
-header_of(int type, int id, size_t len)
-{
-	return (FCGI_Header){
-		.version = FCGI_VERSION_1, .type = (unsigned char)type,
-		.requestIdB1 = (unsigned char)(id >> 8), .requestIdB0 = (unsigned char)id,
-		.contentLengthB1 = (unsigned char)(len >> 8), .contentLengthB0 = (unsigned char)len,
-	};
-}
-
-static void
-add_record(struct buf *out, int type, int id, const void *content, size_t len)
-{
-	FCGI_Header h = header_of(type, id, len);
-
-	buf_add(out, &h, sizeof(h));
-	buf_add(out, content, len);
-}
-
 /* What ends an answer: the stream, and the request as FCGI_REQUEST_COMPLETE with application status 0. */
 struct end { FCGI_Header stream; FCGI_EndRequestRecord request; };
 
 static struct end
 end_of(int id)
 {
-	return (struct end){ header_of(FCGI_STDOUT, id, 0), { .header = header_of(FCGI_END_REQUEST, id, sizeof(FCGI_EndRequestBody)) } };
+	return (struct end){ fcgi_header(FCGI_STDOUT, id, 0), { .header = fcgi_header(FCGI_END_REQUEST, id, sizeof(FCGI_EndRequestBody)) } };
 }
 
 /* Sends what it can without blocking and watches for room if something is left. */
@@ -331,9 +311,9 @@ fcgi_write(struct fcgi_request *r, const void *bytes, size_t len)
 	if (r->gone)
 		return HL_CANCELLED;
 	while (len > 0) {
-		size_t n = len < RECORD_MAX ? len : RECORD_MAX;
+		size_t n = len < FCGI_RECORD_MAX ? len : FCGI_RECORD_MAX;
 
-		add_record(&r->out, FCGI_STDOUT, r->id, p, n);
+		fcgi_add_record(&r->out, FCGI_STDOUT, r->id, p, n);
 		p += n;
 		len -= n;
 	}
@@ -355,11 +335,11 @@ gather(struct fcgi_request *r, const char *bytes, size_t len)
 	ssize_t sent;
 
 	v[n++] = (struct iovec){ r->out.data + r->sent, r->out.len - r->sent };
-	for (size_t at = 0; at < len; at += RECORD_MAX, n += 2) {
-		size_t part = len - at < RECORD_MAX ? len - at : RECORD_MAX;
+	for (size_t at = 0; at < len; at += FCGI_RECORD_MAX, n += 2) {
+		size_t part = len - at < FCGI_RECORD_MAX ? len - at : FCGI_RECORD_MAX;
 		FCGI_Header *h = &head[n / 2];
 
-		*h = header_of(FCGI_STDOUT, r->id, part);
+		*h = fcgi_header(FCGI_STDOUT, r->id, part);
 		v[n] = (struct iovec){ h, sizeof(*h) };
 		v[n + 1] = (struct iovec){ (char *)(uintptr_t)(bytes + at), part };
 	}
@@ -388,7 +368,7 @@ gather(struct fcgi_request *r, const char *bytes, size_t len)
 enum hl_err
 fcgi_write_last(struct fcgi_request *r, const void *bytes, size_t len)
 {
-	if (r->gone || len < GATHER_LEAST || len > GATHER_MOST * RECORD_MAX || buf_err(&r->out))
+	if (r->gone || len < GATHER_LEAST || len > GATHER_MOST * FCGI_RECORD_MAX || buf_err(&r->out))
 		return fcgi_write(r, bytes, len);
 	gather(r, bytes, len);
 	return r->gone ? HL_CANCELLED : buf_err(&r->out);
@@ -417,7 +397,7 @@ request_over(struct fcgi_request *r)
 		return;
 	}
 	r->busy = false;
-	if (r->out.cap > RECORD_MAX)
+	if (r->out.cap > FCGI_RECORD_MAX)
 		buf_free(&r->out);
 }
 

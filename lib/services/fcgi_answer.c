@@ -40,8 +40,7 @@ take_content(struct fcgi_answer *a, const char *bytes, size_t len, struct buf *o
 		buf_add(out, bytes, len);
 		return buf_err(out);
 	case FCGI_END_REQUEST:
-		memcpy(a->end + a->end_len, bytes, len);
-		a->end_len += len;
+		memcpy(a->end + sizeof(a->end) - a->content, bytes, len);
 		return HL_OK;
 	default:
 		return HL_OK;

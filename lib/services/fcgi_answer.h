@@ -20,7 +20,6 @@ struct fcgi_answer {
 	size_t		 head_len;
 	size_t		 content, padding;	/* of it, still to come */
 	unsigned char	 end[8];	/* END_REQUEST's body */
-	size_t		 end_len;
 	bool		 ended;
 };
 

@@ -7,15 +7,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <fastcgi.h>
-
 #include "loop/task.h"
 #include "services/fcgi.h"
 #include "services/fcgi_answer.h"
 #include "services/fcgi_client.h"
+#include "services/fcgi_record.h"
 
 #define IDLE_MAX	128u		/* connections kept, as nginx keeps them */
-#define RECORD_MAX	32768u		/* bytes of content in one record */
 #define READ_SIZE	16384u
 #define OUT_KEPT	16384u		/* room kept for the next request */
 
@@ -143,19 +141,6 @@ connection_new(struct fcgi_client *c, struct connection **ret)
 
 /* ---- the request ---- */
 
-static void
-add_record(struct buf *out, int type, const void *content, size_t len)
-{
-	FCGI_Header h = {
-		.version = FCGI_VERSION_1, .type = (unsigned char)type,
-		.requestIdB1 = FCGI_ANSWER_ID >> 8, .requestIdB0 = FCGI_ANSWER_ID & 255,
-		.contentLengthB1 = (unsigned char)(len >> 8), .contentLengthB0 = (unsigned char)len,
-	};
-
-	buf_add(out, &h, sizeof(h));
-	buf_add(out, content, len);
-}
-
 /* Of the record that begins there and ends here; false: it is longer than a record may be. */
 static bool
 set_length(struct buf *out, size_t at)
@@ -201,9 +186,9 @@ write_request(struct buf *out, const struct fcgi_question *q)
 
 	snprintf(length, sizeof(length), "%zu", q->body_len);
 	buf_reset(out);
-	add_record(out, FCGI_BEGIN_REQUEST, &begin, sizeof(begin));
+	fcgi_add_record(out, FCGI_BEGIN_REQUEST, FCGI_ANSWER_ID, &begin, sizeof(begin));
 	at = out->len;
-	add_record(out, FCGI_PARAMS, NULL, 0);
+	fcgi_add_record(out, FCGI_PARAMS, FCGI_ANSWER_ID, NULL, 0);
 	for (const char *const *p = q->params; *p; p += 2)
 		add_param(out, p[0], p[1]);
 	add_param(out, "CONTENT_LENGTH", length);
@@ -211,12 +196,12 @@ write_request(struct buf *out, const struct fcgi_question *q)
 		return buf_err(out);
 	if (!set_length(out, at))
 		return HL_TOO_LARGE;
-	add_record(out, FCGI_PARAMS, NULL, 0);
+	fcgi_add_record(out, FCGI_PARAMS, FCGI_ANSWER_ID, NULL, 0);
 	for (size_t sent = 0, n; sent < q->body_len; sent += n) {
-		n = q->body_len - sent < RECORD_MAX ? q->body_len - sent : RECORD_MAX;
-		add_record(out, FCGI_STDIN, body + sent, n);
+		n = q->body_len - sent < FCGI_RECORD_MAX ? q->body_len - sent : FCGI_RECORD_MAX;
+		fcgi_add_record(out, FCGI_STDIN, FCGI_ANSWER_ID, body + sent, n);
 	}
-	add_record(out, FCGI_STDIN, NULL, 0);
+	fcgi_add_record(out, FCGI_STDIN, FCGI_ANSWER_ID, NULL, 0);
 	return buf_err(out);
 }
 
