@@ -8,8 +8,7 @@ import path from "node:path";
 import { io } from "socket.io-client";
 import { startRig, pause } from "./conformance/rig.mjs";
 import { hands, redisClient, RS } from "./conformance/hands.mjs";
-
-const within = (promise, ms, what) => Promise.race([promise, pause(ms).then(() => { throw new Error(`${what}: not within ${ms} ms`); })]);
+import { within } from "./harness.mjs";
 
 function cpuTicks(pid) {
 	const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");

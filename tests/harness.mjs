@@ -308,7 +308,13 @@ export class Client {
 			const left = late - Date.now();
 			if (left <= 0)
 				throw new Error(`no ${name} within ${ms} ms; seen: ${JSON.stringify(this.events).slice(0, 2000)}`);
-			await Promise.race([new Promise((resolve) => this.#waiters.add(resolve)), pause(left)]);
+			await new Promise((resolve) => {
+				const timer = setTimeout(resolve, left);
+				this.#waiters.add(() => {		// a timer that is left would keep the file's process for its whole time
+					clearTimeout(timer);
+					resolve();
+				});
+			});
 		}
 	}
 
