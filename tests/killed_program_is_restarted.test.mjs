@@ -2,6 +2,7 @@
 
 import { test, before, after, beforeEach } from "node:test";
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { startUpstream, reply } from "./upstream.mjs";
 import { startStack, waitFor, unique } from "./harness.mjs";
 
@@ -52,6 +53,34 @@ test("no call fails while chat is killed again and again", async () => {
 	assert.ok(served > 50);
 	assert.deepEqual(failed, []);
 });
+
+// nginx learns that all of them are dead in one turn of its loop, in which it tries the request again already.
+for (const [name, target] of [["auth", "/api/auth/me"], ["chat", "/api/v1/chat/history/none"], ["desk", "/api/agents/none"], ["health", "/health"]])
+	test(`a request whose ${name} is killed passes by all the kept connections that died with it`, async () => {
+		const expected = (await stack.get(target)).status;
+		assert.ok(expected < 500, String(expected));
+		const master = (await stack.program("nginx")).pid;
+		const workers = readFileSync(`/proc/${master}/task/${master}/children`, "utf8").trim().split(" ").map(Number);
+		const { pid } = await stack.program(name);
+		const handedOn = (count) => {
+			const asked = Array.from({ length: count }, () => stack.get(target));
+			return stack.get("/nobody-is-asked-for-this").then(() => stack.get("/nobody-is-asked-for-this")).then(() => ({ asked }));
+		};
+
+		process.kill(pid, "SIGSTOP");
+		const many = (await handedOn(40)).asked;
+		process.kill(pid, "SIGCONT");
+		assert.deepEqual((await Promise.all(many)).map((r) => r.status).filter((s) => s !== expected), []);
+		process.kill(pid, "SIGSTOP");
+		const [one] = (await handedOn(1)).asked;
+		for (const worker of workers)
+			process.kill(worker, "SIGSTOP");
+		process.kill(pid, "SIGKILL");
+		await waitFor(`${name} is started again`, async () => (await stack.program(name)).pid !== pid);
+		for (const worker of workers)
+			process.kill(worker, "SIGCONT");
+		assert.equal((await one).status, expected);
+	});
 
 test("a message whose program is killed is answered once, for a client that asks again with its id", async () => {
 	upstream.otherwise = reply("Once only.", { delay: 1000 });

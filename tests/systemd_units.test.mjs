@@ -53,7 +53,7 @@ test("nginx knows the sockets by the names that they have", () => {
 	const nginx = path.join(root, "nginx");
 	for (const name of readdirSync(nginx).filter((n) => /^helpline-.*\.conf$/.test(n)))
 		for (const [, socket] of readFileSync(path.join(nginx, name), "utf8").matchAll(/^\s*server unix:(\S+)/gm))
-			assert.ok(made.has(socket), `${name}: ${socket} is made by no unit`);
+			assert.ok(made.has(path.normalize(socket)), `${name}: ${socket} is made by no unit`);
 });
 
 test("systemd-analyze verify is silent", { skip: without }, () => {
