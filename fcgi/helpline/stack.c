@@ -80,13 +80,15 @@ struct stack {
 
 /*
  * Loopback only through its socket; every write is on disk before it is acknowledged; nothing is evicted.  Redis enters
- * the folder "redis" before it makes its socket.  A limit turns a full memory into refusals that callers understand.
+ * the folder "redis" before it makes its socket.  A limit turns a full memory into refusals that callers understand.  A
+ * small hash is searched from its first field to its last: with Redis' own 512 of them, a conversation's messages by their
+ * ids would be most of what a message costs in a long one.
  */
 static const char *const redis_argv[] = {
 	"redis-server", "--port", "0", "--unixsocket", "../run/redis.sock", "--unixsocketperm", "600", "--dir", "redis",
 	"--daemonize", "no", "--logfile", "", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--latency-tracking", "no",
 	"--maxmemory", "1gb", "--maxmemory-policy", "noeviction", "--databases", "1", "--tcp-backlog", "4096",
-	"--set-proc-title", "no", "--always-show-logo", "no", NULL
+	"--hash-max-listpack-entries", "64", "--set-proc-title", "no", "--always-show-logo", "no", NULL
 };
 /* redis-server is a name of redis-check-rdb, which redis-tools has too: without the package that starts a service. */
 static const char *const redis_files[] = { "redis-server", "valkey-server", "redis-check-rdb", NULL };
