@@ -55,6 +55,7 @@ struct conn {
 	struct marks		 marks;		/* of what is to be said */
 	uv_timer_cb		 answer;
 	unsigned long		 after_ms;
+	uint64_t		 due_ms;	/* by the loop's clock: the next token */
 	size_t			 closing;	/* handles that are still to be closed */
 	bool			 busy, structured, mp3;
 };
@@ -191,14 +192,26 @@ answered(struct conn *c)
 	next_request(c);
 }
 
+/* By the answer's own clock: counted from when the last one went, answers that meet once would go together ever after. */
+static void
+await_token(struct conn *c, uv_timer_cb when)
+{
+	uint64_t now = uv_now(c->server->loop);
+
+	c->due_ms += c->how.interval;
+	uv_timer_start(&c->timer, when, c->due_ms > now ? c->due_ms - now : 0, 0);
+}
+
 static void
 on_token_time(uv_timer_t *timer)
 {
 	struct conn *c = timer->data;
 	struct buf out = BUF_INIT(ANSWER_MAX);
 
-	if (c->sent == 0)
+	if (c->sent == 0) {
 		add_head(&out, c);
+		c->due_ms = uv_now(c->server->loop);
+	}
 	do {
 		add_token(&out, c);
 		c->sent++;
@@ -207,7 +220,7 @@ on_token_time(uv_timer_t *timer)
 		add_end(&out, c);
 	send_bytes(c, &out);
 	if (c->sent < c->how.tokens)
-		uv_timer_start(&c->timer, on_token_time, c->how.interval, 0);
+		await_token(c, on_token_time);
 	else
 		answered(c);
 }
