@@ -17,6 +17,7 @@ void
 handle_closed(struct http *h)
 {
 	if (--h->handles == 0 && h->freed) {
+		free(h->watches);
 		free(h->no_proxy);
 		free(h);
 		curl_global_cleanup();
@@ -354,6 +355,7 @@ http_new(uv_loop_t *loop, struct http **ret)
 	if (asprintf(&h->no_proxy, "%s%slocalhost,127.0.0.1,::1",
 	    no_proxy ? no_proxy : "", no_proxy ? "," : "") < 0 ||
 	    curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		free(h->watches);
 		free(h->no_proxy);
 		free(h);
 		return HL_NO_MEMORY;

@@ -2,18 +2,30 @@
  * http_multi.c - libcurl's multi interface on libuv: its sockets and timers, and how the exchanges are spread over several.
  */
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "services/http_parts.h"
 
 #define CALLS_PER_MULTI	300u		/* libcurl 7.88 walks all connections of a multi for each new call */
 #define MULTI_IDLE_MS	60000u		/* then its kept connections are given up */
 
+#define WATCHES_FIRST	64u
+
+/*
+ * A kept connection stays in the loop between two exchanges: to take it out and put it in again is six system calls.  If it
+ * stirs meanwhile, which can only be its end, it is watched no longer; libcurl sees for itself before it uses it again.
+ *
+ * libcurl tells when it closes a connection (CURLOPT_CLOSESOCKETFUNCTION), but 7.88 does not for a socket that never became
+ * one, the slower of two addresses.  So a watch is kept only if libcurl itself has put the connection by.
+ */
 struct watch {
 	uv_poll_t	 poll;
 	struct multi	*multi;
 	struct http	*http;
 	curl_socket_t	 fd;
 	int		 events;
+	bool		 kept, idle;
 };
 
 static void
@@ -56,9 +68,34 @@ on_watch_closed(uv_handle_t *handle)
 }
 
 static struct watch *
+watch_of(const struct http *h, curl_socket_t fd)
+{
+	return (size_t)fd < h->watches_size ? h->watches[fd] : NULL;
+}
+
+static bool
+room_for(struct http *h, curl_socket_t fd)
+{
+	size_t size = h->watches_size ? h->watches_size : WATCHES_FIRST;
+	struct watch **more;
+
+	if ((size_t)fd < h->watches_size)
+		return true;
+	while (size <= (size_t)fd)
+		size *= 2;
+	more = realloc(h->watches, size * sizeof(struct watch *));
+	if (more == NULL)
+		return false;
+	memset(more + h->watches_size, 0, (size - h->watches_size) * sizeof(struct watch *));
+	h->watches = more;
+	h->watches_size = size;
+	return true;
+}
+
+static struct watch *
 watch_new(struct multi *m, curl_socket_t fd)
 {
-	struct watch *w = calloc(1, sizeof(*w));
+	struct watch *w = room_for(m->http, fd) ? calloc(1, sizeof(*w)) : NULL;
 
 	if (w == NULL)
 		return NULL;
@@ -71,27 +108,64 @@ watch_new(struct multi *m, curl_socket_t fd)
 	}
 	w->poll.data = w;
 	m->http->handles++;
-	curl_multi_assign(m->curl, fd, w);
+	m->http->watches[fd] = w;
 	return w;
+}
+
+static void
+watch_close(struct watch *w)
+{
+	w->http->watches[w->fd] = NULL;
+	uv_poll_stop(&w->poll);
+	uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+}
+
+/* Is it one of the connections that libcurl has put by?  It looks through them all: to be asked once of each. */
+static bool
+is_put_by(CURL *easy, curl_socket_t fd)
+{
+	curl_socket_t last = CURL_SOCKET_BAD;
+
+	return curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &last) == CURLE_OK && last == fd;
+}
+
+int
+on_close_socket(void *http, curl_socket_t fd)
+{
+	struct watch *w = watch_of(http, fd);
+
+	if (w)
+		watch_close(w);
+	return close(fd);
 }
 
 static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *tag)
 {
-	struct watch *w = tag;
+	struct multi *m = arg;
+	struct watch *w = tag ? tag : watch_of(m->http, fd);
+	int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
 
-	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
-		if (w) {
-			uv_poll_stop(&w->poll);
-			uv_close((uv_handle_t *)&w->poll, on_watch_closed);
-		}
+		if (w && (w->kept || is_put_by(easy, fd)))
+			w->kept = w->idle = true;
+		else if (w)
+			watch_close(w);
 		return 0;
 	}
-	if (w == NULL && (w = watch_new(arg, fd)) == NULL)
+	if (w && !tag && !w->kept) {
+		watch_close(w);		/* of another socket, which had this number */
+		w = NULL;
+	}
+	if (w == NULL && (w = watch_new(m, fd)) == NULL)
 		return -1;
-	w->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-	return uv_poll_start(&w->poll, w->events, on_socket_event) ? -1 : 0;
+	if (!tag)
+		curl_multi_assign(m->curl, fd, w);
+	w->idle = false;
+	if (w->events == events && uv_is_active((uv_handle_t *)&w->poll))
+		return 0;
+	w->events = events;
+	return uv_poll_start(&w->poll, events, on_socket_event) ? -1 : 0;
 }
 
 /*
@@ -106,6 +180,10 @@ on_socket_event(uv_poll_t *poll, int status, int events)
 	struct http *h = w->http;
 	int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
 
+	if (w->idle) {
+		uv_poll_stop(poll);
+		return;
+	}
 	if (status < 0)
 		flags = CURL_CSELECT_IN | CURL_CSELECT_OUT;
 	multi_act(w->multi, w->fd, flags);

@@ -28,6 +28,8 @@ struct multi {
 	uint64_t	 idle_since;
 };
 
+struct watch;
+
 struct http_stream {
 	struct http	*http;
 	LIST_ENTRY(http_stream)	 link;		/* among the live ones, or in the pool */
@@ -57,6 +59,8 @@ struct http {
 	uv_timer_t	 sweeper;
 	struct multi	*multis[MULTIS_MAX];
 	unsigned	 multi_count;
+	struct watch	**watches;		/* by descriptor */
+	size_t		 watches_size;
 	struct stream_list live, pool;
 	struct ready_list ready;
 	unsigned	 pooled;
@@ -82,6 +86,8 @@ size_t	 on_body(char *bytes, size_t size, size_t n, void *stream);
 enum hl_err multi_add(struct http_stream *) HL_MUST_CHECK;
 void	 multi_remove(struct http_stream *);	/* libcurl is done with it, or is not asked on */
 void	 multi_free_all(struct http *);
+
+int	 on_close_socket(void *http, curl_socket_t);	/* what libcurl calls to close a connection's socket */
 
 /* ---- http_request.c ---- */
 

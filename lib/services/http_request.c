@@ -85,6 +85,8 @@ set_callbacks(struct http_stream *s)
 	bad |= curl_easy_setopt(s->easy, CURLOPT_HEADERDATA, s);
 	bad |= curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, on_body);
 	bad |= curl_easy_setopt(s->easy, CURLOPT_WRITEDATA, s);
+	bad |= curl_easy_setopt(s->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+	bad |= curl_easy_setopt(s->easy, CURLOPT_CLOSESOCKETDATA, s->http);
 	return bad == CURLE_OK;
 }
 

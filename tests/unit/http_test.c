@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -754,6 +755,41 @@ a_finished_exchange_keeps_its_connection(void **state)
 }
 
 static void
+answer_and_leave(struct server_call *c, void *arg)
+{
+	(void)arg;
+	call_answer(c, 200, "", "goodbye");
+	assert_int_equal(task_sleep(1), HL_OK);
+	call_hang_up(c, false);
+}
+
+/* The socket's number is another connection's each time. */
+static void
+outlive_connections(void *arg)
+{
+	struct http_request r = get();
+	struct epoll_event stirring;
+
+	(void)arg;
+	r.idle_ms = 2000;
+	for (unsigned i = 1; i <= 3; i++) {
+		expect(&r, HL_OK, 200, "goodbye");
+		while (server_open(server))
+			assert_int_equal(task_sleep(1), HL_OK);
+		assert_int_equal(task_sleep(5), HL_OK);
+		assert_int_equal(epoll_wait(uv_backend_fd(&loop), &stirring, 1, 0), 0);
+		assert_int_equal(server_connections(server), i);
+	}
+}
+
+static void
+a_kept_connection_that_ends_is_left_alone(void **state)
+{
+	(void)state;
+	run(answer_and_leave, outlive_connections, NULL);
+}
+
+static void
 leave_finishing(void *arg)
 {
 	(void)arg;
@@ -791,6 +827,7 @@ main(void)
 		TEST(cancelling_ends_an_exchange_wherever_it_is),
 		TEST(a_thousand_at_once_and_their_connections_kept),
 		TEST(a_finished_exchange_keeps_its_connection),
+		TEST(a_kept_connection_that_ends_is_left_alone),
 		TEST(freeing_ends_what_is_being_finished),
 	};
 	struct rlimit files;
