@@ -199,6 +199,7 @@ struct token {
 struct batch {
 	struct token	 token[BATCH_MAX];
 	size_t		 count;
+	uint64_t	 all;		/* every meaning that one of them has */
 };
 
 static void
@@ -290,9 +291,12 @@ add_word(struct batch *b, const char *at, const struct word *w)
 static void
 finish(struct batch *b)
 {
-	for (struct token *t = b->token; t < b->token + b->count; t++)
+	b->all = 0;
+	for (struct token *t = b->token; t < b->token + b->count; t++) {
 		if (t->is == 0 && (t->word.text[0] < '0' || t->word.text[0] > '9'))
 			t->is = t->word.len <= 2 ? OTHER | FILLER : OTHER;
+		b->all |= t->is;
+	}
 }
 
 /* The next words up to the end of a clause, between two STOPs; false when there are none. */
@@ -347,12 +351,24 @@ match(const struct step *step, const struct step *last, struct token *t, const s
 	return NULL;
 }
 
+/* Most patterns need a meaning that no word has. */
+static bool
+can_match(const struct pattern *p, uint64_t all)
+{
+	for (const struct step *step = p->steps; step < p->steps + STEPS_MAX && step->max; step++)
+		if (step->min && !(step->any & all))
+			return false;
+	return true;
+}
+
 /* True if the batch has the pattern and it says yes. */
 static bool
 try_pattern(const struct pattern *p, struct batch *b)
 {
 	struct token *end = b->token + b->count, *found;
 
+	if (!can_match(p, b->all))
+		return false;
 	for (struct token *t = b->token; t < end; t++) {
 		if (!(t->is & p->steps[0].any))
 			continue;

@@ -254,6 +254,15 @@ struct guess {
 
 #define UNKNOWN		9u		/* more mistakes than any word may have */
 
+/* Are more than n of the bits set?  In a library that is for every processor, counting them is a call. */
+static bool
+more_than(unsigned n, uint32_t bits)
+{
+	for (; n && bits; n--)
+		bits &= bits - 1;
+	return bits != 0;
+}
+
 /* The nearest words decide; where several are equally near, it has the meanings of all. */
 static void
 compare(struct guess *g, uint32_t letters, const struct entry *e)
@@ -263,7 +272,7 @@ compare(struct guess *g, uint32_t letters, const struct entry *e)
 
 	if (w->len + most < e->len || w->len > e->len + most)
 		return;
-	if ((unsigned)__builtin_popcount(letters ^ e->letters) > 2 * most)
+	if (more_than(2 * most, letters ^ e->letters))
 		return;		/* one mistake changes two letters at most */
 	if (most > g->off)
 		most = g->off;
