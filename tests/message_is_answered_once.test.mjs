@@ -121,6 +121,22 @@ test("messages that arrive while the model writes are one next turn, in order", 
 	assert.deepEqual(seqs, [...seqs].sort((a, b) => a - b));
 });
 
+// The second half comes to another program than the one that asks the model.
+test("a question that goes on while the model is silent gets one answer, to the whole of it", async () => {
+	upstream.otherwise = reply("To both halves.", { delay: 300 });
+	const client = await stack.client();
+	const id = await client.join();
+	await client.ask("send-message", { sessionId: id, message: "the first half", userId: "visitor-1" });
+	await upstream.arrived(1);
+	assert.equal((await stack.say(id, "the second half")).response, "To both halves.");
+	await client.when("message-received", (m) => m.isBot);
+	await client.when("typing", (on) => on === false);
+	assert.deepEqual((await stack.history(id)).map((m) => m.content), ["the first half", "the second half", "To both halves."]);
+	assert.equal(client.all("message-delta").map((d) => d.text).join(""), "To both halves.");
+	assert.match(JSON.stringify(upstream.chats[1].body.messages), /the first half.*the second half/);
+	assert.equal(upstream.chats.length, 2);
+});
+
 test("who never stops writing is answered all the same", async () => {
 	upstream.otherwise = reply("There you are.", { delay: 150 });
 	const id = await stack.session();
