@@ -14,7 +14,8 @@
 
 /*
  * A kept connection stays in the loop between two exchanges: to take it out and put it in again is six system calls.  If it
- * stirs meanwhile, which can only be its end, it is watched no longer; libcurl sees for itself before it uses it again.
+ * stirs meanwhile, for its end or for what nobody waits for, it is watched no longer; libcurl looks for itself before it uses
+ * it again.
  *
  * libcurl tells when it closes a connection (CURLOPT_CLOSESOCKETFUNCTION), but 7.88 does not for a socket that never became
  * one, the slower of two addresses.  So a watch is kept only if libcurl itself has put the connection by.
@@ -70,7 +71,7 @@ on_watch_closed(uv_handle_t *handle)
 static struct watch *
 watch_of(const struct http *h, curl_socket_t fd)
 {
-	return (size_t)fd < h->watches_size ? h->watches[fd] : NULL;
+	return fd >= 0 && (size_t)fd < h->watches_size ? h->watches[fd] : NULL;
 }
 
 static bool
@@ -79,6 +80,8 @@ room_for(struct http *h, curl_socket_t fd)
 	size_t size = h->watches_size ? h->watches_size : WATCHES_FIRST;
 	struct watch **more;
 
+	if (fd < 0)
+		return false;
 	if ((size_t)fd < h->watches_size)
 		return true;
 	while (size <= (size_t)fd)
@@ -115,8 +118,8 @@ watch_new(struct multi *m, curl_socket_t fd)
 static void
 watch_close(struct watch *w)
 {
-	w->http->watches[w->fd] = NULL;
-	uv_poll_stop(&w->poll);
+	if (watch_of(w->http, w->fd) == w)
+		w->http->watches[w->fd] = NULL;
 	uv_close((uv_handle_t *)&w->poll, on_watch_closed);
 }
 
@@ -139,30 +142,51 @@ on_close_socket(void *http, curl_socket_t fd)
 	return close(fd);
 }
 
+/* An idle one does not keep the loop from ending. */
+static void
+watch_rests(struct watch *w, bool idle)
+{
+	w->idle = idle;
+	if (idle)
+		uv_unref((uv_handle_t *)&w->poll);
+	else
+		uv_ref((uv_handle_t *)&w->poll);
+}
+
+/*
+ * tag is what libcurl has for this socket; it has none of one that it had put by.  A number may have become another socket's
+ * without a word: then neither tag nor watch is believed.
+ */
 static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *tag)
 {
 	struct multi *m = arg;
-	struct watch *w = tag ? tag : watch_of(m->http, fd);
+	struct watch *w = watch_of(m->http, fd);
 	int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
 
 	if (what == CURL_POLL_REMOVE) {
-		if (w && (w->kept || is_put_by(easy, fd)))
-			w->kept = w->idle = true;
-		else if (w)
+		if (w == NULL || (tag && tag != w))
+			return 0;
+		if (!w->kept && is_put_by(easy, fd)) {
+			w->kept = true;
+			w->events = 0;		/* begin anew: from now on, and only from now on, its end will be told */
+		}
+		if (w->kept)
+			watch_rests(w, true);
+		else
 			watch_close(w);
 		return 0;
 	}
-	if (w && !tag && !w->kept) {
-		watch_close(w);		/* of another socket, which had this number */
+	if (w && w != tag && !(w->kept && w->multi == m)) {
+		watch_close(w);
 		w = NULL;
 	}
 	if (w == NULL && (w = watch_new(m, fd)) == NULL)
 		return -1;
-	if (!tag)
+	if (w != tag)
 		curl_multi_assign(m->curl, fd, w);
-	w->idle = false;
-	if (w->events == events && uv_is_active((uv_handle_t *)&w->poll))
+	watch_rests(w, false);
+	if (w->kept && w->events == events && uv_is_active((uv_handle_t *)&w->poll))
 		return 0;
 	w->events = events;
 	return uv_poll_start(&w->poll, events, on_socket_event) ? -1 : 0;
@@ -187,7 +211,7 @@ on_socket_event(uv_poll_t *poll, int status, int events)
 	if (status < 0)
 		flags = CURL_CSELECT_IN | CURL_CSELECT_OUT;
 	multi_act(w->multi, w->fd, flags);
-	if (status < 0 && !uv_is_closing((uv_handle_t *)poll))
+	if (status < 0 && !w->idle && !uv_is_closing((uv_handle_t *)poll))
 		uv_poll_start(poll, w->events, on_socket_event);
 	wake_ready(h);
 }
