@@ -183,6 +183,19 @@ test("--help names every option", async () => {
 		assert.ok(out.stdout.includes(option), option);
 });
 
+test("bench and fault say how they are used", () => {
+	for (const name of ["bench", "fault"]) {
+		const ask = (option) => spawnSync(process.execPath, [path.join(root, "tests", name, "run.mjs"), option], { encoding: "utf8" });
+		const usage = new RegExp(`^usage: \\./run ${name} `, "m");
+		const help = ask("--help"), wrong = ask("--nonsense");
+		assert.deepEqual([help.status, wrong.status], [0, 2]);
+		assert.match(help.stdout, usage);
+		assert.match(wrong.stderr, /Unknown option '--nonsense'/);
+		assert.match(wrong.stderr, usage);
+		assert.doesNotMatch(wrong.stderr, /^ +at /m);
+	}
+});
+
 test("settings come from .env, and the environment wins", async () => {
 	const place = newStateDir();
 	copyFileSync(run, path.join(place, "run"));

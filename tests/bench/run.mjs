@@ -54,12 +54,16 @@ async function measure(names) {
 	return rows;
 }
 
+const USAGE = "usage: ./run bench [NAME…] [--list] [--json FILE]";
+
 async function main() {
 	const { values, positionals } = parseArgs({ allowPositionals: true, options: {
-		json: { type: "string", default: path.join(build, "bench.json") }, list: { type: "boolean" },
+		help: { type: "boolean" }, json: { type: "string", default: path.join(build, "bench.json") }, list: { type: "boolean" },
 	} });
 	const unknown = positionals.find((name) => !Object.hasOwn(groups, name));
-	if (values.list || unknown !== undefined) {
+	if (values.help)
+		console.log(USAGE);
+	if (values.help || values.list || unknown !== undefined) {
 		console.log(`${unknown === undefined ? "" : `There is no "${unknown}". `}Figures: ${Object.keys(groups).join(" ")}`);
 		return unknown === undefined ? 0 : 2;
 	}
@@ -82,6 +86,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
 try {
 	process.exit(await main());
 } catch (error) {
-	console.error(`./run bench: ${error.message}`);
-	process.exit(1);
+	const misspelt = error.code?.startsWith("ERR_PARSE_ARGS");
+	console.error(`./run bench: ${error.message}${misspelt ? `\n${USAGE}` : ""}`);
+	process.exit(misspelt ? 2 : 1);
 }

@@ -75,13 +75,17 @@ export function print(result) {
 	}
 }
 
+const USAGE = "usage: ./run fault [NAME…] [--list] [--seconds N | --kills N] [--clients N] [--seed N] [--json FILE]";
+
 async function main() {
 	const { values, positionals } = parseArgs({ allowPositionals: true, options: {
-		list: { type: "boolean" }, seconds: { type: "string" }, kills: { type: "string" }, clients: { type: "string", default: "200" },
+		help: { type: "boolean" }, list: { type: "boolean" }, seconds: { type: "string" }, kills: { type: "string" }, clients: { type: "string", default: "200" },
 		seed: { type: "string", default: String(Date.now() % 1e6 + 1) }, json: { type: "string" },
 	} });
 	const unknown = positionals.find((name) => !Object.hasOwn(scenarios, name));
-	if (values.list || unknown !== undefined) {
+	if (values.help)
+		console.log(USAGE);
+	if (values.help || values.list || unknown !== undefined) {
 		console.log(`${unknown === undefined ? "" : `There is no "${unknown}". `}Faults: ${Object.keys(scenarios).join(" ")}`);
 		return unknown === undefined ? 0 : 2;
 	}
@@ -108,7 +112,8 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
 	try {
 		process.exit(await main());
 	} catch (error) {
-		console.error(`./run fault: ${error.stack}`);
-		process.exit(1);
+		const misspelt = error.code?.startsWith("ERR_PARSE_ARGS");
+		console.error(`./run fault: ${misspelt ? `${error.message}\n${USAGE}` : error.stack}`);
+		process.exit(misspelt ? 2 : 1);
 	}
 }
