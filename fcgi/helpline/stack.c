@@ -81,8 +81,8 @@ struct stack {
 /*
  * Loopback only through its socket; every write is on disk before it is acknowledged; nothing is evicted.  Redis enters
  * the folder "redis" before it makes its socket.  A limit turns a full memory into refusals that callers understand.  A
- * small hash is searched from its first field to its last: with Redis' own 512 of them, a conversation's messages by their
- * ids would be most of what a message costs in a long one.
+ * small hash is searched from its first field to its last; what Redis itself calls small, 512 of them, a conversation of
+ * hundreds of messages feels: theirs are found by their ids.
  */
 static const char *const redis_argv[] = {
 	"redis-server", "--port", "0", "--unixsocket", "../run/redis.sock", "--unixsocketperm", "600", "--dir", "redis",

@@ -355,7 +355,6 @@ http_new(uv_loop_t *loop, struct http **ret)
 	if (asprintf(&h->no_proxy, "%s%slocalhost,127.0.0.1,::1",
 	    no_proxy ? no_proxy : "", no_proxy ? "," : "") < 0 ||
 	    curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-		free(h->watches);
 		free(h->no_proxy);
 		free(h);
 		return HL_NO_MEMORY;

@@ -118,8 +118,7 @@ watch_new(struct multi *m, curl_socket_t fd)
 static void
 watch_close(struct watch *w)
 {
-	if (watch_of(w->http, w->fd) == w)
-		w->http->watches[w->fd] = NULL;
+	w->http->watches[w->fd] = NULL;
 	uv_close((uv_handle_t *)&w->poll, on_watch_closed);
 }
 
