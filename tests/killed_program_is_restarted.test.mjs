@@ -73,12 +73,14 @@ for (const [name, target] of [["auth", "/api/auth/me"], ["chat", "/api/v1/chat/h
 		assert.deepEqual((await Promise.all(many)).map((r) => r.status).filter((s) => s !== expected), []);
 		process.kill(pid, "SIGSTOP");
 		const [one] = (await handedOn(1)).asked;
-		for (const worker of workers)
-			process.kill(worker, "SIGSTOP");
-		process.kill(pid, "SIGKILL");
-		await waitFor(`${name} is started again`, async () => (await stack.program(name)).pid !== pid);
-		for (const worker of workers)
-			process.kill(worker, "SIGCONT");
+		const tellWorkers = (signal) => workers.forEach((worker) => process.kill(worker, signal));
+		tellWorkers("SIGSTOP");
+		try {
+			process.kill(pid, "SIGKILL");
+			await waitFor(`${name} is started again`, async () => (await stack.program(name)).pid !== pid);
+		} finally {
+			tellWorkers("SIGCONT");
+		}
 		assert.equal((await one).status, expected);
 	});
 

@@ -194,23 +194,15 @@ answered(struct conn *c)
 
 /* By the answer's own clock: counted from when the last one went, answers that meet once would go together ever after. */
 static void
-await_token(struct conn *c, uv_timer_cb when)
-{
-	uint64_t now = uv_now(c->server->loop);
-
-	c->due_ms += c->how.interval;
-	uv_timer_start(&c->timer, when, c->due_ms > now ? c->due_ms - now : 0, 0);
-}
-
-static void
 on_token_time(uv_timer_t *timer)
 {
 	struct conn *c = timer->data;
 	struct buf out = BUF_INIT(ANSWER_MAX);
+	uint64_t now = uv_now(c->server->loop);
 
 	if (c->sent == 0) {
 		add_head(&out, c);
-		c->due_ms = uv_now(c->server->loop);
+		c->due_ms = now;
 	}
 	do {
 		add_token(&out, c);
@@ -219,8 +211,9 @@ on_token_time(uv_timer_t *timer)
 	if (c->sent >= c->how.tokens)
 		add_end(&out, c);
 	send_bytes(c, &out);
+	c->due_ms += c->how.interval;
 	if (c->sent < c->how.tokens)
-		await_token(c, on_token_time);
+		uv_timer_start(&c->timer, on_token_time, c->due_ms > now ? c->due_ms - now : 0, 0);
 	else
 		answered(c);
 }

@@ -763,6 +763,17 @@ answer_and_leave(struct server_call *c, void *arg)
 	call_hang_up(c, false);
 }
 
+struct watches { unsigned at_rest, holding; };	/* the loop may end in spite of the first */
+
+static void
+count_watch(uv_handle_t *handle, void *arg)
+{
+	struct watches *w = arg;
+
+	if (handle->type == UV_POLL && uv_is_active(handle))
+		*(uv_has_ref(handle) ? &w->holding : &w->at_rest) += 1;
+}
+
 /* The socket's number is another connection's each time. */
 static void
 outlive_connections(void *arg)
@@ -773,7 +784,12 @@ outlive_connections(void *arg)
 	(void)arg;
 	r.idle_ms = 2000;
 	for (unsigned i = 1; i <= 3; i++) {
+		struct watches watches = { 0 };
+
 		expect(&r, HL_OK, 200, "goodbye");
+		uv_walk(&loop, count_watch, &watches);
+		assert_int_equal(watches.at_rest, 1);
+		assert_int_equal(watches.holding, 0);
 		while (server_open(server))
 			assert_int_equal(task_sleep(1), HL_OK);
 		assert_int_equal(task_sleep(5), HL_OK);
