@@ -59,7 +59,7 @@ export async function waitFor(what, condition, { ms = PATIENCE_MS, every = 20 } 
 			failure = error;
 		}
 		if (Date.now() > late)
-			throw new Error(`${what}: not within ${ms} ms`, { cause: failure });
+			throw new Error(`${what}: not within ${ms} ms${failure ? `: ${failure.message}` : ""}`, { cause: failure });
 		await pause(every);
 	}
 }

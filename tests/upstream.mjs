@@ -333,7 +333,7 @@ class Upstream {
 		});
 	}
 
-	// {form: {name, type, bytes, fields}} of a transcription, body of speech, are in the recorded request.
+	// {form: {name, type, bytes, fields}, heard} of a transcription, {body, sound} of speech, are in the recorded request.
 	async #sound(route, request, res) {
 		const gone = new AbortController();
 		res.on("close", () => gone.abort());
@@ -376,6 +376,7 @@ class Upstream {
 		if (request.form?.refused || !request.form)
 			throw request.form?.refused ?? new Refused(400, "This is not a form");
 		const text = step.text ?? await wordsOf(request.form, { real: this.sound });
+		request.heard = text;
 		const [body, type] = transcriptOf(text, request.form);
 		json(res, step.status, body, step.contentType ?? type);
 	}

@@ -17,7 +17,6 @@ const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/
 const pictures = process.env.HELPLINE_SCREENSHOTS;
 const executablePath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find(existsSync);
 const QUESTION = "How long does delivery take?";
-const LAST_WORDS = plainWords(QUESTION).slice(-4).join();
 const ANSWER = "Delivery takes two days.";
 const PHONE = { viewport: { width: 390, height: 780 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
@@ -26,7 +25,7 @@ const contexts = [];
 
 before(async () => {
 	upstream = await startUpstream({ sound: true });
-	stack = await startStack({ upstream, env: { OPENAI_TTS_MODEL: "tts-1", RATE_LIMITS: "off" } });
+	stack = await startStack({ upstream, env: { OPENAI_TTS_MODEL: "tts-1", RATE_LIMITS: "off", CALL_PATIENCE: "60000" } });
 	const file = path.join(newStateDir(), "said.wav");
 	mkdirSync(path.dirname(file), { recursive: true });
 	writeFileSync(file, await convert(await speak(QUESTION, { pause: 7 }), "wav", { rate: 48_000 }));
@@ -75,6 +74,13 @@ async function accessible(page) {
 	assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" ")}`), []);
 }
 
+// Most of its words. The file goes round and round, from wherever it is when the call begins, so that what is said first may be
+// half a sentence; and "take" is heard as "date" by the whole call, if the browser's samples fall so.
+function isQuestion(text) {
+	const heard = plainWords(text);
+	return plainWords(QUESTION).filter((w) => heard.includes(w)).length >= 3;
+}
+
 const captions = (page, who) => page.$$eval(`#captions .${who}`, (all) => all.map((n) => n.lastChild.textContent));
 
 for (const [name, options] of [["phone", PHONE], ["desk", { viewport: { width: 1280, height: 800 } }]])
@@ -88,8 +94,13 @@ for (const [name, options] of [["phone", PHONE], ["desk", { viewport: { width: 1
 		await page.keyboard.press("Enter");
 		await page.waitForSelector("#state[data-state=live], #state[data-state=answering]", { timeout: 20_000 });
 		await waitFor("his own level", () => page.$eval("#my-level", (m) => m.value > 0.02), { ms: 30_000, every: 30 });
-		// The file goes round and round, from wherever it is when the call begins: what is said first may be half a sentence.
-		await waitFor("his words", async () => (await captions(page, "mine")).some((t) => plainWords(t).slice(-4).join() === LAST_WORDS), { ms: 90_000 });
+		await waitFor("his words", async () => {
+			const said = await captions(page, "mine");
+			assert.ok(said.some(isQuestion), `${await page.innerText("main")}\nheard: ${said.join(" | ")}`);
+			return true;
+		}, { ms: 90_000 });
+		const heard = upstream.hearing.requests.map((r) => r.heard);
+		assert.deepEqual((await captions(page, "mine")).filter((t) => !heard.includes(t)), [], "as they were written down");
 		await waitFor("the answer", async () => (await captions(page, "theirs")).includes(ANSWER));
 		await waitFor("the answer's sound", () => page.$eval("#their-level", (m) => m.value > 0.02), { every: 20 });
 		await picture(page, `voice-${name}-answer`);
