@@ -2,6 +2,7 @@
 
 import { test, before, after } from "node:test";
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { startUpstream, reply } from "./upstream.mjs";
 import { startStack } from "./harness.mjs";
 
@@ -44,6 +45,16 @@ test(`${MANY} messages wait for one slow model`, async () => {
 	assert.deepEqual([...new Set(results.map((r) => r.status))], [200]);
 	assert.ok(results.every((r) => r.json.response === "Here you are."));
 	assert.equal(new Set(results.map((r) => r.json.messageId)).size, MANY);
+});
+
+// The kernel's call that widens it stops a program with threads for 20 ms.
+test("there is room for their descriptors from the start", async () => {
+	for (const name of ["chat", "desk", "events"]) {
+		const { pid } = await stack.program(name);
+		const about = (file) => readFileSync(`/proc/${pid}/${file}`, "utf8");
+		const limit = Number(/^Max open files +(\d+)/m.exec(about("limits"))[1]);
+		assert.ok(Number(/^FDSize:\s+(\d+)/m.exec(about("status"))[1]) >= Math.min(limit, 16_384), name);
+	}
 });
 
 test("five hundred read streams at once", async () => {

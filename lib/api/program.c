@@ -1,7 +1,10 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "api/background.h"
 #include "api/kept.h"
@@ -14,6 +17,7 @@
 #include "services/renew.h"
 
 #define DRAIN_MS	20000	/* to end, beyond what an answer may take */
+#define DESCRIPTORS	16384u	/* that the table has room for from the start: 128 KB in the kernel */
 
 struct running {
 	const struct program *program;
@@ -102,6 +106,24 @@ close_all(struct running *r)
 
 /* ---- the start ---- */
 
+/*
+ * The kernel doubles a full table of descriptors.  As soon as there are threads, whoever opens one too many waits some 20 ms
+ * for that, and everybody with him (synchronize_rcu() in expand_fdtable(), fs/file.c of Linux).  There are none yet.
+ */
+static void
+widen_descriptors(int any)
+{
+	struct rlimit limit;
+	rlim_t most = DESCRIPTORS;
+	int last;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < most)
+		most = limit.rlim_cur;
+	last = fcntl(any, F_DUPFD_CLOEXEC, (int)most - 1);
+	if (last >= 0)
+		close(last);
+}
+
 static void
 read_probe_token(struct app *app)
 {
@@ -179,6 +201,8 @@ start(struct running *r, struct buf *problem)
 	}
 	log_init(r->program->name, log_level_named(r->app.conf.log_level));
 	err = listen_take(1, &r->listener, problem);
+	if (err == HL_OK && r->program->needs_engine)
+		widen_descriptors(r->listener);
 	if (err == HL_OK)
 		err = open_services(r, problem);
 	if (err == HL_OK)
