@@ -1,6 +1,7 @@
 # The nginx configuration: snippets for an existing server, a whole site, and what ./run uses.
 nginxdir = $(pkgdatadir)/nginx
 dist_nginx_DATA = \
+	nginx/helpline-answers.conf \
 	nginx/helpline.conf \
 	nginx/helpline-fastcgi.conf \
 	nginx/helpline-front.conf \

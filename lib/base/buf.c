@@ -59,10 +59,17 @@ buf_grow(struct buf *b, size_t n)
 	b->data[b->len] = '\0';
 }
 
+/* Most of what is written is a few bytes, and mostly there is room. */
+static inline bool
+fits(const struct buf *b, size_t n)
+{
+	return n < b->cap - b->len && n <= b->max - b->len && b->err == HL_OK;
+}
+
 void
 buf_add(struct buf *b, const void *bytes, size_t n)
 {
-	char *p = buf_reserve(b, n);
+	char *p = fits(b, n) ? b->data + b->len : buf_reserve(b, n);
 
 	if (p == NULL)
 		return;
@@ -72,15 +79,14 @@ buf_add(struct buf *b, const void *bytes, size_t n)
 }
 
 void
-buf_puts(struct buf *b, const char *s)
-{
-	buf_add(b, s, strlen(s));
-}
-
-void
 buf_putc(struct buf *b, char c)
 {
-	buf_add(b, &c, 1);
+	char *p = fits(b, 1) ? b->data + b->len : buf_reserve(b, 1);
+
+	if (p == NULL)
+		return;
+	*p = c;
+	buf_grow(b, 1);
 }
 
 /* One of the directives that nearly all formats here are made of, after its %; 0: another one. */

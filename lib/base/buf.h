@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -27,7 +28,6 @@ struct buf {
 void	 buf_free(struct buf *);		/* also resets; the cap stays */
 void	 buf_reset(struct buf *);		/* empties, keeps the memory, forgets the error */
 void	 buf_add(struct buf *, const void *, size_t);
-void	 buf_puts(struct buf *, const char *);
 void	 buf_putc(struct buf *, char);
 void	 buf_printf(struct buf *, const char *, ...) __attribute__((format(printf, 2, 3)));
 void	 buf_int(struct buf *, int64_t);
@@ -37,6 +37,13 @@ void	 buf_consume(struct buf *, size_t);	/* drops n bytes from the front */
 void	 buf_trim(struct buf *);		/* gives back room that is not used: for what is kept for long */
 char	*buf_steal(struct buf *);		/* the caller frees it with free(3); the buffer is empty then */
 enum hl_err buf_err(const struct buf *) HL_MUST_CHECK;
+
+/* Here, so that the compiler counts the letters of a literal. */
+static inline void
+buf_puts(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
 
 /* "text" as a JSON string with its quotes.  Bytes must be UTF-8 (as everything that came in has been checked to be). */
 void	 buf_json(struct buf *, const char *, size_t);
