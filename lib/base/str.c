@@ -3,6 +3,9 @@
 #include <threads.h>
 #include <wchar.h>
 #include <wctype.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/str.h"
 
@@ -161,14 +164,22 @@ str_fold(struct buf *out, const char *s, size_t len)
 
 typedef unsigned char bytes16 __attribute__((vector_size(16)));
 
-/* Which of eight bytes is the first that is not 0. */
+/* Which of the bytes is the first that is not 0, all of whose bits are set then; 16: none. */
 static unsigned
-first_byte(uint64_t eight)
+first_of16(bytes16 odd)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return (unsigned)__builtin_ctzll(eight) / 8;
+#ifdef __SSE2__
+	return (unsigned)__builtin_ctz((unsigned)_mm_movemask_epi8((__m128i)odd) | 1u << 16);
 #else
-	return (unsigned)__builtin_clzll(eight) / 8;
+	unsigned i = 0;
+	uint64_t halves[2];
+
+	memcpy(halves, &odd, sizeof(halves));
+	if (halves[0] == 0 && halves[1] == 0)
+		return 16;
+	while (odd[i] == 0)
+		i++;
+	return i;
 #endif
 }
 
@@ -177,29 +188,25 @@ static unsigned
 plain16(const char *p)
 {
 	bytes16 v, odd;
-	uint64_t halves[2];
 
 	memcpy(&v, p, sizeof(v));
 	odd = (bytes16)((v < 0x20) | (v == '"') | (v == '\\'));
-	memcpy(halves, &odd, sizeof(halves));
-	if (halves[0])
-		return first_byte(halves[0]);
-	return halves[1] ? 8 + first_byte(halves[1]) : 16;
+	return first_of16(odd);
 }
 
 size_t
 str_json_plain(const char *s, const char *end)
 {
 	const char *p = s;
-	unsigned n = 16;
 
-	while (n == 16 && end - p >= 16) {
-		n = plain16(p);
-		p += n;
+	for (; end - p >= 16; p += 16) {
+		unsigned n = plain16(p);
+
+		if (n < 16)
+			return (size_t)(p - s) + n;
 	}
-	if (n == 16)
-		while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\')
-			p++;
+	while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\')
+		p++;
 	return (size_t)(p - s);
 }
 

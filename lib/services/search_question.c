@@ -146,8 +146,8 @@ add_phrase(struct question *q, const char *text, size_t len, double credit, int6
 static void
 add_synonyms(struct search *s, struct question *q, const char *stem, double credit)
 {
-	for (size_t i = 0; i < s->synonym_count; i++) {
-		if (strcmp(s->synonyms[i].stem, stem) != 0 || stem[0] == '\0')
+	for (size_t i = 0; i < s->synonym_count && stem[0] != '\0'; i++) {
+		if (s->synonyms[i].stem[0] != stem[0] || strcmp(s->synonyms[i].stem, stem) != 0)
 			continue;
 		for (size_t k = 0; k < s->synonym_count; k++) {
 			const struct synonym *y = &s->synonyms[k];
