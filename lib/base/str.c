@@ -62,16 +62,39 @@ sequence(const unsigned char *p, size_t left)
 	return n;
 }
 
+#define HIGH_BITS	0x8080808080808080u
+
+/* As most of what comes is.  The last eight bytes are looked at once more with those before them, not one by one. */
+static bool
+is_ascii(const unsigned char *p, size_t len)
+{
+	unsigned char any = 0;
+	uint64_t eight;
+
+	if (len < sizeof(eight)) {
+		while (len)
+			any |= p[--len];
+		return any < 0x80;
+	}
+	for (size_t i = 0; i < len - sizeof(eight); i += sizeof(eight))
+		if (memcpy(&eight, p + i, sizeof(eight)), eight & HIGH_BITS)
+			return false;
+	memcpy(&eight, p + len - sizeof(eight), sizeof(eight));
+	return (eight & HIGH_BITS) == 0;
+}
+
 bool
 utf8_valid(const char *s, size_t len)
 {
 	const unsigned char *p = (const unsigned char *)s;
 	size_t i = 0, n;
 
+	if (is_ascii(p, len))
+		return true;
 	while (i < len) {
 		uint64_t eight;
 
-		if (len - i >= 8 && (memcpy(&eight, p + i, 8), (eight & 0x8080808080808080u) == 0)) {
+		if (len - i >= 8 && (memcpy(&eight, p + i, 8), (eight & HIGH_BITS) == 0)) {
 			i += 8;
 			continue;
 		}

@@ -153,6 +153,24 @@ plain_text_ends_at_the_first_byte_to_escape(void **state)
 }
 
 static void
+text_is_utf8_wherever_its_bytes_lie(void **state)
+{
+	char text[40];
+
+	(void)state;
+	for (size_t len = 1; len <= sizeof(text); len++)
+		for (size_t at = 0; at < len; at++) {
+			memset(text, 'a', sizeof(text));
+			assert_true(utf8_valid(text, at));
+			text[at] = '\xff';
+			assert_false(utf8_valid(text, len));
+			assert_true(utf8_valid(text, at));
+			memcpy(text + at, "\xc3\xbc", at + 1 < sizeof(text) ? 2 : 1);
+			assert_int_equal(utf8_valid(text, len), at + 1 < len);	/* a letter, or the half of one */
+		}
+}
+
+static void
 folding_and_words_know_scripts(void **state)
 {
 	struct buf b = BUF_INIT(1000);
@@ -275,6 +293,7 @@ main(void)
 		cmocka_unit_test(members_are_found_by_type),
 		cmocka_unit_test(text_is_written_so_that_it_reads_back),
 		cmocka_unit_test(plain_text_ends_at_the_first_byte_to_escape),
+		cmocka_unit_test(text_is_utf8_wherever_its_bytes_lie),
 		cmocka_unit_test(folding_and_words_know_scripts),
 		cmocka_unit_test(a_view_finds_what_a_tree_finds),
 		cmocka_unit_test(a_view_of_text_is_its_characters),
