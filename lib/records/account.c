@@ -251,16 +251,13 @@ static enum hl_err
 verify(struct store *s, const char *token, struct account *ret, int64_t *version)
 {
 	struct account said;
-	char h[CRYPTO_NAME_LEN + 1];
 	enum hl_err err = tokens_account(s, token, &said);
 
 	*ret = (struct account){ 0 };
 	if (err)
 		return err;
-	account_name(s, said.id, h);
-	err = load_all(s, h, said.family, ret, version);
+	err = load_all(s, said.h, said.family, ret, version);
 	if (err == HL_NOT_FOUND && said.names_role) {
-		memcpy(said.h, h, sizeof(h));
 		*ret = said;
 		return HL_OK;
 	}

@@ -15,7 +15,7 @@
 
 struct tokens;
 
-/* account_of_token(), remembered in store->tokens, which free(3) frees. */
+/* account_of_token() with the account's keyed name, remembered in store->tokens, which free(3) frees. */
 enum hl_err tokens_account(struct store *, const char *token, struct account *ret) HL_MUST_CHECK;
 
 #endif

@@ -195,7 +195,7 @@ async function streams(bench) {
 
 // ---- what a message costs ---------------------------------------------------------------------------------------------------
 
-const COST = { users: 32, seconds: 4, tokens: 20 };
+const COST = { users: 32, seconds: 4, tokens: 20, times: 3 };
 
 async function costOf(way, stack) {
 	const load = new Load(way, stack, { users: COST.users, seconds: COST.seconds });
@@ -206,23 +206,28 @@ async function costOf(way, stack) {
 	const result = await load.event("result");
 	const each = round(Object.fromEntries(Object.entries(difference(stack.each(cpu), before))
 		.map(([k, v]) => [k, ms(v) / result.answered])), 4);
-	const reference = `${atRate(result.answered / result.seconds)}, ${COST.users} at once, ${COST.tokens} tokens`;
-	const ok = (value, most) => value <= most && result.errors === 0;
-	const ours = sum(each, OURS);
-	const all = sum(each);
-	const detail = { ...each, errors: result.errors, problem: result.problem, added: result.added };
-	return [
-		{ name: `a message over ${way}, our programs`, value: ours, unit: "ms", most: 0.25, ok: ok(ours, 0.25), reference, detail },
-		{ name: `a message over ${way}, all programs`, value: all, unit: "ms", most: 0.45, ok: ok(all, 0.45), reference },
-	];
+	return { each, ours: sum(each, OURS), all: sum(each), result };
 }
 
+// The middle one of some runs, each with a stack of its own; the two ways take turns.
 async function cost(bench) {
 	await bench.upstream.set({ tokens: COST.tokens });
-	const rows = [];
-	for (const way of ["rest", "socket"])
-		rows.push(...await withStack(bench, (stack) => costOf(way, stack)));
-	return rows;
+	const runs = { rest: [], socket: [] };
+	for (let i = 0; i < COST.times; i++)
+		for (const way of Object.keys(runs))
+			runs[way].push(await withStack(bench, (stack) => costOf(way, stack)));
+	return Object.entries(runs).flatMap(([way, list]) => {
+		const { each, ours, all, result } = list.sort((a, b) => a.all - b.all)[Math.floor(COST.times / 2)];
+		const errors = list.reduce((n, run) => n + run.result.errors, 0);
+		const reference = `${atRate(result.answered / result.seconds)}, ${COST.users} at once, ${COST.tokens} tokens`;
+		const row = (whose, value, most, detail) => ({
+			name: `a message over ${way}, ${whose} programs`, value, unit: "ms", most, ok: value <= most && errors === 0, reference, detail,
+		});
+		return [
+			row("our", ours, 0.25, { ...each, errors, problem: result.problem, added: result.added, "all of each run": list.map((run) => run.all) }),
+			row("all", all, 0.45),
+		];
+	});
 }
 
 // ---- many waiting ------------------------------------------------------------------------------------------------------------
@@ -295,24 +300,22 @@ async function broadcast(bench) {
 
 const STORED = 10_000;
 
+// A system with none beside one with many, asked by turns: what else the machine does falls on both.
 async function stored(bench) {
 	await bench.upstream.set();
-	return withStack(bench, async (stack) => {
-		const look = () => wrk(`${stack.url}/health`, {});
-		const rounds = [];
-		const empty = [];
-		for (let i = 0; i < ROUNDS; i++)
-			empty.push((await look()).rate);
-		const load = new Load("rest", stack, { users: STORED });
+	return withStack(bench, (none) => withStack(bench, async (many) => {
+		const load = new Load("rest", many, { users: STORED });
 		await load.event("ready");
 		load.go();
 		await load.event("result");
+		const rounds = [];
 		for (let i = 0; i < ROUNDS; i++)
-			rounds.push((await look()).rate);
-		const ratio = Math.max(...rounds) / Math.max(...empty);
-		return [{ name: `GET /health with ${STORED} sessions`, value: Math.max(...rounds), unit: "/s",
-			reference: `${atRate(Math.max(...empty))} with none`, ratio, bar: "ratio ≥ 0.9", ok: ratio >= 0.9 }];
-	});
+			rounds.push({ none: (await wrk(`${none.url}/health`)).rate, many: (await wrk(`${many.url}/health`)).rate });
+		const of = (take) => median(rounds.map(take));
+		const ratio = of((r) => r.many / r.none);
+		return [{ name: `GET /health with ${STORED} sessions`, value: of((r) => r.many), unit: "/s",
+			reference: `${atRate(of((r) => r.none))} with none`, ratio, bar: "ratio ≥ 0.9", ok: ratio >= 0.9 }];
+	}));
 }
 
 // ---- what a conversation takes ---------------------------------------------------------------------------------------------------------
@@ -331,7 +334,7 @@ async function kept() {
 
 // ---- a list of conversations ---------------------------------------------------------------------------------------------------------
 
-const LIST = { conversations: 10_000, said: 50, page: 50, at: 64 };
+const LIST = { conversations: 10_000, said: 50, page: 50, at: 64, rounds: 3 };
 
 // An account whose newest conversations have each one question and its answer; the others the welcome alone.
 async function seedConversations(stack) {
@@ -366,23 +369,33 @@ async function list(bench) {
 		const authorization = `Bearer ${await seedConversations(stack)}`;
 		const target = `${stack.url}/api/conversations?limit=${LIST.page}`;
 		const once = await fetch(target, { headers: { authorization } });
-		const bytes = (await once.text()).length;
+		const text = await once.text();
+		ref.body(text);
 		const look = (headers, path = target) => wrkWithCost(path, { script: asking(headers) }, () => stack.each(cpu));
-		const plain = await look({}, `${ref.url}/`);
-		const whole = await look({ authorization });
-		const packed = await look({ authorization, "accept-encoding": "gzip" });
-		const known = await look({ authorization, "if-none-match": once.headers.get("etag") });
-		const me = await look({ authorization }, `${stack.url}/api/auth/me`);
-		const reference = `return 200: ${atRate(plain.rate)}, p99 ${plain.p99}`;
-		const row = (name, result, most) => ({
-			name, value: inMs(result.p99), unit: "ms", most, ok: most === undefined ? undefined : inMs(result.p99) <= most && result.failed === 0,
-			reference, ratio: result.rate / plain.rate, detail: { rate: atRate(result.rate), failed: result.failed, "µs each": result.cost },
-		});
+		const rounds = [];
+		for (let i = 0; i < LIST.rounds; i++) {
+			rounds.push({
+				file: await look({}, `${ref.url}/body`),
+				whole: await look({ authorization }),
+				packed: await look({ authorization, "accept-encoding": "gzip" }),
+				known: await look({ authorization, "if-none-match": once.headers.get("etag") }),
+				me: await look({ authorization }, `${stack.url}/api/auth/me`),
+			});
+		}
+		const of = (take) => median(rounds.map(take));
+		const reference = `nginx, from a file: ${atRate(of((r) => r.file.rate))}, p99 ${of((r) => inMs(r.file.p99)).toFixed(2)} ms`;
+		const row = (name, which, most) => {
+			const value = of((r) => inMs(r[which].p99));
+			const failed = rounds.reduce((n, r) => n + r[which].failed, 0);
+			return { name, value, unit: "ms", most, ok: most === undefined ? undefined : value <= most && failed === 0, reference,
+				ratio: of((r) => r[which].rate / r.file.rate),
+				detail: { rate: atRate(of((r) => r[which].rate)), failed, "µs each": rounds.at(-1)[which].cost } };
+		};
 		return [
-			row(`list of ${LIST.page} of ${LIST.conversations} (${Math.round(bytes / 1024)} KB), p99 at ${LIST.at}`, whole, 5),
-			row("the same as browsers ask for it (gzip), p99", packed, 5),
-			row("the same with If-None-Match, p99", known, 5),
-			row("token checked and account loaded, p99", me),
+			row(`list of ${LIST.page} of ${LIST.conversations} (${Math.round(text.length / 1024)} KB), p99 at ${LIST.at}`, "whole", 5),
+			row("the same as browsers ask for it (gzip), p99", "packed", 5),
+			row("the same with If-None-Match, p99", "known", 5),
+			row("token checked and account loaded, p99", "me"),
 		];
 	});
 	ref.stop();

@@ -169,12 +169,13 @@ export class Reference {
 worker_processes 1; daemon off; pid nginx.pid; error_log stderr emerg;
 events { worker_connections 1024; multi_accept on; }
 http {
-	access_log off; keepalive_requests 1000000;
+	access_log off; keepalive_requests 1000000; sendfile on; open_file_cache max=10;
 	client_body_temp_path body; fastcgi_temp_path fastcgi; proxy_temp_path proxy; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-	server { listen 127.0.0.1:${port} backlog=4096; location / { return 200 '{"ok":true}'; } }
+	server { listen 127.0.0.1:${port} backlog=4096; location / { return 200 '{"ok":true}'; } location = /body { alias body.json; } }
 }
 `);
 		const child = service("nginx", ["-p", `${dir}/`, "-c", "nginx.conf", "-e", "stderr"]);
+		ref.body = (text) => writeFileSync(path.join(dir, "body.json"), text);	// what /body answers with, from a file
 		ref.url = `http://127.0.0.1:${port}`;
 		for (let i = 0; i < 500 && children(child.pid).length === 0; i++)
 			await pause(10);
