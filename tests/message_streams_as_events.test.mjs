@@ -3,7 +3,7 @@
 import { test, before, after, beforeEach } from "node:test";
 import assert from "node:assert/strict";
 import { startUpstream, reply, said, serverError } from "./upstream.mjs";
-import { startStack, assertProblem, unique, within } from "./harness.mjs";
+import { startStack, assertProblem, unique, waitFor, within } from "./harness.mjs";
 
 let upstream, stack;
 
@@ -131,6 +131,22 @@ test("a broken stream is resumed: the text so far in one delta, then the rest, o
 	assert.equal(last.json.response, answer);
 	assert.equal(upstream.chats.length, 1, "the model was asked once");
 	assert.deepEqual((await stack.history(id)).map((m) => m.role), ["user", "assistant"]);
+});
+
+test("who begins to listen in the midst is told the text so far, though nobody was there when it was written", async () => {
+	const answer = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ");
+	upstream.next(reply(answer, { tokenDelay: 25 }));
+	const id = await stack.session();
+	const clientMessageId = unique("c");
+	const silent = stack.post("/api/v1/chat/message", message(id, "Tell me all", { clientMessageId }));
+	await waitFor("the model has written some words", () => upstream.chats[0]?.written >= 20);
+	const events = await collect(await stack.stream(message(id, "Tell me all", { clientMessageId })));
+	const deltas = events.filter((e) => e.event === "delta");
+	assert.ok(deltas.length > 1, "the rest came as it was written");
+	assert.deepEqual([...new Set(deltas.map((e) => e.json.attempt))], [1], "nothing was to be taken back");
+	assert.equal(deltas.map((e) => e.json.text).join(""), answer);
+	assert.equal((await silent).json.response, answer);
+	assert.equal(upstream.chats.length, 1, "the model was asked once");
 });
 
 test("a stream that is resumed after its answer gets that answer", async () => {

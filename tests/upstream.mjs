@@ -511,6 +511,7 @@ class Upstream {
 					await write(`: ${step.comments}${step.newline}${step.newline}`);
 			}
 			await delta({ ...(step.repeatRole && { role: "assistant" }), content: pieces[i] });
+			request.written = i + 1;
 		}
 		for (const [index, call] of (step.toolCalls ?? []).entries()) {
 			await delta({ tool_calls: [{ index, id: call.id, type: "function", function: { name: call.function.name, arguments: "" } }] });

@@ -108,15 +108,17 @@ tell_room(const struct runner *r, const struct buf *lines)
 	buf_free(&payload);
 }
 
+/* What they have not had yet. */
 static void
-tell_delta(struct runner *r, const char *text, size_t len)
+tell_delta(struct runner *r)
 {
 	struct buf line = BUF_INIT(ANSWER_MAX);
 
 	buf_printf(&line, "[\"%s\",{\"id\":\"%s\",\"attempt\":%lld,\"index\":%u,\"text\":",
 	    r->lease.desk.desk ? "ai_delta" : "message-delta", r->answer_id, (long long)r->lease.attempt, r->index++);
-	buf_json(&line, text, len);
+	buf_json(&line, r->text.data + r->told, r->text.len - r->told);
 	buf_puts(&line, "}]");
+	r->told = r->text.len;
 	if (buf_err(&line) == HL_OK)
 		tell_room(r, &line);
 	buf_free(&line);
@@ -200,19 +202,16 @@ on_delta(void *arg, const char *text, size_t len)
 	r->worded = true;
 	if (r->dropped)
 		return HL_CANCELLED;
-	if (!anybody_listens(r)) {
-		if (r->speech)
-			speech_feed(r->speech, r->verdict->voice, text, len);
-		return HL_OK;
-	}
-	if (!r->shown && !r->settled && (err = check_before_showing(r)) != HL_OK)
+	if (anybody_listens(r) && !r->shown && !r->settled && (err = check_before_showing(r)) != HL_OK)
 		return err;
-	r->shown = true;
+	buf_add(&r->text, text, len);		/* all of it: who begins to listen in the midst is told the text so far */
 	if (r->speech)
 		speech_feed(r->speech, r->verdict->voice, text, len);
-	buf_add(&r->text, text, len);
+	if (!anybody_listens(r))
+		return HL_OK;
+	r->shown = true;
 	if (r->lease.listeners > 0)
-		tell_delta(r, text, len);
+		tell_delta(r);
 	for (struct waiter *w = r->waiters, *next; w; w = next) {
 		next = w->next;
 		waiter_catch_up(w, r);
@@ -238,6 +237,7 @@ think(struct runner *r, struct verdict *v)
 		if (r->speech)
 			speech_restart(r->speech);
 		r->again = r->enough = false;
+		buf_reset(&r->text);
 		r->thinking = true;
 		err = answer_think(&r->engine->thinker, &r->lease, on_delta, r, v);
 		r->thinking = false;
@@ -291,12 +291,12 @@ log_turn(const struct verdict *v, const char *outcome, int64_t began_us)
 }
 
 static bool
-begins_with(const struct entry *answer, const struct buf *told)
+begins_with(const struct entry *answer, const char *told, size_t told_len)
 {
 	size_t len;
 	const char *text = entry_content(answer, &len);
 
-	return told->len == 0 || (len >= told->len && memcmp(text, told->data, told->len) == 0);
+	return told_len == 0 || (len >= told_len && memcmp(text, told, told_len) == 0);
 }
 
 /* The answer is stored: everyone whose message it covers goes on. */
@@ -314,7 +314,7 @@ tell_answered(struct runner *r, int64_t covered, const struct outgoing *o, int64
 		w->runner = NULL;
 		w->done = true;
 		w->answered = entry_make(seq, o->id, &o->entry, &w->answer) == HL_OK;
-		w->goes_on = w->answered && begins_with(&w->answer, &r->text);
+		w->goes_on = w->answered && begins_with(&w->answer, r->text.data, w->told);
 		task_wake(w->task);
 		at = &r->waiters;	/* the list may be another one now */
 	}
@@ -456,6 +456,7 @@ run_turn(struct runner *r, enum committed *how)
 	verdict_init(&v);
 	id_new(r->answer_id);
 	buf_reset(&r->text);
+	r->told = 0;
 	r->index = 0;
 	r->shown = r->worded = r->enough = false;
 	r->began_us = clock_mono_us();

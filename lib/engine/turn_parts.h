@@ -26,7 +26,8 @@ struct runner {
 	struct lease	 lease;
 	struct task	*task;		/* while it thinks */
 	struct waiter	*waiters;
-	struct buf	 text;		/* what has been shown of the answer */
+	struct buf	 text;		/* the answer so far, shown or not */
+	size_t		 told;		/* bytes of it that the channel has had */
 	char		 answer_id[ID_LEN + 1];
 	unsigned	 index;		/* of the next delta on the channel */
 	bool		 thinking;
