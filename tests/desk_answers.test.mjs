@@ -175,6 +175,19 @@ describe("the title", () => {
 	});
 });
 
+test("while a person has it, what says so is no message of the conversation, and looks like none", async () => {
+	const { _id } = await ada.conversation();
+	await ada.say(_id, "Let me talk to a person");
+	const [open] = await escalationsOf(ada, _id);
+	await ada.ok("POST", `/api/escalations/${open._id}/take`);
+	const body = { content: "Are you there?", clientMessageId: unique() };
+	const [first, again] = [await ada.say(_id, body.content, body), await ada.say(_id, body.content, body)];
+	assert.match(first.content, /has taken over/);
+	assert.equal(first.seq, undefined);
+	assert.equal(again._id, first._id, "the same for the same message");
+	assert.ok(!(await ada.read(_id)).messages.some((m) => m._id === first._id), "and nobody else's id");
+});
+
 describe("the mood", () => {
 	test("urgent calls a person", async () => {
 		const { _id } = await ada.conversation();

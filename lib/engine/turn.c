@@ -230,7 +230,9 @@ turn_is_assistants(const struct turn *t)
 static enum hl_err
 tell_person(const struct turn *t, struct entry *ret)
 {
+	const struct store *s = &t->engine->store;
 	struct buf json = BUF_INIT(2048);
+	char id[CRYPTO_NAME_LEN + 1];
 	struct ownership owner;
 	enum hl_err err = conversation_owner(&t->engine->store, &t->place, &owner);
 
@@ -246,8 +248,10 @@ tell_person(const struct turn *t, struct entry *ret)
 		buf_puts(&json, "null");
 	buf_puts(&json, ",\"sources\":[]}");
 	err = buf_err(&json);
+	/* An id of its own, and the same one for the same message. */
+	crypto_name(s->crypto, "said", t->accepted.message_id, strlen(t->accepted.message_id), id);
 	if (err == HL_OK)
-		err = entry_make(0, t->accepted.message_id, &json, ret);
+		err = entry_make(0, id, &json, ret);
 	buf_free(&json);
 	return err;
 }

@@ -202,7 +202,10 @@ begin(struct buf *out, const struct entry *e, const char *id_name)
 	char at[CLOCK_ISO_LEN + 1];
 
 	entry_time(e, at);
-	buf_printf(out, "{\"%s\":\"%s\",\"seq\":%lld,\"role\":", id_name, e->id, (long long)e->seq);
+	buf_printf(out, "{\"%s\":\"%s\"", id_name, e->id);
+	if (e->seq)		/* what is said while a person has the conversation is no message of it */
+		buf_printf(out, ",\"seq\":%lld", (long long)e->seq);
+	buf_puts(out, ",\"role\":");
 	json_view_write(out, entry_member(e, "role"));
 	buf_puts(out, ",\"content\":");
 	json_view_write(out, entry_member(e, "content"));
