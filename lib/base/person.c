@@ -150,8 +150,8 @@ person_password_problem(const char *text, size_t len)
 			number = true;
 		else if (uni_fold(c) != c)
 			upper = true;
-		else if (uni_is_letter_or_digit(c))
-			lower = true;	/* also a letter of a script that has no cases */
+		else if (uni_is_lower(c))
+			lower = true;
 	}
 	if (upper && lower && number)
 		return NULL;

@@ -158,6 +158,12 @@ uni_is_letter_or_digit(uint32_t c)
 	return iswalnum_l((wint_t)c, unicode()) || iswctype_l((wint_t)c, wctype_l("combining", unicode()), unicode());
 }
 
+bool
+uni_is_lower(uint32_t c)
+{
+	return iswlower_l((wint_t)c, unicode());
+}
+
 uint32_t
 uni_fold(uint32_t c)
 {

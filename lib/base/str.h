@@ -21,6 +21,7 @@ void	 utf8_put(struct buf *, uint32_t);
 size_t	 utf8_cut(const char *, size_t len, size_t max);
 
 bool	 uni_is_letter_or_digit(uint32_t);	/* in any script, combining marks counted in */
+bool	 uni_is_lower(uint32_t);		/* a lower-case letter; none of a script without cases is */
 uint32_t uni_fold(uint32_t);			/* simple case folding */
 uint32_t uni_upper(uint32_t);			/* simple upper case; itself if it has none */
 

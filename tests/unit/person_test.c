@@ -103,6 +103,8 @@ passwords_need_length_cases_and_a_digit(void **state)
 	assert_non_null(person_password_problem("abcde1", 6));
 	assert_non_null(person_password_problem("ABCDE1", 6));
 	assert_non_null(person_password_problem("Abcdef", 6));
+	assert_non_null(person_password_problem("ABCDE1\xd9\xa3", 8));			/* another script's digit */
+	assert_non_null(person_password_problem("ABCDE1\xe4\xb8\xad", 9));		/* and a letter without cases are no lower-case ones */
 	assert_null(person_password_problem("\xd0\x9f\xd0\xb0\xd1\x80" "1", 7));		/* Пар1 */
 	memset(text + 3, 'x', PERSON_PASSWORD_MAX - 3);
 	assert_null(person_password_problem(text, PERSON_PASSWORD_MAX));
