@@ -376,7 +376,8 @@ settle(struct call *call, const struct desk_access *access, struct desk_change *
 		return HL_NO_MEMORY;
 	outcome_of(&c->messages, false, o);
 	change->set_status = change->set_insight = true;
-	change->status = DESK_COMPLETED;
+	if (change->status == DESK_ACTIVE)
+		change->status = DESK_COMPLETED;
 	change->sentiment = o->sentiment;
 	change->intents = o->intents | c->intents;
 	if (change->title == NULL && c->title.len == 0)
@@ -479,7 +480,9 @@ put_end(struct call *call)
 
 	if (err == HL_OK)
 		err = call_conversation_error(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
-	if (err == HL_OK && c.ended_ms == 0)
+	/* One that was put away before it was ended has a time of its end, and nothing that says what it came to. */
+	change.status = c.status;
+	if (err == HL_OK && (c.ended_ms == 0 || c.sentiment == SENTIMENT_PENDING || c.title.len == 0))
 		err = call_conversation_error(call, settle(call, &access, &change, &c));
 	if (err == HL_OK)
 		err = reply_conversation(call, 200, &c);

@@ -39,15 +39,31 @@ analysis_leave(struct analysis *a)
 
 /* ---- the work ---- */
 
+/* A page that has grown too large holds the last messages only of some. */
+static enum hl_err
+find_outcome(struct analysis *a, const struct desk_conversation *c)
+{
+	struct desk_conversation whole = { 0 };
+	enum hl_err err = HL_OK;
+
+	if (c->cut)
+		err = desk_read(&a->app->store, &(struct desk_access){ .account = a->job.account }, c->id, 0, &whole);
+	if (err == HL_OK)
+		outcome_of(c->cut ? &whole.messages : &c->messages, true, &a->outcome);
+	desk_clear(&whole);
+	return err;
+}
+
 static enum hl_err
 analyse_one(struct analysis *a, const struct desk_conversation *c)
 {
 	const struct outcome *o = &a->outcome;
 	struct desk_conversation changed = { 0 };
-	enum hl_err err;
+	enum hl_err err = find_outcome(a, c);
 
-	outcome_of(&c->messages, true, &a->outcome);
 	a->job.done++;
+	if (err)
+		return err == HL_NOT_FOUND ? HL_OK : err;	/* deleted meanwhile */
 	if (!o->written || (o->sentiment == c->sentiment && o->intents == c->intents))
 		return HL_OK;
 	err = desk_change(&a->app->store, &(struct desk_access){ .account = a->job.account }, c->id,
@@ -55,7 +71,7 @@ analyse_one(struct analysis *a, const struct desk_conversation *c)
 	desk_clear(&changed);
 	if (err == HL_OK)
 		a->job.changed++;
-	return err == HL_NOT_FOUND ? HL_OK : err;	/* deleted meanwhile */
+	return err == HL_NOT_FOUND ? HL_OK : err;
 }
 
 /* The page that begins at the cursor, which becomes the next one's; "": that was the last. */

@@ -185,6 +185,7 @@ answer_write(const struct lease *l, struct verdict *v, int64_t at_ms, struct out
 
 	clock_iso(at_ms, at);
 	o->reason = v->reason;
+	o->at_ms = at_ms;
 	o->entry = o->event_tail = o->escalation = BUF_INIT(2 * ANSWER_MAX);
 	o->event_head = BUF_INIT(256);
 	o->event_tail.max += v->sound.len / 3 * 4 + 4;

@@ -34,7 +34,7 @@ add_entry(const struct talk_message *m, struct entries *list)
 	enum hl_err err;
 
 	id_new(id);
-	talk_message_write(&entry, m);
+	talk_message_write(&entry, m, clock_wall_ms());
 	err = buf_err(&entry);
 	if (err == HL_OK)
 		err = entry_make((int64_t)list->count + 1, id, &entry, &list->list[list->count]);

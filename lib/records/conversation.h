@@ -225,6 +225,7 @@ void	 counts_add(struct counts *, const char *agent, const char *metric, int64_t
 
 struct outgoing {
 	char		 id[ID_LEN + 1];
+	int64_t		 at_ms;			/* when it was said */
 	struct buf	 entry;			/* JSON of the message */
 	struct buf	 event_head, event_tail;	/* what sockets get: head, seq, tail */
 	const char	*reason;		/* opens or joins an escalation; NULL: none */

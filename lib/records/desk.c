@@ -47,7 +47,8 @@ sealed_free(struct sealed *x)
 
 /* The first message, stored and shown. */
 static enum hl_err
-make_welcome(const struct store *s, const struct keys *k, const struct desk_new *n, struct buf *sealed, struct entry *ret)
+make_welcome(const struct store *s, const struct keys *k, const struct desk_new *n, int64_t at_ms, struct buf *sealed,
+    struct entry *ret)
 {
 	struct buf json = BUF_INIT(ENTRY_MAX);
 	char id[ID_LEN + 1];
@@ -59,7 +60,7 @@ make_welcome(const struct store *s, const struct keys *k, const struct desk_new 
 		id_new(id);
 	buf_puts(&json, "{\"role\":\"assistant\",\"content\":");
 	buf_json_str(&json, n->welcome);
-	buf_printf(&json, ",\"ts\":%lld,\"welcome\":true", (long long)clock_wall_ms());
+	buf_printf(&json, ",\"ts\":%lld,\"welcome\":true", (long long)at_ms);
 	if (n->welcome_audio)
 		buf_printf(&json, ",\"audioUrl\":\"%s\"", n->welcome_audio);
 	buf_putc(&json, '}');
@@ -90,7 +91,7 @@ seal_new(const struct store *s, const struct keys *k, const struct desk_new *n, 
 		err = company_seal(s, n->account, n->agent, n->company, &x->company);
 	if (err || n->welcome == NULL)
 		return err;
-	err = make_welcome(s, k, n, &x->welcome, &welcome);
+	err = make_welcome(s, k, n, c->last_ms, &x->welcome, &welcome);
 	if (err)
 		return err;
 	err = entries_add(&c->messages, &welcome);
@@ -120,7 +121,7 @@ static void
 describe(const struct store *s, const struct desk_new *n, struct desk_conversation *c)
 {
 	*c = (struct desk_conversation){ .anonymous = n->anonymous, .simulator = n->simulator, .title_by_person = n->title,
-		.sentiment = SENTIMENT_PENDING, .title = BUF_INIT(ENTRY_MAX) };
+		.sentiment = SENTIMENT_PENDING, .title = BUF_INIT(ENTRY_MAX), .last_ms = clock_wall_ms() };
 	if (n->once && *n->once)
 		desk_named(s, n->account, n->once, c->id);
 	else
@@ -138,8 +139,8 @@ store_new(struct store *s, const struct keys *k, const struct desk_new *n, const
     struct desk_conversation *c, int64_t *retry_ms)
 {
 	const struct redis_reply *reply;
-	struct redis_arg key[2 + 3], arg[12 + 3];
-	struct number ttl, kind, keep;
+	struct redis_arg key[2 + 3], arg[13 + 3];
+	struct number ttl, kind, keep, said_at;
 	struct limit_args la;
 	enum hl_err err;
 
@@ -158,8 +159,9 @@ store_new(struct store *s, const struct keys *k, const struct desk_new *n, const
 	(void)title_args(&x->title, arg + 8);
 	arg[10] = buf_arg(&x->welcome);
 	arg[11] = number_arg(&keep, n->keep_ms);
-	memcpy(arg + 12, la.interval, la.count * sizeof(arg[0]));
-	err = redis_script(s->redis, &desk_create_script, key, 2 + la.count, arg, 12 + la.count, &reply);
+	arg[12] = number_arg(&said_at, c->last_ms);
+	memcpy(arg + 13, la.interval, la.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &desk_create_script, key, 2 + la.count, arg, 13 + la.count, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
 	if (err == HL_TOO_MANY)
@@ -168,7 +170,9 @@ store_new(struct store *s, const struct keys *k, const struct desk_new *n, const
 		err = HL_CONFLICT;
 	if (err)
 		return err;
-	c->created_ms = c->updated_ms = c->last_ms = redis_int(redis_at(reply, 1));
+	c->created_ms = c->updated_ms = redis_int(redis_at(reply, 1));
+	if (c->messages.count == 0)
+		c->last_ms = c->created_ms;
 	c->version = redis_int(redis_at(reply, 2));
 	c->seq = (int64_t)c->messages.count;
 	return HL_OK;

@@ -11,13 +11,14 @@
 #define SCANS_MAX	20
 #define SEARCH_AT_ONCE	25	/* that one script returns for their texts to be looked into */
 #define PAGE_LOG_MAX	4194304	/* bytes of messages in what a script returns; what is over is cut */
-#define CUT_LAST	"2"	/* messages of a conversation that is cut */
+#define CUT_LAST	2	/* messages of a conversation that is cut */
 #define NEEDLE_MAX	4096u
 
 /*
  * KEYS conversations
- * ARGV account score member limit agent status sentiment log_max
+ * ARGV account score member limit agent status sentiment log_max whole
  *
+ * What does not fit into log_max is cut, or, if whole is 1, left for the next time (never the first).
  * Goes on behind (score, member), which may have been deleted.  Status and sentiment are as stored, absent is "-"; empty: all.
  * Returns {version, whether there are more, score and member of the last one that was looked at, heads}.
  */
@@ -44,8 +45,9 @@ static struct redis_script desk_list_script = { .text =
 	"  local h = list[last * 2 + 1] "
 	"  if wanted(h) then "
 	"    local r, bytes = head(h), n(redis.call('HGET', 'c:" SHARD ":' .. h, 'lb')) "
-	"    local cut = bytes > budget "
-	"    r[" HEAD_LOG "] = redis.call('LRANGE', 'c:" SHARD ":' .. h .. ':log', cut and -" CUT_LAST " or 0, -1) "
+	"    local cut = bytes > budget and not (ARGV[9] == '1' and #out == 0) "
+	"    if cut and ARGV[9] == '1' then break end "
+	"    r[" HEAD_LOG "] = redis.call('LRANGE', 'c:" SHARD ":' .. h .. ':log', cut and -" HL_TEXT(CUT_LAST) " or 0, -1) "
 	"    r[" HEAD_CUT "] = cut and 1 or 0 "
 	"    r[" HEAD_NAME "] = h "
 	"    if not cut then budget = budget - bytes end "
@@ -157,10 +159,30 @@ desk_page_free(struct desk_page *p)
 struct search {
 	const struct desk_query *query;
 	struct buf	 needle, scratch;
-	size_t		 limit, opened;
+	size_t		 limit, opened, bytes;	/* bytes: of messages in the page */
 	unsigned	 scans;
 	bool		 more;
 };
+
+/* It was looked into as a whole, and is shown as any page shows it. */
+static void
+cut_to_fit(struct search *x, struct desk_conversation *c)
+{
+	struct entries *all = &c->messages;
+	size_t bytes = 0, drop = all->count > CUT_LAST ? all->count - CUT_LAST : 0;
+
+	for (size_t i = 0; i < all->count; i++)
+		bytes += all->list[i].text.len;
+	if (x->bytes + bytes <= PAGE_LOG_MAX) {
+		x->bytes += bytes;
+		return;
+	}
+	for (size_t i = 0; i < drop; i++)
+		entry_clear(&all->list[i]);
+	all->count -= drop;
+	memmove(all->list, all->list + drop, all->count * sizeof(*all->list));
+	c->cut = true;
+}
 
 /* Puts those that are wanted into the page, and the cursor behind the last that was looked at. */
 static enum hl_err
@@ -184,10 +206,13 @@ take_heads(const struct store *s, const struct redis_reply *heads, struct search
 		c->version = page->version;
 		x->opened++;
 		cursor_after(page, c);
-		if (x->needle.len && !matches(&x->scratch, c, &x->needle))
+		if (x->needle.len && !matches(&x->scratch, c, &x->needle)) {
 			desk_clear(c);
-		else
-			page->count++;
+			continue;
+		}
+		if (x->needle.len)
+			cut_to_fit(x, c);
+		page->count++;
 	}
 	return buf_err(&x->scratch);
 }
@@ -199,7 +224,7 @@ list_some(struct store *s, struct search *x, struct desk_page *page)
 	const struct desk_query *q = x->query;
 	char all[CONVERSATION_KEY_MAX];
 	const struct redis_reply *reply;
-	struct number limit, status, sentiment, log_max;
+	struct number limit, status, sentiment, log_max, whole;
 	size_t most = x->needle.len ? SEARCH_AT_ONCE : x->limit - page->count, before = x->opened;
 	struct cursor from;
 	enum hl_err err = cursor_parse(page->cursor, &from);
@@ -212,9 +237,9 @@ list_some(struct store *s, struct search *x, struct desk_page *page)
 		RA(q->agent ? q->agent : ""),
 		!q->by_status ? RA("") : q->status == DESK_ACTIVE ? RA("-") : number_arg(&status, q->status),
 		!q->by_sentiment ? RA("") : q->sentiment == SENTIMENT_PENDING ? RA("-") : number_arg(&sentiment, q->sentiment),
-		number_arg(&log_max, PAGE_LOG_MAX) };
+		number_arg(&log_max, PAGE_LOG_MAX), number_arg(&whole, x->needle.len > 0) };
 
-	err = redis_script(s->redis, &desk_list_script, key, 1, arg, 8, &reply);
+	err = redis_script(s->redis, &desk_list_script, key, 1, arg, 9, &reply);
 	if (err)
 		return err;
 	if (x->scans++ == 0)

@@ -20,7 +20,7 @@
 
 /*
  * KEYS c log rl…
- * ARGV H account ttl d ui dk agent company tt tx entry keep intervals…
+ * ARGV H account ttl d ui dk agent company tt tx entry keep said intervals…
  */
 static struct redis_script desk_create_script = { .durable = true, .text =
 	LUA_DESK
@@ -28,8 +28,8 @@ static struct redis_script desk_create_script = { .durable = true, .text =
 	"  redis.call('HINCRBY', KEYS[1], 'seq', 0) "	/* WAIT is for what this connection has written */
 	"  return {'again'} "
 	"end "
-	LUA_LIMITS(3, 13)
-	"redis.call('HSET', KEYS[1], 'dk', ARGV[6], 'uh', ARGV[2], 'cr', now, 'up', now, 'lm', now, 'ttl', ARGV[3], 'd', ARGV[4]) "
+	LUA_LIMITS(3, 14)
+	"redis.call('HSET', KEYS[1], 'dk', ARGV[6], 'uh', ARGV[2], 'cr', now, 'up', now, 'lm', ARGV[11] ~= '' and ARGV[13] or now, 'ttl', ARGV[3], 'd', ARGV[4]) "
 	"for field, at in pairs({ui = 5, ag = 7, tt = 9, tx = 10}) do "
 	"  if ARGV[at] ~= '' then redis.call('HSET', KEYS[1], field, ARGV[at]) end "
 	"end "

@@ -31,6 +31,7 @@
 	"local function hand_over(room, line) "							\
 	"  local epoch = redis.call('HINCRBY', KEYS[1], 'ep', 1) "				\
 	"  redis.call('HINCRBY', KEYS[1], 'fn', 1) "						\
+	"  if desk then redis.call('HINCRBY', '" STATS_KEY "' .. s[1], 'v', 1) end "	/* lists show whose it is */ \
 	"  redis.call('ZREM', KEYS[4], ARGV[1]) "						\
 	"  redis.call('PUBLISH', room, '0 ' .. epoch .. ' -\\n' .. line) "			\
 	"  redis.call('PUBLISH', '" HANDOVER_CHANNEL "', ARGV[1] .. ' ' .. epoch) "		\
@@ -92,7 +93,7 @@ static struct redis_script take_script = { .durable = true, .text =
 
 /*
  * KEYS c log seen active open e
- * ARGV H bh field bodyhash covered entry room head tail keep most
+ * ARGV H bh field bodyhash covered entry room head tail keep most said
  */
 static struct redis_script reply_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE LUA_PAIR
@@ -112,7 +113,7 @@ static struct redis_script reply_script = { .durable = true, .text =
 	"redis.call('HSET', KEYS[1], 'seq', seq, 'up', now, 'lb', bytes, 'dn', math.max(n(s[6]), tonumber(ARGV[5]))) "
 	"redis.call('PUBLISH', ARGV[7], seq .. ' ' .. n(s[3]) .. ' -\\n' .. ARGV[8] .. seq .. ARGV[9]) "
 	"if desk then "
-	"  redis.call('HSET', KEYS[1], 'lm', now) "
+	"  redis.call('HSET', KEYS[1], 'lm', math.max(tonumber(ARGV[12]), n(was[5]))) "
 	"  count(s[1], s[9], 'replies', 1) "
 	"  tally(ARGV[1], was, facts(KEYS[1])) "
 	"  expire(s[2], ARGV[10], 3) "

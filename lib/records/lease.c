@@ -299,7 +299,7 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	char uh[CRYPTO_NAME_LEN + 1], first[CRYPTO_NAME_LEN + 1], second[CRYPTO_NAME_LEN + 1], body[CRYPTO_NAME_LEN + 1];
 	char room[CONVERSATION_KEY_MAX], words[WORDS_LEN];
 	const struct redis_reply *reply;
-	struct number lease, history, keep, oldest, newest;
+	struct number lease, history, keep, oldest, newest, said_at;
 	struct entries before = { 0 };
 	char account[CRYPTO_NAME_LEN + 1] = "";
 	bool escalated = false;
@@ -330,11 +330,11 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 		goto out;
 	if (s->recall)
 		last = recall_take(s->recall, &p, redis_life(s->redis), &before);
-	struct redis_arg arg[18 + 4] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
+	struct redis_arg arg[19 + 4] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
 		RA(in->except ? in->except : "-"), buf_arg(&head), buf_arg(&tail), number_arg(&lease, LEASE_MS),
 		number_arg(&history, s->conf->history), number_arg(&keep, s->conf->escalation_keep_ms),
 		number_arg(&oldest, before.count ? before.list[0].seq : 0), number_arg(&newest, last),
-		holder_arg(s), RA(door_of(in)), RA(words) };
+		holder_arg(s), RA(door_of(in)), RA(words), number_arg(&said_at, ret->at_ms) };
 
 	key[0] = RA(k.c);
 	key[1] = RA(k.log);
@@ -342,8 +342,8 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 	key[3] = RA(ACTIVE_KEY);
 	key[4] = RA(DUE_KEY);
 	memcpy(key + 5, la.key, la.count * sizeof(key[0]));
-	memcpy(arg + 18, la.interval, la.count * sizeof(arg[0]));
-	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 18 + la.count, &reply);
+	memcpy(arg + 19, la.interval, la.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &accept_script, key, 5 + la.count, arg, 19 + la.count, &reply);
 	if (err == HL_STORE && said(reply, "run"))
 		leave_lease(s, &p);
 	if (err == HL_OK)
@@ -396,8 +396,8 @@ counts_add(struct counts *c, const char *agent, const char *metric, int64_t by)
 /* What only the commit of a desk conversation takes, as arguments; the texts live in it. */
 struct found_args {
 	struct buf	 title, company;
-	struct number	 sentiment, intents, by[COUNTS_MAX];
-	struct redis_arg arg[6 + 2 * COUNTS_MAX];
+	struct number	 sentiment, intents, said_at, by[COUNTS_MAX];
+	struct redis_arg arg[7 + 2 * COUNTS_MAX];
 	size_t		 count;
 };
 
@@ -421,6 +421,7 @@ found_write(const struct store *s, const struct keys *k, const struct lease *l, 
 	a->count += title_args(&a->title, a->arg + a->count);
 	a->arg[a->count++] = RA(agent);
 	a->arg[a->count++] = buf_arg(&a->company);
+	a->arg[a->count++] = number_arg(&a->said_at, o->at_ms);
 	for (size_t i = 0; i < o->counts.count; i++) {
 		a->arg[a->count++] = RA(o->counts.list[i].field);
 		a->arg[a->count++] = number_arg(&a->by[i], o->counts.list[i].by);
@@ -465,7 +466,7 @@ conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum c
 	if (err)
 		goto out;
 	struct redis_arg key[] = { RA(k.c), RA(k.log), RA(k.seen), RA(ACTIVE_KEY), RA(DUE_KEY), RA(OPEN_KEY), RA(record) };
-	struct redis_arg arg[14 + 6 + 2 * COUNTS_MAX] = { RA(l->place.h), number_arg(&fence, l->fence),
+	struct redis_arg arg[14 + 7 + 2 * COUNTS_MAX] = { RA(l->place.h), number_arg(&fence, l->fence),
 		number_arg(&epoch, l->epoch),
 		number_arg(&covered, l->covered), buf_arg(&sealed), RA(room), buf_arg(&o->event_head),
 		buf_arg(&o->event_tail), number_arg(&lease, LEASE_MS), RA(o->id), RA(o->reason ? o->escalation_id : ""),

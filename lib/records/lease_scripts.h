@@ -42,8 +42,9 @@
 
 /*
  * KEYS c log seen active due rl…
- * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep first last holder door words intervals…
+ * ARGV H uh field1 bodyhash field2 entry room except head tail lease history keep first last holder door words said intervals…
  *
+ * said: when, by the clock of who wrote it down, as the message itself has it (so does the commit's).
  * words: empty for a chat session, else the kind and the words' name, see LUA_TWIN.
  * door: empty for a chat session, else as admits() of tally.h has it; uh is the account's then.
  */
@@ -71,7 +72,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 	LUA_TWIN
 	"local bytes = n(s[10]) + #ARGV[6] "
 	"if bytes > " LOG_BYTES " then return {'full'} end "
-	LUA_LIMITS(6, 19)
+	LUA_LIMITS(6, 20)
 	"local was = desk and facts(KEYS[1]) "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
 	"local q, at = i(seq), i(now) "
@@ -82,7 +83,8 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"redis.call('HSET', KEYS[1], 'seq', q, 'us', q, 'up', at, 'lb', i(bytes), 'fn', i(fence), run and 'by' or 'up', run and ARGV[16] or at) "
 	"if desk then "
 	"  if was[9] then redis.call('HDEL', KEYS[1], 'ds', 'en') end "	/* it goes on */
-	"  redis.call('HSET', KEYS[1], 'lm', now, 'fu', was[4] or now) "
+	"  local said = i(math.max(tonumber(ARGV[19]), n(was[5]))) "
+	"  redis.call('HSET', KEYS[1], 'lm', said, 'fu', was[4] or said) "
 	"  count(s[1], was[7], 'asked', 1) "
 	"  tally(ARGV[1], was, facts(KEYS[1])) "
 	"end "
@@ -109,7 +111,8 @@ static struct redis_script accept_script = { .durable = true, .text =
 /* What the turn of a desk conversation found. */
 #define LUA_FOUND											\
 	"if desk then "											\
-	"  redis.call('HSET', KEYS[1], 'lm', now, ARGV[15] == '' and 'lm' or 'se', ARGV[15] == '' and now or ARGV[15], " \
+	"  local said = i(math.max(tonumber(ARGV[21]), n(was[5]))) "					\
+	"  redis.call('HSET', KEYS[1], 'lm', said, ARGV[15] == '' and 'lm' or 'se', ARGV[15] == '' and said or ARGV[15], " \
 	"    'in', bit.bor(n(redis.call('HGET', KEYS[1], 'in')), ARGV[16])) "				\
 	"  if not more then redis.call('HDEL', KEYS[1], 'by') end "	/* these are kept, and it is long */ \
 	"  if ARGV[17] ~= '' then retitle(KEYS[1], ARGV[17], ARGV[18], false) end "			\
@@ -119,7 +122,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"    " LUA_AGENT_BEGUN("'" AGENT_KEY "' .. agent", "now")					\
 	"    if ARGV[20] ~= '' then redis.call('HSET', '" STATS_KEY "' .. was[1], 'n:' .. agent, ARGV[20]) end " \
 	"  end "											\
-	"  for i = 21, #ARGV, 2 do add_up(was[1], math.floor(now / 86400000), ARGV[i], ARGV[i + 1]) end "	\
+	"  for k = 22, #ARGV, 2 do add_up(was[1], math.floor(now / 86400000), ARGV[k], ARGV[k + 1]) end "	\
 	"  tally(ARGV[1], was, facts(KEYS[1])) "							\
 	"end "
 
@@ -136,7 +139,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 /*
  * KEYS c log seen active due open e
  * ARGV H fence epoch covered entry room head tail lease id escalation reason sealed keep, and of a desk conversation
- *      sentiment intents tt tx agent company, then pairs of a field of the analytics and by how much
+ *      sentiment intents tt tx agent company said, then pairs of a field of the analytics and by how much
  */
 static struct redis_script commit_script = { .durable = true, .text =
 	LUA_N LUA_I LUA_NOW LUA_EXPIRE

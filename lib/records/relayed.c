@@ -8,10 +8,10 @@
 #include "records/tally.h"
 
 #define ONCE_MAX	64
-#define ARGS_BEFORE	2	/* the messages */
+#define ARGS_BEFORE	3	/* the messages */
 
 /*
- * KEYS c log  ARGV H lastcustomer entry…
+ * KEYS c log  ARGV H lastcustomer said entry…
  *
  * Its last customer's message, and with it all, is answered.
  */
@@ -23,8 +23,8 @@ static struct redis_script fill_script = { .durable = true, .text =
 	"  redis.call('RPUSH', KEYS[2], ARGV[i]) "
 	"  bytes = bytes + #ARGV[i] "
 	"end "
-	"redis.call('HSET', KEYS[1], 'seq', #ARGV - " HL_TEXT(ARGS_BEFORE) ", 'us', us, 'dn', us, 'lb', bytes, 'lm', now, 'up', now) "
-	"if us > 0 then redis.call('HSET', KEYS[1], 'fu', now) end "
+	"redis.call('HSET', KEYS[1], 'seq', #ARGV - " HL_TEXT(ARGS_BEFORE) ", 'us', us, 'dn', us, 'lb', bytes, 'lm', ARGV[3], 'up', now) "
+	"if us > 0 then redis.call('HSET', KEYS[1], 'fu', ARGV[3]) end "
 	"tally(ARGV[1], was, facts(KEYS[1])) "
 	"return {'ok'} "
 };
@@ -48,22 +48,22 @@ relayed_id(const struct store *s, const char *account, const char *kind, const c
 }
 
 void
-talk_message_write(struct buf *out, const struct talk_message *m)
+talk_message_write(struct buf *out, const struct talk_message *m, int64_t said_ms)
 {
 	buf_printf(out, "{\"role\":\"%s\",\"content\":", m->user ? "user" : "assistant");
 	buf_json(out, m->text, m->len);
-	buf_printf(out, ",\"ts\":%lld}", (long long)clock_wall_ms());
+	buf_printf(out, ",\"ts\":%lld}", (long long)said_ms);
 }
 
 static enum hl_err
-seal_message(const struct store *s, const struct keys *k, const struct talk_message *m, struct buf *out)
+seal_message(const struct store *s, const struct keys *k, const struct talk_message *m, int64_t said_ms, struct buf *out)
 {
 	struct buf json = BUF_INIT(ENTRY_MAX);
 	char id[ID_LEN + 1];
 	enum hl_err err;
 
 	id_new(id);
-	talk_message_write(&json, m);
+	talk_message_write(&json, m, said_ms);
 	err = buf_err(&json);
 	if (err == HL_OK)
 		err = entry_seal(s, k, id, &json, out);
@@ -78,8 +78,8 @@ fill(struct store *s, const struct place *p, const struct talk_message *list, si
 	struct buf *sealed = calloc(count, sizeof(*sealed));
 	const struct redis_reply *reply;
 	enum hl_err err = HL_OK;
-	int64_t customer = 0;
-	struct number last;
+	int64_t customer = 0, now = clock_wall_ms();
+	struct number last, said_at;
 	struct keys k;
 
 	keys_of(p, &k);
@@ -87,7 +87,7 @@ fill(struct store *s, const struct place *p, const struct talk_message *list, si
 		err = HL_NO_MEMORY;
 	for (size_t i = 0; i < count && err == HL_OK; i++) {
 		sealed[i] = BUF_INIT(ENTRY_MAX);
-		err = seal_message(s, &k, &list[i], &sealed[i]);
+		err = seal_message(s, &k, &list[i], now, &sealed[i]);
 		args[ARGS_BEFORE + i] = buf_arg(&sealed[i]);
 		if (list[i].user)
 			customer = (int64_t)i + 1;
@@ -97,6 +97,7 @@ fill(struct store *s, const struct place *p, const struct talk_message *list, si
 
 		args[0] = RA(p->h);
 		args[1] = number_arg(&last, customer);
+		args[2] = number_arg(&said_at, now);
 		err = redis_script(s->redis, &fill_script, key, 2, args, ARGS_BEFORE + count, &reply);
 	}
 	for (size_t i = 0; sealed && i < count; i++)

@@ -12,7 +12,7 @@
 #define RELAYED_BEFORE_MAX	500
 
 struct talk_message { bool user; const char *text; size_t len; };
-void	 talk_message_write(struct buf *, const struct talk_message *);	/* as it is stored; said now */
+void	 talk_message_write(struct buf *, const struct talk_message *, int64_t said_ms);	/* as it is stored */
 
 /* kind: what the name is of, a plain word. */
 void	 relayed_id(const struct store *, const char *account, const char *kind, const char *name, char ret[ID_LEN + 1]);
