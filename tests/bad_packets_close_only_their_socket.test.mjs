@@ -54,6 +54,20 @@ const closes = [
 	"42[\"a\"]x", "42[\"a\",]", `42[${"[".repeat(100_000)}`, "42[\"x\",NaN]", "42['x']", "\u0000",
 ];
 
+test("an event that is nested too deeply gets an error event and a negative acknowledgement, and the connection lives on", async () => {
+	for (const depth of [31, 32, 33, 1000, 100_000]) {
+		const ws = await open();
+		const answers = [];
+		ws.on("message", (data) => answers.push(data.toString()));
+		ws.send(`421["send-message",${"[".repeat(depth)}${"]".repeat(depth)}]`);
+		await waitFor(`the answers to ${depth} levels`, () => answers.some((a) => a.startsWith("42[\"error\"")) && answers.some((a) => a.startsWith("431[")));
+		assert.equal(JSON.parse(answers.find((a) => a.startsWith("431[")).slice(3))[0].ok, false);
+		ws.send("422[\"unknown\"]");
+		await waitFor("what follows is answered", () => answers.some((a) => a.startsWith("432[")));
+		ws.close();
+	}
+});
+
 test("every bad packet closes its own socket", async () => {
 	const survivors = [];
 	for (const packet of closes) {

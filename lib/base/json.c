@@ -14,6 +14,7 @@ struct scan {
 	const char	*end;
 	enum json_strict strict;
 	size_t		 nodes;		/* values seen */
+	bool		 too_deep;
 };
 
 static const char *scan_value(struct scan *, const char *, unsigned depth);
@@ -174,7 +175,10 @@ scan_value(struct scan *s, const char *p, unsigned depth)
 	switch (*p) {
 	case '{':
 	case '[':
-		return depth < JSON_MAX_DEPTH ? scan_list(s, p, depth + 1) : NULL;
+		if (depth < JSON_MAX_DEPTH)
+			return scan_list(s, p, depth + 1);
+		s->too_deep = true;
+		return NULL;
 	case '"':
 		return scan_string(s, p);
 	case 't':
@@ -204,12 +208,34 @@ scan_document(struct scan *s, const char *text)
 	return p && json_space(p, s->end) == s->end;
 }
 
+/* Whether what is open is closed again, whatever stands between; strings are passed over. */
+static bool
+is_balanced(const char *p, const char *end)
+{
+	bool quoted = false;
+	size_t open = 0;
+
+	for (; p < end; p++) {
+		if (quoted && *p == '\\')
+			p++;
+		else if (*p == '"')
+			quoted = !quoted;
+		else if (!quoted && (*p == '[' || *p == '{'))
+			open++;
+		else if (!quoted && (*p == ']' || *p == '}') && open-- == 0)
+			return false;
+	}
+	return open == 0 && !quoted;
+}
+
 enum hl_err
 json_check(const char *text, size_t len, enum json_strict strict)
 {
 	struct scan s = { .end = text + len, .strict = strict };
 
-	return scan_document(&s, text) ? HL_OK : HL_BAD_JSON;
+	if (scan_document(&s, text))
+		return HL_OK;
+	return s.too_deep && strict == JSON_JS && is_balanced(text, s.end) ? HL_TOO_LARGE : HL_BAD_JSON;
 }
 
 /* ---- escapes of a checked text ---- */

@@ -28,7 +28,10 @@ enum json_strict {
 	JSON_JS		/* what JavaScript's JSON.parse takes, any number of values: for what we only pass on, without a tree */
 };
 
-/* HL_BAD_JSON when text is not one JSON value with optional white space around it. */
+/*
+ * HL_BAD_JSON when text is not one JSON value with optional white space around it.  HL_TOO_LARGE, with JSON_JS: it may be one,
+ * but is nested deeper than JSON_MAX_DEPTH, and was not read on.
+ */
 enum hl_err json_check(const char *text, size_t len, enum json_strict) HL_MUST_CHECK;
 
 /*

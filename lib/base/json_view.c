@@ -64,10 +64,10 @@ pass(const char *p, const char *end)
 enum hl_err
 json_view_open(const char *text, size_t len, enum json_strict strict, struct json_view *ret)
 {
-	enum hl_err err = json_check(text, len, strict);
+	bool good = json_check(text, len, strict) == HL_OK;
 
-	*ret = err ? nothing : json_view_own(text, len);
-	return err;
+	*ret = good ? json_view_own(text, len) : nothing;
+	return good ? HL_OK : HL_BAD_JSON;
 }
 
 struct json_view

@@ -12,7 +12,7 @@
 
 struct json_view { const char *at, *end; };	/* at is NULL where there is no value */
 
-/* HL_BAD_JSON as json_check().  Of members that are there twice the first one is found. */
+/* HL_BAD_JSON, also if it is nested too deeply.  Of members that are there twice the first one is found. */
 enum hl_err json_view_open(const char *text, size_t len, enum json_strict, struct json_view *ret) HL_MUST_CHECK;
 
 /* Of a text that is known to be JSON, as what we wrote and sealed ourselves; anything else is undefined. */

@@ -103,11 +103,14 @@ check_data(struct sio_packet *k)
 {
 	char c = k->data.len ? k->data.p[0] : '\0';
 	bool fits = false;
+	enum hl_err err;
 
 	if (c == '\0')
 		return HL_OK;		/* every type is accepted without */
-	if (json_check(k->data.p, k->data.len, JSON_JS) != HL_OK)
-		return HL_BAD_REQUEST;
+	err = json_check(k->data.p, k->data.len, JSON_JS);
+	k->too_deep = err == HL_TOO_LARGE && k->type == SIO_EVENT && c == '[';
+	if (err)
+		return k->too_deep ? HL_OK : HL_BAD_REQUEST;	/* the protocol knows no depth: that is no reason to close */
 	switch (k->type) {
 	case SIO_CONNECT:
 		fits = c == '{';

@@ -32,6 +32,7 @@ struct sio_packet {
 	struct span	 id;		/* decimal, no leading zeros */
 	struct span	 data;		/* JSON */
 	struct span	 name;		/* of an event: its first argument, as written */
+	bool		 too_deep;	/* an event that is nested too deeply: there is no name then, and data was not read on */
 };
 
 /* The text of a packet.  HL_BAD_REQUEST: the protocol has the connection closed. */

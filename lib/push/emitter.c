@@ -267,6 +267,8 @@ encode(struct hub *h, struct emission *e, struct sending *sending)
 		/* What clients would refuse (a reserved name) would cut all of them off. */
 		head = sending->messages[0];
 		err = sio_parse(message_data(head) + 1, head->len - 1, &packet);
+		if (err == HL_OK && packet.too_deep)
+			err = HL_BAD_REQUEST;
 	}
 	buf_free(&text);
 	return err;

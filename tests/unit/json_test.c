@@ -69,6 +69,29 @@ what_javascript_takes_is_passed_on(void **state)
 }
 
 static void
+too_deep_is_told_from_malformed(void **state)
+{
+	static const struct { const char *open, *close; enum hl_err err; } deep[] = {
+		{ "[", "]", HL_TOO_LARGE }, { "[\"]\\\"\",", "]", HL_TOO_LARGE }, { "{\"}\":", "}", HL_TOO_LARGE }, { "[", "", HL_BAD_JSON },
+		{ "[", "]]", HL_BAD_JSON }, { "[", "\"]", HL_BAD_JSON }, { "[\\", "]", HL_BAD_JSON },
+	};
+	struct buf b = BUF_INIT(1 << 20);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(deep) / sizeof(deep[0]); i++) {
+		buf_reset(&b);
+		for (int k = 0; k <= JSON_MAX_DEPTH; k++)
+			buf_puts(&b, deep[i].open);
+		buf_putc(&b, '0');
+		for (int k = 0; k <= JSON_MAX_DEPTH; k++)
+			buf_puts(&b, deep[i].close);
+		assert_int_equal(json_check(b.data, b.len, JSON_JS), deep[i].err);
+		assert_int_equal(json_check(b.data, b.len, JSON_STRICT), HL_BAD_JSON);
+	}
+	buf_free(&b);
+}
+
+static void
 depth_and_number_of_values_are_bounded(void **state)
 {
 	struct buf b = BUF_INIT(1 << 20);
@@ -289,6 +312,7 @@ main(void)
 		cmocka_unit_test(good_documents_come_back_as_they_were),
 		cmocka_unit_test(bad_documents_are_refused),
 		cmocka_unit_test(what_javascript_takes_is_passed_on),
+		cmocka_unit_test(too_deep_is_told_from_malformed),
 		cmocka_unit_test(depth_and_number_of_values_are_bounded),
 		cmocka_unit_test(members_are_found_by_type),
 		cmocka_unit_test(text_is_written_so_that_it_reads_back),
