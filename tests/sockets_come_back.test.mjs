@@ -148,6 +148,22 @@ describe("recovery by one pushd", () => {
 			assert.deepEqual(seen, seqs(history));
 		});
 
+	test("what it has said itself does not come back to it", async () => {
+		const client = await one.client(RECONNECTS);
+		const sessionId = await client.join();
+		const before = await one.say(sessionId, "before");	// by another caller: it has an offset from then on
+		await client.when("message-received", (m) => m.seq === before.seq);
+		for (let i = 0; i < 3; i++) {
+			upstream.next(reply(`answer ${i}`, { firstDelay: 600 }));
+			const ack = await client.ask("send-message", { sessionId, message: `mine ${i}`, userId: "visitor-1" });
+			cut(client);
+			await comeBack(client, i + 2);
+			assert.equal(client.socket.recovered, true);
+			await client.when("message-received", (m) => m.seq === ack.seq + 1);
+			assert.deepEqual(client.all("message-accepted").filter((m) => m.seq === ack.seq), []);
+		}
+	});
+
 	test("who has only joined is recovered too: chat-joined carries an offset", async () => {
 		const client = await one.client(RECONNECTS);
 		const sessionId = await client.join();

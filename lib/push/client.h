@@ -51,6 +51,7 @@ struct socket {
 	int64_t		 told_no_call_ms;
 	bool		 cut_off;	/* left because its session ended: it may come back */
 	struct deadline	 ends;		/* when its token does; expired is NULL: it came with none */
+	struct own	 own;
 	char		 sid[ID_LEN + 1];	/* public */
 	char		 pid[ID_LEN + 1];	/* known to its client alone */
 	size_t		 nsp_len;

@@ -19,6 +19,10 @@
 
 #define RECOVERY_MAX_STATE	4096u	/* bytes */
 #define RECOVERY_MAX_ROOMS	8u	/* that are not counted */
+#define RECOVERY_OWN		8u
+
+/* What a socket itself has said last: the others hear of it, and it does not, nor when it comes back. */
+struct own { int64_t seq[RECOVERY_OWN]; unsigned count; };	/* a ring */
 
 struct lost {
 	struct lost	*next_in_bucket;
@@ -29,6 +33,7 @@ struct lost {
 	char		*others[RECOVERY_MAX_ROOMS];
 	size_t		 other_count;
 	int64_t		 last;			/* seq in the room */
+	struct own	 own;
 	int64_t		 ends_ms;		/* when the token does that it came with; 0: it had none */
 };
 

@@ -40,6 +40,7 @@ socket_remember(struct socket *s)
 	for (const struct member *m = s->members; err == HL_OK && m; m = m->next_of_owner)
 		err = note_room(l, m);
 	l->ends_ms = s->ends.expired ? s->ends.at_ms : 0;
+	l->own = s->own;
 	if (err == HL_OK && l->room)
 		recovery_keep(r, l);
 	else
@@ -95,6 +96,15 @@ rejoin(struct socket *s, const struct lost *l, struct member **ret)
 	return err;
 }
 
+static bool
+is_own(const struct own *own, int64_t seq)
+{
+	for (unsigned i = 0; i < own->count && i < RECOVERY_OWN; i++)
+		if (own->seq[i] == seq)
+			return true;
+	return false;
+}
+
 /* What it missed goes out before CONNECT; *ret_seq is where the room goes on. */
 static enum hl_err
 send_missed(struct socket *s, const char *room, int64_t seen, int64_t *ret_seq)
@@ -109,8 +119,9 @@ send_missed(struct socket *s, const char *room, int64_t seen, int64_t *ret_seq)
 	if (err == HL_OK && s->left)
 		err = HL_CANCELLED;
 	while (err == HL_OK && span_next(answer.messages, &at, &message)) {
-		err = socket_message(s, room, message);
 		*ret_seq = span_integer(span_member(message, "seq"), *ret_seq);
+		if (!is_own(&s->own, *ret_seq))
+			err = socket_message(s, room, message);
 	}
 	relay_reply_free(&reply);
 	return err;
@@ -135,6 +146,7 @@ socket_return(struct socket *s, const struct lost *l, int64_t seen)
 	char *state = l->state ? strdup(l->state) : NULL;
 	enum hl_err err = l->state && state == NULL ? HL_NO_MEMORY : rejoin(s, l, &m);
 
+	s->own = l->own;
 	if (err == HL_OK)
 		err = send_missed(s, l->room, seen, &seq);
 	if (err == HL_OK)

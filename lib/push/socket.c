@@ -145,10 +145,13 @@ deliver(void *owner, struct publication *p)
 {
 	struct socket *s = owner;
 	struct span none = { NULL, 0 };
+	bool own = strcmp(p->except, s->sid) == 0;
 
 	if (s->left || s->client->session == NULL)
 		return;
-	for (unsigned i = strcmp(p->except, s->sid) == 0; i < p->count; i++) {
+	if (own && p->seq > 0)
+		s->own.seq[s->own.count++ % RECOVERY_OWN] = p->seq;
+	for (unsigned i = own; i < p->count; i++) {
 		struct message *m = p->messages[i];	/* "42[…]", shared by all on "/" */
 
 		if (s->nsp_len == 1)
