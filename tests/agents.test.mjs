@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { deflateSync } from "node:zlib";
 import { startUpstream, reply, failure } from "./upstream.mjs";
-import { startStack, assertProblem, unique, root, ISO } from "./harness.mjs";
+import { startStack, runScript, assertProblem, unique, root, ISO } from "./harness.mjs";
 import { AGENT, DESK_ENV, Person } from "./desk.mjs";
 
 const SECRET = "a secret of the tests, longer than 32 bytes";
@@ -46,6 +46,20 @@ describe("the table of the contract", () => {
 		assert.deepEqual([a.systemPrompt, a.voice, a.avatar], ["", "", "/public/avatars/ai-avatar.svg"]);
 		assert.deepEqual([a.aliases, a.publicStart, a.status], [[], true, "active"]);
 		assert.deepEqual(a.analytics, { totalCalls: 0, lastActivity: null });
+	});
+
+	test("an administrator reads anybody's, but not its system prompt, and changes none", async () => {
+		const root = await Person.join(stack, "Root Reader");
+		const { _id } = await ada.ok("POST", "/api/agents", { ...AGENT, systemPrompt: "The secret is the lamp." }, 201);
+		assertProblem(await root.get(`/api/agents/${_id}`), 404);
+		const made = await runScript(["users", "set-role", "--email", root.account.email, "--role", "admin", "--state-dir", stack.dir]);
+		assert.equal(made.status, 0, made.stderr);
+		const seen = await root.ok("GET", `/api/agents/${_id}`);
+		assert.deepEqual({ ...seen, systemPrompt: "The secret is the lamp." }, await ada.ok("GET", `/api/agents/${_id}`));
+		assert.equal(seen.systemPrompt, "");
+		assertProblem(await root.call("PUT", `/api/agents/${_id}`, { name: "Mine" }), 404);
+		assertProblem(await root.call("DELETE", `/api/agents/${_id}`), 404);
+		assertProblem(await root.get(`/api/agents/${"A".repeat(22)}`), 404);
 	});
 
 	test("POST with the same Idempotency-Key makes one agent, and gives it as it is now", async () => {

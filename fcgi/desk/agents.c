@@ -1,6 +1,6 @@
 /*
- * The agents of an account (contract: desk API, Agents).  Who does not own one, an administrator too, is told that there is
- * none: what an agent is told is its owner's alone.
+ * The agents of an account (contract: desk API, Agents).  Who does not own one is told that there is none; an administrator
+ * may read it, but for its system prompt, which is its owner's alone.
  */
 #include <stddef.h>
 #include <string.h>
@@ -392,6 +392,18 @@ post_agent(struct call *call)
 	return err;
 }
 
+/* *who becomes its owner. */
+static enum hl_err
+show_others(struct call *call, struct account *who, struct agent *a)
+{
+	enum hl_err err = agent_read(&call->app->store, NULL, call->segment, a);
+
+	a->system_prompt = NULL;
+	if (err == HL_OK)
+		err = account_load(&call->app->store, a->owner, who);
+	return err == HL_NOT_FOUND ? call_fail(call, err, "There is no such agent") : err;
+}
+
 static enum hl_err
 get_agent(struct call *call)
 {
@@ -399,6 +411,8 @@ get_agent(struct call *call)
 	struct agent a;
 	enum hl_err err = find_agent(call, &who, &a);
 
+	if (err == HL_NOT_FOUND && who.admin)
+		err = show_others(call, &who, &a);
 	if (err == HL_OK)
 		err = reply_agent(call, 200, &who, &a);
 	agent_clear(&a);
