@@ -83,11 +83,13 @@ enum hl_err
 request_json(struct call *call, size_t max)
 {
 	size_t len;
-	const char *text = fcgi_body(call->fcgi, &len);
+	const char *text = fcgi_body(call->fcgi, &len), *coding = fcgi_param(call->fcgi, "HTTP_CONTENT_ENCODING");
 	enum hl_err err;
 
 	if (!is_json(fcgi_param(call->fcgi, "CONTENT_TYPE")))
 		return call_fail(call, HL_MEDIA_TYPE, "The body must be sent as application/json");
+	if (coding && *coding && strcasecmp(coding, "identity") != 0)
+		return call_fail(call, HL_MEDIA_TYPE, "The body must be sent as it is, without a Content-Encoding");
 	if (len > max)
 		return call_fail(call, HL_TOO_LARGE, "The body is larger than %zu bytes", max);
 	if (fcgi_body_cut(call->fcgi))
