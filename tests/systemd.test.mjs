@@ -131,6 +131,7 @@ describe("under systemd", { skip: missing }, () => {
 			dpkg -i /var/tmp/helpline.deb
 			rm -f /etc/nginx/sites-enabled/* /usr/local/bin/helpline	# which a developer may have
 			ln -s ../sites-available/helpline /etc/nginx/sites-enabled/
+			systemctl enable --quiet nginx	# Debian does; ./run, which may have installed it here, does not want it at the next boot
 			systemctl restart nginx`);
 		box.write("/etc/credstore/helpline.OPENAI_API_KEY", `${KEY}\n`, 0o600);
 		for (const [name, value] of Object.entries({ OPENAI_BASE_URL: `${url}/v1`, OPENAI_MODEL: "test-model", OPENAI_TTS_MODEL: "none", RATE_LIMITS: "off" }))
