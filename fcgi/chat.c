@@ -99,6 +99,8 @@ write_answer(struct buf *out, const struct entry *e)
 	if (e->seq)		/* what is said while a person has the conversation is no message of it */
 		buf_printf(out, ",\"messageId\":\"%s\",\"seq\":%lld", e->id, (long long)e->seq);
 	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
+	if (e->human)
+		buf_puts(out, ",\"provider\":\"human\",\"escalation\":null,\"sources\":[]");
 	buf_putc(out, '}');
 }
 

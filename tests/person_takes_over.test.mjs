@@ -284,6 +284,7 @@ describe("the assistant", () => {
 		const again = await stack.say(sessionId, "When?", { clientMessageId });
 		assert.equal(again.response, "Tomorrow.");
 		assert.equal(again.by, "human");
+		assert.deepEqual([again.provider, again.escalation, again.sources], ["human", null, []]);
 		await ok(ada.giveBack(id));
 		assert.equal((await stack.say(sessionId, "When?", { clientMessageId })).response, "Tomorrow.");
 	});
