@@ -26,10 +26,17 @@ beforeEach(() => {
 const instance = (client) => client.socket.io.engine.id[0];
 // As when the network goes: the connections are gone, and nobody has said goodbye.
 function cut(client) {
-	const { transport } = client.socket.io.engine;
-	if (transport.name === "websocket")
-		return transport.ws.terminate();
-	return client.socket.io.engine.close();		// an Engine.IO close, not Socket.IO's goodbye
+	const { engine } = client.socket.io;
+	if (engine.transport.name === "websocket")
+		return engine.transport.ws.terminate();
+	if (!engine.upgrading)
+		return engine.close();		// an Engine.IO close, not Socket.IO's goodbye
+	/*
+	 * close() would say that it is disconnected, and wait for the upgrade: what comes meanwhile is kept for later without the
+	 * offset that it carries, and then the client doubles what the server rightly sends once more.
+	 */
+	engine.once("upgradeError", () => engine.close());
+	return engine.once("upgrade", () => cut(client));
 }
 const connections = (client) => client.events.filter((e) => e.name === "connect").length;
 const seqs = (list) => list.map((m) => m.seq);
