@@ -332,25 +332,40 @@ event_members(struct buf *b, struct client *c, const struct sio_packet *k)
 }
 
 static void
+question_wants(struct question *q, const struct sio_packet *k)
+{
+	q->wants_ack = k->id.len > 0;
+	memcpy(q->id, k->id.p ? k->id.p : "", k->id.len);
+}
+
+/* Nothing in it was read, so nothing but its acknowledgement says which one it was. */
+static void
+refuse_deep(struct socket *s, const struct sio_packet *k)
+{
+	struct question refused = { .kind = ASK_EVENT };
+
+	question_wants(&refused, k);
+	socket_own_error(s, &refused, HL_BAD_JSON);
+}
+
+static void
 on_event(struct client *c, struct socket *s, const struct sio_packet *k)
 {
 	struct buf members = BUF_INIT(EVENT_MAX);
 	struct question *q, refused = { .kind = ASK_EVENT };
 	bool full;
 
-	if (!k->too_deep)
-		event_members(&members, c, k);
+	event_members(&members, c, k);
 	full = s->waiting >= SOCKET_MAX_WAITING || (s->waiting_bytes > 0 && s->waiting_bytes + members.len > SOCKET_MAX_BYTES);
-	q = full || k->too_deep || buf_err(&members) ? &refused : question_new(ASK_EVENT, &members);
+	q = full || buf_err(&members) ? &refused : question_new(ASK_EVENT, &members);
 	if (q == NULL)
 		q = &refused;
-	q->client_id = k->too_deep ? NULL : client_id_of(k);
-	q->wants_ack = k->id.len > 0;
-	memcpy(q->id, k->id.p ? k->id.p : "", k->id.len);
+	q->client_id = client_id_of(k);
+	question_wants(q, k);
 	if (q != &refused) {
 		question_add(s, q);
 	} else {
-		socket_own_error(s, q, full ? HL_TOO_MANY : k->too_deep ? HL_BAD_JSON : members.err ? members.err : HL_NO_MEMORY);
+		socket_own_error(s, q, full ? HL_TOO_MANY : members.err ? members.err : HL_NO_MEMORY);
 		free(refused.client_id);
 	}
 	buf_free(&members);
@@ -368,7 +383,9 @@ on_packet(struct client *c, const struct sio_packet *k)
 		return HL_BAD_REQUEST;
 	if (k->type == SIO_DISCONNECT)
 		socket_leave(s);
-	else if ((k->type == SIO_EVENT || k->type == SIO_BINARY_EVENT) && k->data.len && (k->too_deep || !line_takes(s, k)))
+	else if (k->too_deep)
+		refuse_deep(s, k);
+	else if ((k->type == SIO_EVENT || k->type == SIO_BINARY_EVENT) && k->data.len && !line_takes(s, k))
 		on_event(c, s, k);
 	/* we ask for no acknowledgements, so those that come are unknown and ignored */
 	return HL_OK;
