@@ -512,6 +512,15 @@ describe("GET /api/conversations/stats/user/:id", () => {
 		assert.deepEqual(rest, { totalCalls: 0, averageDuration: 0, lastActivity: null, totalMessages: 0, companiesInteractedWith: [] });
 	});
 
+	test("the last activity is the time of the last message, to the millisecond", async () => {
+		const liv = await Person.join(stack, "Liv Last");
+		const { _id } = await liv.conversation();
+		for (let i = 0; i < 40; i++) {
+			await liv.say(_id, `message ${i}`);
+			assert.equal((await liv.statistics()).lastActivity, (await liv.read(_id)).messages.at(-1).timestamp);
+		}
+	});
+
 	test("equal to a recount after any operations", async (t) => {
 		const kim = await Person.join(stack, "Kim Counter");
 		const shops = [await kim.agent({ companyName: "Acme" }), await kim.agent({ companyName: "Umbrella & Söhne" })];
