@@ -462,15 +462,21 @@ exchange(struct ask *k, const struct server *s, unsigned without, int64_t silenc
 /* ---- one server, and all of them ---- */
 
 /*
- * With another server behind this one, it may keep silent for half of the time that is left, and is not
- * asked again after that: a server that hangs would cost the turn.
+ * With another server behind this one, it may keep silent, or be waited for, for half of the time that is
+ * left, and is not asked again after silence: a server that hangs would cost the turn.
  */
+static int64_t
+share(const struct ask *k, bool last)
+{
+	return last ? time_left(k) : time_left(k) / 2;
+}
+
 static int64_t
 patience(const struct ask *k, bool last)
 {
-	int64_t left = time_left(k), share = last ? left : left / 2;
+	int64_t most = share(k, last);
 
-	return share < SILENCE_MAX ? share : SILENCE_MAX;
+	return most < SILENCE_MAX ? most : SILENCE_MAX;
 }
 
 static enum metric_outcome
@@ -533,7 +539,7 @@ wait_for_retry(const struct ask *k, struct outcome *o, unsigned failures, bool l
 
 	if (!o->again || failures >= RETRY_MOST || (o->silent && !last))
 		return false;
-	if (wait > RETRY_WAIT_MAX || wait >= time_left(k))
+	if (wait > RETRY_WAIT_MAX || wait >= share(k, last))
 		return false;
 	if (task_sleep(wait) != HL_OK) {
 		o->err = HL_CANCELLED;

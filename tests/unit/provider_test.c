@@ -133,7 +133,7 @@ tear_down(void **state)
 /* ---- asking ---- */
 
 struct asked {
-	int64_t			 time_ms;	/* allowed; 0: 3 s */
+	int64_t			 time_ms;	/* allowed; 0: 8 s, more than a slow machine needs for what goes as it should */
 	bool			 no_delta;
 	enum hl_err		 delta_says;
 	const char		*traceparent;
@@ -166,7 +166,7 @@ ask_task(void *arg)
 	if (k->traceparent && trace_begin(&trace, k->traceparent, "request"))
 		task_traces(&trace);
 	k->task = task_self();
-	q.deadline_mono_ms = from + (k->time_ms ? k->time_ms : 3000);
+	q.deadline_mono_ms = from + (k->time_ms ? k->time_ms : 8000);
 	q.delta = k->no_delta ? NULL : on_delta;
 	model_answer_init(&k->a);
 	k->problem = k->deltas = BUF_INIT(1 << 16);
@@ -280,13 +280,13 @@ every_form_of_answer_is_understood(void **state)
 static void
 the_end_is_not_waited_for_when_all_is_there(void **state)
 {
-	struct asked k = { 0 };
+	struct asked k = { .time_ms = 60000 };
 
 	(void)state;
 	SCRIPT(0, { .body = HELLO, .end = SILENT });
 	run(&k);
 	assert_int_equal(k.err, HL_OK);
-	assert_true(k.took_ms < 500);
+	assert_true(k.took_ms < 30000);
 	forget(&k);
 
 	k = (struct asked){ .time_ms = 100 };
@@ -344,7 +344,7 @@ lasting_failures_are_not_retried(void **state)
 		{ 402, SOON, "", WELL, 0, NULL }, { 403, SOON, "", WELL, 0, NULL }, { 404, SOON, "", WELL, 0, NULL },
 		{ 413, SOON, "", WELL, 0, NULL }, { 422, SOON, "", WELL, 0, NULL }, { 302, SOON "Location: /\r\n", "", WELL, 0, NULL },
 		{ 429, SOON, ERROR("\"insufficient_quota\""), WELL, 0, NULL }, { 429, "x-should-retry: false\r\n", "", WELL, 0, NULL },
-		{ 429, "Retry-After: 3600\r\n", "", WELL, 0, NULL }, { 503, "Retry-After: 5\r\n", "", WELL, 0, NULL },
+		{ 429, "Retry-After: 3600\r\n", "", WELL, 0, NULL }, { 503, "Retry-After: 9\r\n", "", WELL, 0, NULL },
 		{ 200, "Content-Type: application/json\r\n", ERROR("401"), WELL, 0, NULL },
 		{ 0, NULL, "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"id\":\"1\"}]},\"finish_reason\":\"tool_calls\"}]}\n\n", WELL, 0, NULL },
 		{ 0, NULL, END("content_filter"), WELL, 0, NULL },
@@ -406,13 +406,13 @@ the_waiting_time_is_obeyed(void **state)
 	strftime(date, sizeof(date), "Retry-After: %a, %d %b %Y %H:%M:%S GMT\r\n", gmtime_r(&then, &tm));
 	script[0].headers = date;
 	expect("Hello", 2, 0);
-	assert_in_range(clock_wall_ms(), (int64_t)then * 1000 - 5, (int64_t)then * 1000 + 1500);
+	assert_in_range(clock_wall_ms(), (int64_t)then * 1000 - 5, (int64_t)then * 1000 + 8000);
 	script[0].headers = "retry-after-ms: 60\r\nRetry-After: 9\r\n";
 	expect("Hello", 2, 0);
-	assert_in_range(times[1] - times[0], 58, 400);
+	assert_in_range(times[1] - times[0], 58, 8000);
 	script[0].headers = "Retry-After: soon\r\n";	/* then half a second, less up to a quarter */
 	expect("Hello", 2, 0);
-	assert_in_range(times[1] - times[0], 370, 900);
+	assert_in_range(times[1] - times[0], 370, 8000);
 }
 
 static void
@@ -430,7 +430,7 @@ the_deadline_ends_everything(void **state)
 			SCRIPT(0, { .body = D(""), .end = SILENT });
 		run(&k);
 		assert_int_equal(k.err, HL_TIMEOUT);
-		assert_in_range(k.took_ms, 58, 500);
+		assert_in_range(k.took_ms, 58, 30000);
 		forget(&k);
 	}
 }
@@ -527,7 +527,7 @@ the_second_server_answers_when_the_first_cannot(void **state)
 static void
 a_silent_server_leaves_time_for_the_second(void **state)
 {
-	struct asked k = { .time_ms = 400 };
+	struct asked k = { .time_ms = 3000 };
 
 	(void)state;
 	two_servers();
@@ -536,7 +536,7 @@ a_silent_server_leaves_time_for_the_second(void **state)
 	run(&k);
 	assert_int_equal(k.err, HL_OK);
 	assert_string_equal(k.a.provider, "fallback");
-	assert_in_range(k.took_ms, 190, 380);
+	assert_in_range(k.took_ms, 1490, 3000);
 	assert_int_equal(served[0], 1);
 	forget(&k);
 }
@@ -544,7 +544,7 @@ a_silent_server_leaves_time_for_the_second(void **state)
 static void
 an_unreachable_server_leaves_time_for_the_second(void **state)
 {
-	struct asked k = { .time_ms = 1000 };	/* one pause fits in, a second one does not */
+	struct asked k = { .time_ms = 1800 };	/* into half of what is left one pause fits, a second one does not */
 
 	(void)state;
 	two_servers();
@@ -623,14 +623,14 @@ cancelling_ends_a_question_wherever_it_is(void **state)
 	two_servers();
 	SCRIPT(1, { .body = HELLO });
 	for (int i = 0; i < 4; i++) {
-		struct asked k = { 0 };
+		struct asked k = { .time_ms = 60000 };
 
 		if (i == 0)
 			SCRIPT(0, { .end = SILENT });
 		else if (i == 1)
 			SCRIPT(0, { .body = D("Hel"), .end = SILENT });
 		else if (i == 2)
-			SCRIPT(0, { .status = 429, .headers = "Retry-After: 2\r\n" });
+			SCRIPT(0, { .status = 429, .headers = "Retry-After: 9\r\n" });
 		else
 			SCRIPT(0, { .status = 0, .body = D("Hel"), .type = "application/json", .end = SILENT });
 		assert_int_equal(providers ? HL_OK : providers_new(&conf, http, &providers), HL_OK);
@@ -638,7 +638,7 @@ cancelling_ends_a_question_wherever_it_is(void **state)
 		run(&k);
 		assert_int_equal(k.err, HL_CANCELLED);
 		assert_int_equal(served[1], 0);
-		assert_true(k.took_ms < 500);
+		assert_true(k.took_ms < 9000);
 		forget(&k);
 	}
 }
