@@ -63,7 +63,7 @@ export async function startRig({ port, env = {}, redis = true } = {}) {
 			cwd: dir, argv0: more.argv0, stdio: [more.stdin ?? "ignore", "pipe", "pipe"],
 			env: {
 				PATH: process.env.PATH, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? "", UBSAN_OPTIONS: process.env.UBSAN_OPTIONS ?? "",
-				SOCKET_PING_INTERVAL: "300", SOCKET_PING_TIMEOUT: "200", SOCKET_CONNECT_TIMEOUT: "1000",
+				SOCKET_PING_INTERVAL: "25000", SOCKET_PING_TIMEOUT: "20000", SOCKET_CONNECT_TIMEOUT: "45000",
 				SOCKET_MAX_PAYLOAD: "1000000", SOCKET_RECOVERY: "0", REDIS_SOCKET: "redis.sock", HELPLINE_EVENTS: "events.sock", ...env, ...more.env,
 			},
 		});
