@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "base/str.h"
 #include "base/trace.h"
 
 #define SPAN_BYTES	8u
@@ -155,7 +156,7 @@ trace_child(struct trace *t, char out[TRACE_PARENT_LEN + 1])
 	char span[2 * SPAN_BYTES + 1];
 
 	draw(span, SPAN_BYTES);
-	snprintf(out, TRACE_PARENT_LEN + 1, "00-%s-%s-%s", trace_id(t), span, t->flags);
+	str_join(out, TRACE_PARENT_LEN + 1, "00-", trace_id(t), "-", span, "-", t->flags, NULL);
 }
 
 bool
@@ -166,7 +167,7 @@ trace_header(char out[TRACE_HEADER_MAX])
 	if (now == NULL)
 		return false;
 	trace_child(now, child);
-	snprintf(out, TRACE_HEADER_MAX, "traceparent: %s", child);
+	str_join(out, TRACE_HEADER_MAX, "traceparent: ", child, NULL);
 	return true;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "engine/budget.h"
 #include "records/analytics.h"
 
@@ -81,8 +82,8 @@ bill_of(const char *account, const char *agent, bool anonymous)
 {
 	struct bill b = { .anonymous = anonymous };
 
-	snprintf(b.account, sizeof(b.account), "%s", account ? account : "");
-	snprintf(b.agent, sizeof(b.agent), "%s", agent ? agent : "");
+	str_join(b.account, sizeof(b.account), account, NULL);
+	str_join(b.agent, sizeof(b.agent), agent, NULL);
 	return b;
 }
 

@@ -389,7 +389,7 @@ counts_add(struct counts *c, const char *agent, const char *metric, int64_t by)
 {
 	if (c->count == COUNTS_MAX || by == 0)
 		return;
-	snprintf(c->list[c->count].field, sizeof(c->list[0].field), "%s:%s", *agent ? agent : "-", metric);
+	str_join(c->list[c->count].field, sizeof(c->list[0].field), *agent ? agent : "-", ":", metric, NULL);
 	c->list[c->count++].by = by;
 }
 
@@ -444,10 +444,24 @@ lease_learn(struct lease *l, const struct found *f)
 	}
 }
 
+/* For the commit's script: the publication, if nothing else has come since. */
+static enum hl_err
+write_told(const struct lease *l, const struct outgoing *o, struct buf *out)
+{
+	long long seq = (long long)l->covered + 1;
+
+	buf_printf(out, "%lld %lld -\n", seq, (long long)l->epoch);
+	buf_add(out, o->event_head.data, o->event_head.len);
+	buf_int(out, seq);
+	buf_add(out, o->event_tail.data, o->event_tail.len);
+	return buf_err(out);
+}
+
 enum hl_err
 conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum committed *ret, int64_t *ret_seq)
 {
 	struct buf sealed = BUF_INIT(ENTRY_MAX), escalation = BUF_INIT(ENTRY_MAX), conversation = BUF_INIT(64);
+	struct buf told = BUF_INIT(o->event_head.len + o->event_tail.len + 64);
 	struct found_args found = { .title = BUF_INIT(ENTRY_MAX), .company = BUF_INIT(ENTRY_MAX) };
 	char room[CONVERSATION_KEY_MAX], record[CONVERSATION_KEY_MAX];
 	struct number fence, epoch, covered, lease, keep;
@@ -463,13 +477,15 @@ conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum c
 		err = crypto_seal(s->crypto, record, o->escalation.data, o->escalation.len, &escalation);
 	if (err == HL_OK)
 		err = found_write(s, &k, l, o, &found);
+	if (err == HL_OK)
+		err = write_told(l, o, &told);
 	if (err)
 		goto out;
 	struct redis_arg key[] = { RA(k.c), RA(k.log), RA(k.seen), RA(ACTIVE_KEY), RA(DUE_KEY), RA(OPEN_KEY), RA(record) };
 	struct redis_arg arg[14 + 7 + 2 * COUNTS_MAX] = { RA(l->place.h), number_arg(&fence, l->fence),
 		number_arg(&epoch, l->epoch),
 		number_arg(&covered, l->covered), buf_arg(&sealed), RA(room), buf_arg(&o->event_head),
-		buf_arg(&o->event_tail), number_arg(&lease, LEASE_MS), RA(o->id), RA(o->reason ? o->escalation_id : ""),
+		buf_arg(&told), number_arg(&lease, LEASE_MS), RA(o->id), RA(o->reason ? o->escalation_id : ""),
 		RA(o->reason ? o->reason : ""), buf_arg(&escalation), number_arg(&keep, s->conf->escalation_keep_ms) };
 
 	memcpy(arg + 14, found.arg, found.count * sizeof(arg[0]));
@@ -494,6 +510,7 @@ out:
 	buf_free(&sealed);
 	buf_free(&escalation);
 	buf_free(&conversation);
+	buf_free(&told);
 	return err;
 }
 

@@ -138,8 +138,11 @@ static struct redis_script accept_script = { .durable = true, .text =
 
 /*
  * KEYS c log seen active due open e
- * ARGV H fence epoch covered entry room head tail lease id escalation reason sealed keep, and of a desk conversation
+ * ARGV H fence epoch covered entry room head told lease id escalation reason sealed keep, and of a desk conversation
  *      sentiment intents tt tx agent company said, then pairs of a field of the analytics and by how much
+ *
+ * told: what is published, as it is if the answer comes right behind what it covers, as most do: "SEQ EPOCH -\n", head, SEQ
+ * and the rest.  To put it together here costs the server a second reading of it all.
  */
 static struct redis_script commit_script = { .durable = true, .text =
 	LUA_N LUA_I LUA_NOW LUA_EXPIRE
@@ -180,7 +183,12 @@ static struct redis_script commit_script = { .durable = true, .text =
 	"  end "
 	"end "
 	LUA_FOUND
-	"redis.call('PUBLISH', ARGV[6], q .. ' ' .. ARGV[3] .. ' -\\n' .. ARGV[7] .. q .. ARGV[8]) "
+	"local told, guess = ARGV[8], i(ARGV[4] + 1) "
+	"if q ~= guess then "
+	"  local before = 2 * #guess + #ARGV[3] + #ARGV[7] + 4 "
+	"  told = q .. ' ' .. ARGV[3] .. ' -\\n' .. ARGV[7] .. q .. string.sub(told, before + 1) "
+	"end "
+	"redis.call('PUBLISH', ARGV[6], told) "
 	"if late then redis.call('ZADD', KEYS[4], expiry, ARGV[1]) end "
 	"if more then "
 	"  redis.call('ZADD', KEYS[5], now + ARGV[9], ARGV[1]) "
