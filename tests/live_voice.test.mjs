@@ -504,7 +504,7 @@ describe("what goes wrong", () => {
 	});
 
 	test("MAX_CALL_SECONDS: what was being said is answered, a last sentence is heard, and the call ends", async () => {
-		const other = await startStack({ upstream, env: { ...DESK_ENV, OPENAI_TTS_MODEL: "tts-1", MAX_CALL_SECONDS: "3" } });
+		const other = await startStack({ upstream, env: { ...DESK_ENV, OPENAI_TTS_MODEL: "tts-1", MAX_CALL_SECONDS: "4" } });
 		try {
 			const owner = await Person.join(other);
 			const c = new Caller({ transports: ["websocket"], auth: { token: owner.token } }, other.url);
@@ -513,7 +513,7 @@ describe("what goes wrong", () => {
 			await c.call();
 			upstream.hearing.otherwise = { text: "How long does delivery take?" };
 			upstream.otherwise = reply("Two days.");
-			await c.say(Buffer.concat([voice(5000), quiet(800)]), { pace: 1 });
+			await c.say(Buffer.concat([quiet(1000), voice(4000), quiet(800)]), { pace: 1 });
 			assert.equal((await c.when("ai_response")).message, "Two days.");
 			const ended = await c.when("voice_ended");
 			assert.deepEqual([ended.reason, /call again, or write/.test(ended.message)], ["time", true]);

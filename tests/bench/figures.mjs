@@ -370,6 +370,8 @@ async function list(bench) {
 		const target = `${stack.url}/api/conversations?limit=${LIST.page}`;
 		const once = await fetch(target, { headers: { authorization } });
 		const text = await once.text();
+		const next = new URL(/<(.*)>/.exec(once.headers.get("link"))[1], target).href;
+		const fresh = await (await fetch(next, { headers: { authorization } })).text();
 		ref.body(text);
 		const look = (headers, path = target) => wrkWithCost(path, { script: asking(headers) }, () => stack.each(cpu));
 		const rounds = [];
@@ -377,6 +379,7 @@ async function list(bench) {
 			rounds.push({
 				file: await look({}, `${ref.url}/body`),
 				whole: await look({ authorization }),
+				fresh: await look({ authorization }, next),
 				packed: await look({ authorization, "accept-encoding": "gzip" }),
 				known: await look({ authorization, "if-none-match": once.headers.get("etag") }),
 				me: await look({ authorization }, `${stack.url}/api/auth/me`),
@@ -394,6 +397,7 @@ async function list(bench) {
 		return [
 			row(`list of ${LIST.page} of ${LIST.conversations} (${Math.round(text.length / 1024)} KB), p99 at ${LIST.at}`, "whole", 5),
 			row("the same as browsers ask for it (gzip), p99", "packed", 5),
+			row(`the next page, in which nobody has written (${Math.round(fresh.length / 1024)} KB), p99`, "fresh", 5),
 			row("the same with If-None-Match, p99", "known", 5),
 			row("token checked and account loaded, p99", "me"),
 		];
