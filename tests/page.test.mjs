@@ -226,6 +226,24 @@ describe("what people and models write", () => {
 		assert.deepEqual(trouble, []);
 	});
 
+	test("runs from right to left where its script does", async () => {
+		const { page } = await visitor();
+		upstream.next(said("המשלוח מגיע תוך 3 ימים.\n\nIn English it takes as long, and the lines begin where they do in English.\n\nThree days.", { confidence: 0.9 }));
+		await write(page, "מתי מגיע המשלוח?");
+		await answers(page, 1);
+		const ends = (selector) => page.$eval(selector, (node) => {
+			const range = document.createRange(), { left, right } = node.getBoundingClientRect();
+			range.selectNodeContents(node);
+			const words = range.getBoundingClientRect();
+			range.setStart(node.firstChild, node.firstChild.length - 1);
+			const mark = range.getBoundingClientRect();
+			return { from: words.left - left > 20 && right - words.right < 20 ? "right" : "left", mark: mark.left < (words.left + words.right) / 2 ? "left" : "right" };
+		});
+		assert.deepEqual(await ends("#log .bot .text p:nth-child(1)"), { from: "right", mark: "left" });
+		assert.deepEqual(await ends("#log .bot .text p:nth-child(3)"), { from: "left", mark: "right" });
+		assert.equal((await ends("#log .user .text")).mark, "left");
+	});
+
 	test("keeps its lines, and markup of a customer is not interpreted", async () => {
 		const { page } = await visitor();
 		upstream.next(said("ok", { confidence: 0.9 }));
@@ -311,14 +329,36 @@ describe("the conversation", () => {
 		await saidOnce(page, ["Hello again"]);
 	});
 
-	test("that ends while the page is open costs no message", async () => {
+	test("that ends while the page is open costs no message, and nobody is said to have been asked in the new one", async () => {
 		const { page } = await conversation();
 		const redis = await stack.redis();
+		await page.click("#person-button");
+		await page.waitForSelector("#escalated:not([hidden])");
 		await redis.call("FLUSHALL");
 		upstream.next(said("A new start.", { confidence: 0.9 }));
 		await write(page, "Still there?");
 		await page.waitForFunction(() => document.querySelector("#log .bot")?.innerText.includes("A new start."));
 		await saidOnce(page, ["Still there?"]);
+		assert.deepEqual([await page.isVisible("#escalated"), await page.isVisible("#person-button")], [false, true]);
+	});
+
+	test("that is left for a new one is not heard of in it", async () => {
+		const { page, trouble } = await conversation();
+		let answer;
+		upstream.next(() => new Promise((resolve) => { answer = resolve; }), said("New.", { confidence: 0.9 }));
+		await write(page, "An old question");
+		await upstream.arrived(2);
+		const old = await sessionOf(page);
+		await page.click("#fresh-button");
+		await page.click("#fresh-dialog .primary");
+		await write(page, "A new question");
+		await answers(page, 1);
+		answer(said("An old answer.", { confidence: 0.9 }));
+		await waitFor("the old one is answered", async () => (await stack.history(old)).length === 4);
+		await saidOnce(page, ["A new question"]);
+		const rooms = await (await stack.redis()).call("PUBSUB", "CHANNELS", "room:*");
+		assert.equal(rooms.length, 1, "the old one's room has been left");
+		assert.deepEqual(trouble, []);
 	});
 
 	test("is the same in two tabs", async () => {

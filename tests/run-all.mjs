@@ -30,7 +30,7 @@ const FIRST = ["systemd.test", "package.test", "page", "provider_failures", "liv
 
 // What keeps a core busy by itself takes two slots. What measures time, or listens as it goes, runs when nothing else does.
 const HEAVY = ["page", "openapi", "admin_data", "voice_demonstration"];
-const ALONE = ["conformance", "voice_page"];
+const ALONE = ["voice_page"];
 
 // They install what ./run package makes.
 const OF_PACKAGE = ["package.test", "systemd.test"];

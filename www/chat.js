@@ -151,9 +151,15 @@ export class Chat {
 		this.view.note(note);
 	}
 
+	// For another conversation, or none.  A connection that is in the room of the one before goes: it would be told both.
 	_reset() {
+		if (this.joined || this.joining) {
+			this.socket.restart();
+			this.socket.wake();
+		}
 		this.joined = false;
 		this.joining = null;
+		this.asked = false;
 		this.typing = false;
 		this.person = this.back = false;
 		this.settled = 0;
