@@ -500,6 +500,26 @@ describe("PUT /api/auth/profile", () => {
 		await ok(me((await ok(login(email, password))).token));
 	});
 
+	test("each new password voids all tokens before it, however quickly they follow each other", async () => {
+		const { token, email } = await signedUp();
+		const first = await ok(call("PUT", "profile", { password: "Another2horse", currentPassword: PASSWORD }, token));
+		const between = await ok(login(email, "Another2horse"));
+		const second = await ok(call("PUT", "profile", { password: "Another3horse", currentPassword: "Another2horse" }, first.token));
+		for (const old of [first.token, between.token])
+			assertProblem(await me(old), 401);
+		await ok(me(second.token));
+	});
+
+	test("of several new passwords at once one is taken, for the others prove what is current no more", async () => {
+		const { token, email } = await signedUp();
+		const news = ["Another4horse", "Another5horse", "Another6horse"];
+		const answers = await Promise.all(news.map((password) => call("PUT", "profile", { password, currentPassword: PASSWORD }, token)));
+		const taken = answers.map((a) => a.status === 200);
+		assert.equal(taken.filter(Boolean).length, 1, answers.map((a) => a.text).join("\n"));
+		for (const [i, password] of news.entries())
+			assert.equal((await login(email, password)).status, taken[i] ? 200 : 401);
+	});
+
 	test("wrong members are 400 and named, and nothing changes", async () => {
 		const { token, user } = await signedUp();
 		for (const [body, field] of [[{ name: "x" }, "name"], [{ name: "" }, "name"], [{ name: [] }, "name"], [{ email: "x" }, "email"], [{ email: "" }, "email"],
@@ -623,6 +643,25 @@ describe("./run users", () => {
 			assert.equal(await hash(), renewed);
 			await ok(me(first.token));
 		}
+	});
+
+	test("the first administrator's place goes on to another when he is none any more; the last one stays", async () => {
+		const redis = await stack.redis();
+		const role = (email, word) => users(["set-role", "--email", email, "--role", word]);
+		const admins = async () => JSON.parse((await users(["list", "--json"])).stdout).filter((a) => a.role === "admin").map((a) => a.email);
+		const all = [...await admins(), (await signedUp()).email, (await signedUp()).email];
+		for (const email of all)
+			assert.equal((await role(email, "admin")).status, 0);
+		const places = new Set();
+		for (const email of all.slice(0, -1)) {
+			places.add(String(await redis.call("GET", "first:{0}")));
+			assert.equal((await role(email, "user")).status, 0);
+		}
+		places.add(String(await redis.call("GET", "first:{0}")));
+		assert.equal(places.size, all.length, "it has been each one's");
+		const refused = await role(all.at(-1), "user");
+		assert.deepEqual([refused.status, /only administrator/.test(refused.stderr)], [1, true], refused.stderr);
+		assert.deepEqual(await admins(), all.slice(-1));
 	});
 
 	test("lists accounts, changes roles at once, sets passwords", async () => {

@@ -43,7 +43,7 @@ async function refused(dir, args, sentence, { status = 1, ...options } = {}) {
 }
 
 // Every key with its type and what it holds, but limits and locks; times to live as they are to the second.
-const PASSING = /^(rl|lf|holders|job):|^an:\{0\}:flushed/;
+const PASSING = /^(rl|lf|holders|job|gone):|^an:\{0\}:flushed/;
 async function everything(redis, { passing = false } = {}) {
 	const out = new Map();
 	let cursor = "0";

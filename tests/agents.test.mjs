@@ -72,6 +72,10 @@ describe("the table of the contract", () => {
 		assert.deepEqual([again._id, again.name, again.personality], [one._id, AGENT.name, "changed"]);
 		assert.notEqual((await make(bob))._id, one._id);
 		assert.equal((await ada.ok("GET", "/api/agents")).filter((a) => a._id === one._id).length, 1);
+		await ada.ok("DELETE", `/api/agents/${one._id}`);
+		assertProblem(await ada.call("POST", "/api/agents", AGENT, key), 409, /Idempotency-Key has been deleted/);
+		assertProblem(await ada.get(`/api/agents/${one._id}`), 404);
+		await ada.ok("POST", "/api/agents", AGENT, 201, { "idempotency-key": unique() });
 	});
 
 	test("GET /api/agents: a bare array, the newest first", async () => {

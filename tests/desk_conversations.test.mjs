@@ -5,7 +5,7 @@ import { test, before, after, beforeEach, describe } from "node:test";
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { startUpstream, reply, said } from "./upstream.mjs";
-import { startStack, assertProblem, waitFor, unique, ISO } from "./harness.mjs";
+import { startStack, assertProblem, waitFor, pause, unique, ISO } from "./harness.mjs";
 import { Person, DESK_ENV, AGENT } from "./desk.mjs";
 
 const BASE = "/api/conversations";
@@ -104,6 +104,14 @@ describe("POST /api/conversations", () => {
 		for (const body of [{ agentId: other._id }, { isCallSimulator: true }])
 			assertProblem(await ada.post(BASE, body, key), 422, /Idempotency-Key/);
 		assertProblem(await ada.post(BASE, { agentId: agent._id }, { "idempotency-key": "k".repeat(257) }), 400, /Idempotency-Key/);
+	});
+
+	test("one that was deleted is not begun again by the same Idempotency-Key", async () => {
+		const key = { "idempotency-key": unique() };
+		const { _id } = await ada.ok("POST", BASE, { agentId: agent._id }, 201, key);
+		await ada.ok("DELETE", `${BASE}/${_id}`);
+		assertProblem(await ada.post(BASE, { agentId: agent._id }, key), 409, /Idempotency-Key has been deleted/);
+		assertProblem(await ada.get(`${BASE}/${_id}`), 404);
 	});
 
 	test("what it refuses", async () => {
@@ -256,6 +264,31 @@ describe("PUT /api/conversations/:id/end and /update-title", () => {
 		assert.equal(ended.status, "archived");
 		assert.equal(ended.metadata.sentiment, "neutral");
 		assert.deepEqual(await ada.ok("PUT", `${BASE}/${c._id}/end`), ended);
+	});
+
+	test("one that was put away comes to the same as one that was ended", async () => {
+		const [away, over] = [await ada.conversation(), await ada.conversation()];
+		for (const c of [away, over]) {
+			upstream.next(said("Sorry.", { sentiment: "negative" }), said("Yes.", { sentiment: "neutral" }));
+			await ada.say(c._id, "This is a nuisance");
+			await ada.say(c._id, "When are you open?");
+		}
+		const ended = await ada.ok("PUT", `${BASE}/${over._id}/end`);
+		assert.equal((await ada.ok("PUT", `${BASE}/${away._id}`, { status: "archived" })).metadata.sentiment, ended.metadata.sentiment);
+		assert.equal((await ada.ok("PUT", `${BASE}/${away._id}/end`)).metadata.sentiment, ended.metadata.sentiment);
+	});
+
+	test("one that ends while an answer is stored comes to what that found", async () => {
+		upstream.otherwise = said("At once.", { sentiment: "urgent", intents: ["cancellation"] });
+		for (let i = 0; i < 60; i++) {
+			const c = await ada.conversation();
+			const answer = ada.say(c._id, "hello");
+			await pause(2 + (i % 20) / 2);
+			await ada.ok("PUT", `${BASE}/${c._id}/end`);
+			await answer;
+			const { metadata } = await ada.read(c._id);
+			assert.deepEqual([metadata.sentiment, metadata.intents.includes("cancellation")], ["urgent", true], `round ${i}`);
+		}
 	});
 
 	test("one in which the customer said nothing ends, too", async () => {

@@ -119,6 +119,8 @@ describe("the routes", () => {
 		assertProblem(await ada.giveBack(id, { note: 7 }), 400, /note/);
 		assert.equal((await ok(ada.giveBack(id, { note: "Be kind" }))).status, "returned");
 		assert.equal((await ok(ada.giveBack(id))).note, "Be kind", "a repeated return is no conflict");
+		assert.equal((await ok(ada.giveBack(id, { note: "Be strict" }))).note, "Be kind", "and is told what holds");
+		assert.equal((await ok(ada.get(id))).note, "Be kind");
 		assertProblem(await ada.take(id), 409, /it was returned/);
 		assertProblem(await ada.reply(id, { content: "One more" }), 409, /it was returned/);
 		assertProblem(await ada.close(id), 409, /it was returned/);

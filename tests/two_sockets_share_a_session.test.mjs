@@ -47,6 +47,25 @@ test("the other socket learns what the customer wrote on this one", async () => 
 	assert.ok(seen.seq < b.all("message-received")[0].seq);
 });
 
+test("who sends a message again is told its answer alone, and when it was accepted", async () => {
+	const a = await stack.client();
+	const sessionId = await a.join();
+	const acks = [];
+	for (const message of ["one", "two", "three"]) {
+		upstream.next(reply(`Re: ${message}`));
+		acks.push(await a.ask("send-message", { sessionId, message, userId: "visitor-1", clientMessageId: message }));
+		await a.when("message-received", (m) => m.message === `Re: ${message}`);
+	}
+	const before = a.all("message-received").length;
+	const again = await a.ask("send-message", { sessionId, message: "two", userId: "visitor-1", clientMessageId: "two" });
+	assert.deepEqual(again, acks[1]);
+	await waitFor("it is told", () => a.all("message-received").length > before);
+	upstream.next(reply("Re: four"));
+	a.emit("send-message", { sessionId, message: "four", userId: "visitor-1" });
+	await a.when("message-received", (m) => m.message === "Re: four");
+	assert.deepEqual(a.all("message-received").slice(before).map((m) => m.message), ["Re: two", "Re: four"]);
+});
+
 test("a socket that left hears nothing more, the other goes on", async () => {
 	const a = await stack.client();
 	const b = await stack.client();

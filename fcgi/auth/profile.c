@@ -50,6 +50,8 @@ store_change(struct call *call, const struct person *p, const char *hash, struct
 
 	for (int i = 0; i < CHANGE_TRIES && err == HL_UNPROCESSABLE; i++) {
 		err = account_load(&call->app->store, who->h, &a);
+		if (err == HL_OK && hash && a.not_before_s != who->not_before_s)	/* what was proved is the current one no more */
+			return call_wrong_field(call, "currentPassword", "The password has just been changed: sign in with the new one");
 		if (err)
 			break;
 		memcpy(a.family, who->family, sizeof(a.family));

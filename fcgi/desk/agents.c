@@ -384,8 +384,10 @@ post_agent(struct call *call)
 		err = request_once(call, once, &keyed);
 	if (err == HL_OK)
 		err = explain(call, agent_create(&call->app->store, who.h, once, &a));
-	if (err == HL_OK && keyed)	/* it may have been made before, by another body */
-		err = explain(call, agent_read(&call->app->store, who.h, a.id, &stored));
+	if (err == HL_OK && keyed) {	/* it may have been made before, by another body */
+		err = agent_read(&call->app->store, who.h, a.id, &stored);
+		err = err == HL_NOT_FOUND ? call_fail(call, HL_CONFLICT, REQUEST_ONCE_GONE) : err;
+	}
 	if (err == HL_OK)
 		err = reply_agent(call, 201, &who, keyed ? &stored : &a);
 	agent_clear(&stored);

@@ -200,6 +200,8 @@ post_conversation(struct call *call)
 	new.once = once;
 	new.welcome_audio = *sound.url ? sound.url : NULL;
 	err = desk_create(&call->app->store, &new, &c, &call->retry_ms);
+	if (err == HL_NOT_FOUND)
+		err = call_fail(call, HL_CONFLICT, REQUEST_ONCE_GONE);
 	if (err)
 		speech_drop(sound.speech);
 	else {
@@ -365,7 +367,10 @@ post_message(struct call *call)
 
 /*
  * What a conversation that is over comes to.  What its turns found holds; of one in which nobody wrote the title says so.
+ * An answer that is stored meanwhile is another message, which it comes to as well.
  */
+#define SETTLE_TRIES	5
+
 static enum hl_err
 settle(struct call *call, const struct desk_access *access, struct desk_change *change, struct desk_conversation *c)
 {
@@ -374,16 +379,23 @@ settle(struct call *call, const struct desk_access *access, struct desk_change *
 
 	if (o == NULL)
 		return HL_NO_MEMORY;
-	outcome_of(&c->messages, false, o);
 	change->set_status = change->set_insight = true;
 	if (change->status == DESK_ACTIVE)
 		change->status = DESK_COMPLETED;
-	change->sentiment = o->sentiment;
-	change->intents = o->intents | c->intents;
-	if (change->title == NULL && c->title.len == 0)
-		change->title = o->title;
-	desk_clear(c);
-	err = desk_change(&call->app->store, access, call->segment, change, c);
+	for (int i = 0;; i++) {
+		struct desk_change now = *change;
+
+		outcome_of(&c->messages, false, o);
+		now.sentiment = o->sentiment;
+		now.intents = o->intents | c->intents;
+		if (now.title == NULL && c->title.len == 0)
+			now.title = o->title;
+		now.if_seq = i < SETTLE_TRIES ? c->seq : 0;
+		desk_clear(c);
+		err = desk_change(&call->app->store, access, call->segment, &now, c);
+		if (err != HL_CONFLICT || (err = desk_read(&call->app->store, access, call->segment, 0, c)) != HL_OK)
+			break;
+	}
 	free(o);
 	return err;
 }
@@ -441,7 +453,7 @@ change_conversation(struct call *call, const struct desk_access *access, struct 
 		p->change.set_status = false;
 	if (p->change.satisfaction == c->satisfaction)
 		p->change.satisfaction = 0;
-	if (p->change.set_status && p->change.status == DESK_COMPLETED)
+	if (p->change.set_status && p->change.status != DESK_ACTIVE && (p->change.status == DESK_COMPLETED || (c->ended_ms == 0 && c->first_ms)))
 		return settle(call, access, &p->change, c);
 	if (!p->change.title && !p->change.set_status && !p->change.satisfaction)
 		return HL_OK;
@@ -480,7 +492,6 @@ put_end(struct call *call)
 
 	if (err == HL_OK)
 		err = call_conversation_error(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
-	/* One that was put away before it was ended has a time of its end, and nothing that says what it came to. */
 	change.status = c.status;
 	if (err == HL_OK && (c.ended_ms == 0 || c.sentiment == SENTIMENT_PENDING || c.title.len == 0))
 		err = call_conversation_error(call, settle(call, &access, &change, &c));
@@ -537,7 +548,7 @@ delete_conversation(struct call *call)
 	if (err == HL_OK)
 		err = call_conversation_error(call, desk_read(&call->app->store, &access, call->segment, 0, &c));
 	if (err == HL_OK)
-		err = call_conversation_error(call, desk_delete(&call->app->store, &access, call->segment));
+		err = call_conversation_error(call, desk_delete(&call->app->store, &access, call->segment, true));
 	if (err == HL_OK)
 		audio_remove(call, call->segment);
 	if (err == HL_OK)

@@ -67,11 +67,11 @@ analyse_one(struct analysis *a, const struct desk_conversation *c)
 	if (!o->written || (o->sentiment == c->sentiment && o->intents == c->intents))
 		return HL_OK;
 	err = desk_change(&a->app->store, &(struct desk_access){ .account = a->job.account }, c->id,
-	    &(struct desk_change){ .set_insight = true, .sentiment = o->sentiment, .intents = o->intents }, &changed);
+	    &(struct desk_change){ .set_insight = true, .sentiment = o->sentiment, .intents = o->intents, .if_seq = c->seq }, &changed);
 	desk_clear(&changed);
 	if (err == HL_OK)
 		a->job.changed++;
-	return err == HL_NOT_FOUND ? HL_OK : err;
+	return err == HL_NOT_FOUND || err == HL_CONFLICT ? HL_OK : err;	/* what was written meanwhile has found something itself */
 }
 
 /* The page that begins at the cursor, which becomes the next one's; "": that was the last. */

@@ -154,20 +154,22 @@ chat_send(struct call *call, const struct json *payload)
 	const char *client_id = NULL;
 	struct turn *turn = NULL;
 	struct place place;
+	bool joined;
 	enum hl_err err;
 
 	err = accept_message(call, payload, &in, &client_id, &turn);
 	if (err)
 		return err == HL_STORE ? err : push_refusal(call, err, client_id);
 	place = conversation_place(&call->app->store, in.id);
+	joined = push_has_joined(call, &place);
 	buf_putc(&body, '{');
-	if (push_has_joined(call, &place) && !turn_repeated(turn)) {
+	if (joined && !turn_repeated(turn)) {
 		buf_puts(&body, "\"ack\":");
 		push_write_sent(&body, turn, client_id);
 	} else {
 		/* Who speaks in a session hears it: also who has not joined it, and who asks for what was answered before. */
 		push_begin_join(&body, call, &place, in.id);
-		buf_printf(&body, "\"sent\":%lld,\"ack\":", (long long)turn_seq(turn));
+		buf_printf(&body, "\"sent\":%lld,\"again\":%s,\"ack\":", (long long)turn_seq(turn), joined ? "true" : "false");
 		push_write_sent(&body, turn, client_id);
 		buf_puts(&body, "}}]");
 	}
@@ -185,7 +187,7 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 	struct buf body = BUF_INIT(ANSWER_BYTES);
 	struct entries messages = { 0 };
 	struct place place;
-	bool first = true;
+	bool first = true, again = json_true(json_get(then, "again"));
 	enum hl_err err;
 
 	snprintf(place.h, sizeof(place.h), "%s", room);
@@ -196,7 +198,7 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 	json_write(&body, json_get(then, "ack"));
 	buf_puts(&body, ",\"messages\":[");
 	for (size_t i = 0; i < messages.count; i++) {
-		if (messages.list[i].user)
+		if (!events_tells(&messages, i, sent, again))
 			continue;
 		if (!first)
 			buf_putc(&body, ',');

@@ -292,7 +292,7 @@ desk_write_accepted(struct buf *out, struct call *call, const struct incoming *i
     const char *client_id, const char *event)
 {
 	struct place place = conversation_place(&call->app->store, in->id);
-	bool joined = push_has_joined(call, &place) && !turn_repeated(turn), ai = turn_is_assistants(turn);
+	bool joined = push_has_joined(call, &place), repeated = turn_repeated(turn), ai = turn_is_assistants(turn);
 
 	buf_puts(out, "{\"emit\":[");
 	buf_puts(out, event);
@@ -300,10 +300,11 @@ desk_write_accepted(struct buf *out, struct call *call, const struct incoming *i
 		buf_printf(out, "%s[\"typing\",false]", *event ? "," : "");
 	buf_puts(out, "],\"ack\":");
 	push_write_sent(out, turn, client_id);
-	if (!joined) {
+	if (!joined || repeated) {
 		buf_putc(out, ',');
 		push_begin_join(out, call, &place, in->id);
-		buf_printf(out, "\"desk\":\"%s\",\"after\":%lld%s}}]", in->id, (long long)turn_seq(turn), ai && !turn_repeated(turn) ? ",\"typing\":true" : "");
+		buf_printf(out, "\"desk\":\"%s\",\"after\":%lld%s%s}}]", in->id, (long long)turn_seq(turn),
+		    ai && !repeated ? ",\"typing\":true" : "", joined ? ",\"again\":true" : "");
 	}
 	buf_putc(out, '}');
 }
@@ -331,7 +332,7 @@ desk_say(struct call *call, const struct json *payload)
 
 /* What was answered since then, in case it was quicker than the subscription. */
 static void
-write_joined(struct buf *out, const struct entries *messages, const char *id, int64_t after, bool typing)
+write_joined(struct buf *out, const struct entries *messages, const char *id, int64_t after, bool typing, bool again)
 {
 	const char *comma = "";
 
@@ -341,7 +342,7 @@ write_joined(struct buf *out, const struct entries *messages, const char *id, in
 		comma = ",";
 	}
 	for (size_t i = 0; i < messages->count; i++) {
-		if (messages->list[i].user)
+		if (!events_tells(messages, i, after, again))
 			continue;
 		buf_printf(out, "%s{\"seq\":%lld,\"emit\":[", comma, (long long)messages->list[i].seq);
 		desk_write_event(out, &messages->list[i], id);
@@ -387,7 +388,7 @@ desk_joined(struct call *call, const char *room, const struct json *then)
 	err = conversation_replay(&call->app->store, &place, after, &messages);
 	if (err)
 		return err;
-	write_joined(&body, &messages, id, after, json_true(json_get(then, "typing")));
+	write_joined(&body, &messages, id, after, json_true(json_get(then, "typing")), json_true(json_get(then, "again")));
 	err = reply_json(call, 200, &body);
 	if (err == HL_OK && json_get_string(then, "voice"))
 		say_welcome(call, &place, json_get_string(then, "voice"));

@@ -130,7 +130,7 @@ voice_start(struct call *call, const struct json *payload)
 	enum hl_err err = read_calling(call, payload, &c);
 
 	if (err == HL_OK && !conf_hears(&call->app->conf))
-		err = call_fail(call, HL_UPSTREAM, "Calls need a server that hears: OPENAI_BASE_URL or OPENAI_API_KEY, and OPENAI_STT_MODEL");
+		err = call_fail(call, HL_UPSTREAM, "Nobody can be called here at the moment: please write instead");
 	if (err == HL_OK)
 		err = find_conversation(call, &c, &conv);
 	if (err == HL_OK)

@@ -189,6 +189,10 @@ take_stack_lock(struct buf *problem)
 		return failed(problem, "opened", STATE_STACK);
 	high = dup2(fd, STATE_STACK_FD);
 	close(fd);
+	if (high < 0 && errno == EBADF) {
+		buf_puts(problem, "too few files may be open at once: allow at least 1024 (ulimit -n 1024)");
+		return HL_BAD_REQUEST;
+	}
 	if (high < 0)
 		return failed(problem, "opened", STATE_STACK);
 	if (outlive(high))

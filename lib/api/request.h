@@ -53,5 +53,6 @@ enum hl_err request_header(struct call *, const char *param, const char *human, 
 #define REQUEST_KEY_MAX		256u	/* bytes of one */
 #define REQUEST_ONCE_MAX	(REQUEST_ID_MAX + 8)
 enum hl_err request_once(struct call *, char ret[REQUEST_ONCE_MAX], bool *ret_keyed) HL_MUST_CHECK;
+#define REQUEST_ONCE_GONE	"What was made with this Idempotency-Key has been deleted since: use another key to make a new one"
 
 #endif

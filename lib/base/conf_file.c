@@ -117,7 +117,16 @@ name_ok(const char *s, size_t len)
 	return true;
 }
 
-/* Takes off quotes or a trailing comment, in place.  Returns false if a quote is not closed. */
+/* Nothing, or a comment behind a blank. */
+static bool
+ends_here(const char *p)
+{
+	size_t blanks = strspn(p, " \t");
+
+	return p[blanks] == '\0' || (blanks && p[blanks] == '#');
+}
+
+/* Takes off quotes or a trailing comment, in place.  Returns false if no quote closes the value. */
 static bool
 unquote(char *v)
 {
@@ -125,7 +134,8 @@ unquote(char *v)
 	size_t len;
 
 	if (*v == '"' || *v == '\'') {
-		end = strrchr(v + 1, *v);
+		for (end = strchr(v + 1, *v); end && !ends_here(end + 1); end = strchr(end + 1, *v))
+			;
 		if (end == NULL)
 			return false;
 		*end = '\0';
@@ -149,7 +159,7 @@ name_is_wrong(struct reading *r, const char *name)
 	unsigned *seen;
 	size_t count;
 
-	if (!r->strict || (e == NULL && meant == NULL))
+	if (e == NULL && (meant == NULL || !r->strict))
 		return false;
 	if (e == NULL) {
 		wrong(r, name, r->line, "%s is no setting; is %s meant?", name, meant);
@@ -183,7 +193,7 @@ take_value(struct reading *r, const char *name, char *value)
 static void
 take_line(struct reading *r, char *line)
 {
-	char *eq;
+	char *eq, *value;
 	size_t len;
 
 	line += strspn(line, " \t");
@@ -200,7 +210,10 @@ take_line(struct reading *r, char *line)
 		return;
 	}
 	line[len] = '\0';
-	take_value(r, line, eq + 1 + strspn(eq + 1, " \t"));
+	value = eq + 1 + strspn(eq + 1, " \t");
+	if (*value == '#' && value > eq + 1)
+		*value = '\0';
+	take_value(r, line, value);
 }
 
 /* What is open is what is judged: another file of this name does not matter any more. */

@@ -358,7 +358,7 @@ account_room(const char *h_or_f, char ret_room[ACCOUNT_ROOM_MAX], char ret_alias
 /* KEYS u families good email  ARGV H v E d pw keep; pw '': the old one stays */
 static struct redis_script change_script = { .durable = true, .text =
 	LUA_NOW LUA_END_FAMILIES
-	"local u = redis.call('HMGET', KEYS[1], 'v', 'em') "
+	"local u = redis.call('HMGET', KEYS[1], 'v', 'em', 'nb') "
 	"if not u[1] then return {'gone'} end "
 	"if u[1] ~= ARGV[2] then return {'conflict'} end "
 	"local h = redis.call('GET', KEYS[4]) "
@@ -369,7 +369,7 @@ static struct redis_script change_script = { .durable = true, .text =
 	"end "
 	"redis.call('HSET', KEYS[1], 'up', now, 'v', u[1] + 1, 'em', ARGV[3], 'd', ARGV[4]) "
 	"if ARGV[5] ~= '' then "
-	"  redis.call('HSET', KEYS[1], 'pw', ARGV[5], 'nb', math.floor(now / 1000) + 1) "
+	"  redis.call('HSET', KEYS[1], 'pw', ARGV[5], 'nb', math.max(tonumber(u[3] or 0), math.floor(now / 1000)) + 1) "
 	"  redis.call('DEL', KEYS[3]) "
 	"  end_families(ARGV[6]) "
 	"  " LUA_CLOSE_SOCKETS
@@ -448,10 +448,24 @@ account_rehash(struct store *s, const struct account *a, const char *hash)
 	return err;
 }
 
-/* KEYS u first  ARGV H role */
+/* next_admin(): the oldest administrator but ARGV[1]; nil: there is none.  KEYS[accounts] are all. */
+#define LUA_NEXT_ADMIN(accounts)								\
+	"local function next_admin() "								\
+	"  for _, h in ipairs(redis.call('ZRANGE', KEYS[" #accounts "], 0, -1)) do "		\
+	"    if h ~= ARGV[1] and redis.call('HGET', 'u:" SHARD ":' .. h, 'role') == 'admin' then return h end " \
+	"  end "										\
+	"end "
+
+/* KEYS u first accounts  ARGV H role.  The last administrator stays one. */
 static struct redis_script role_script = { .durable = true, .text =
-	LUA_NOW
-	"if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end "
+	LUA_NOW LUA_NEXT_ADMIN(3)
+	"local role = redis.call('HGET', KEYS[1], 'role') "
+	"if not role then return {'gone'} end "
+	"if role == 'admin' and ARGV[2] ~= 'admin' then "
+	"  local other = next_admin() "
+	"  if not other then return {'fenced'} end "
+	"  if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('SET', KEYS[2], other) end "
+	"end "
 	"redis.call('HSET', KEYS[1], 'role', ARGV[2], 'up', now) "
 	"redis.call('HINCRBY', KEYS[1], 'v', 1) "
 	"if ARGV[2] == 'admin' then redis.call('SETNX', KEYS[2], ARGV[1]) else " LUA_CLOSE_SOCKETS "end "
@@ -466,10 +480,10 @@ account_set_role(struct store *s, bool admin, struct account *a)
 	enum hl_err err;
 
 	account_key(a->h, "", key);
-	struct redis_arg keys[] = { RA(key), RA(FIRST_KEY) };
+	struct redis_arg keys[] = { RA(key), RA(FIRST_KEY), RA(ACCOUNTS_KEY) };
 	struct redis_arg args[] = { RA(a->h), RA(admin ? "admin" : "user") };
 
-	err = redis_script(s->redis, &role_script, keys, 2, args, 2, &reply);
+	err = redis_script(s->redis, &role_script, keys, 3, args, 2, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
 	return err ? err : read_again(s, reply, a);
@@ -477,16 +491,14 @@ account_set_role(struct store *s, bool admin, struct account *a)
 
 /* KEYS u families good email accounts first  ARGV H */
 static struct redis_script remove_script = { .durable = true, .text =
-	LUA_END_FAMILIES
+	LUA_END_FAMILIES LUA_NEXT_ADMIN(5)
 	"end_families('') "
 	"redis.call('DEL', KEYS[1], KEYS[2], KEYS[3]) "
 	"if redis.call('GET', KEYS[4]) == ARGV[1] then redis.call('DEL', KEYS[4]) end "
 	"redis.call('ZREM', KEYS[5], ARGV[1]) "
 	"if redis.call('GET', KEYS[6]) == ARGV[1] then "
-	"  redis.call('DEL', KEYS[6]) "
-	"  for _, h in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do "
-	"    if redis.call('HGET', 'u:" SHARD ":' .. h, 'role') == 'admin' then redis.call('SETNX', KEYS[6], h) end "
-	"  end "
+	"  local other = next_admin() "
+	"  if other then redis.call('SET', KEYS[6], other) else redis.call('DEL', KEYS[6]) end "
 	"end "
 	LUA_CLOSE_SOCKETS
 	"return {'ok'} "

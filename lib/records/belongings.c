@@ -243,7 +243,7 @@ end_conversations(struct store *s, const struct belongings *b)
 
 		err = desk_id_at(s, &b->conversations.list[i], id);
 		if (err == HL_OK && *id)
-			err = desk_delete(s, &own, id);
+			err = desk_delete(s, &own, id, false);
 		if (err == HL_NOT_FOUND)
 			err = HL_OK;
 	}

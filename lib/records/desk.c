@@ -245,8 +245,8 @@ desk_change(struct store *s, const struct desk_access *access, const char *id, c
 {
 	struct buf title = BUF_INIT(ENTRY_MAX);
 	const struct redis_reply *reply;
-	struct number status, satisfaction, sentiment, intents;
-	struct redis_arg arg[10];
+	struct number status, satisfaction, sentiment, intents, seq;
+	struct redis_arg arg[11];
 	struct place p;
 	struct keys k;
 	enum hl_err err;
@@ -268,7 +268,8 @@ desk_change(struct store *s, const struct desk_access *access, const char *id, c
 	arg[7] = c->satisfaction ? number_arg(&satisfaction, c->satisfaction) : RA("");
 	arg[8] = c->set_insight && c->sentiment < SENTIMENTS ? number_arg(&sentiment, c->sentiment) : RA("");
 	arg[9] = number_arg(&intents, c->intents);
-	err = redis_script(s->redis, &desk_change_script, key, 2, arg, 10, &reply);
+	arg[10] = c->if_seq ? number_arg(&seq, c->if_seq) : RA("");
+	err = redis_script(s->redis, &desk_change_script, key, 2, arg, 11, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
 	if (err == HL_OK)
@@ -279,7 +280,7 @@ out:
 }
 
 enum hl_err
-desk_delete(struct store *s, const struct desk_access *access, const char *id)
+desk_delete(struct store *s, const struct desk_access *access, const char *id, bool noted)
 {
 	const struct redis_reply *reply;
 	struct place p;
@@ -289,9 +290,9 @@ desk_delete(struct store *s, const struct desk_access *access, const char *id)
 	if (err)
 		return err;
 	struct redis_arg key[] = { RA(k.c), RA(k.log), RA(k.seen), RA(DUE_KEY), RA(OPEN_KEY) };
-	struct redis_arg arg[] = { RA(p.h), RA(account_of(access)), RA(door_of(access, false)) };
+	struct redis_arg arg[] = { RA(p.h), RA(account_of(access)), RA(door_of(access, false)), RA(noted ? "1" : "") };
 
-	err = redis_script(s->redis, &desk_delete_script, key, 5, arg, 3, &reply);
+	err = redis_script(s->redis, &desk_delete_script, key, 5, arg, 4, &reply);
 	return err ? err : refusal(reply);
 }
 

@@ -112,14 +112,18 @@ struct desk_change {
 	bool		 set_insight;
 	enum sentiment	 sentiment;
 	unsigned	 intents;
+	int64_t		 if_seq;		/* it follows from so many messages: HL_CONFLICT if there are others now; 0: from none */
 };
 
 /* ret: as it is then, with all its messages.  HL_TOO_LARGE: the title. */
 enum hl_err desk_change(struct store *, const struct desk_access *, const char *id, const struct desk_change *,
 	    struct desk_conversation *ret) HL_MUST_CHECK;
 
-/* With its log, its escalations, and its part in the statistics.  A turn under way is fenced. */
-enum hl_err desk_delete(struct store *, const struct desk_access *, const char *id) HL_MUST_CHECK;
+/*
+ * With its log, its escalations, and its part in the statistics.  A turn under way is fenced.  noted: for a day that it was
+ * there, so that the request that made it does not make it again.
+ */
+enum hl_err desk_delete(struct store *, const struct desk_access *, const char *id, bool noted) HL_MUST_CHECK;
 
 /* ---- lists ---- */
 

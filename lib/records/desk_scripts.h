@@ -28,6 +28,7 @@ static struct redis_script desk_create_script = { .durable = true, .text =
 	"  redis.call('HINCRBY', KEYS[1], 'seq', 0) "	/* WAIT is for what this connection has written */
 	"  return {'again'} "
 	"end "
+	"if " LUA_IS_GONE("ARGV[1]") " then return {'again'} end "
 	LUA_LIMITS(3, 14)
 	"redis.call('HSET', KEYS[1], 'dk', ARGV[6], 'uh', ARGV[2], 'cr', now, 'up', now, 'lm', ARGV[11] ~= '' and ARGV[13] or now, 'ttl', ARGV[3], 'd', ARGV[4]) "
 	"for field, at in pairs({ui = 5, ag = 7, tt = 9, tx = 10}) do "
@@ -62,12 +63,13 @@ static struct redis_script desk_read_script = { .text =
 
 /*
  * KEYS c log
- * ARGV H account door tt tx person status satisfaction sentiment intents; empty: as it is
+ * ARGV H account door tt tx person status satisfaction sentiment intents seq; empty: as it is, seq: however many messages
  */
 static struct redis_script desk_change_script = { .durable = true, .text =
 	LUA_DESK LUA_SHOW
 	"if not admits(KEYS[1], ARGV[2], ARGV[3]) then return {'gone'} end "
 	"local was = facts(KEYS[1]) "
+	"if ARGV[11] ~= '' and n(was[3]) ~= tonumber(ARGV[11]) then return {'fenced'} end "
 	"if ARGV[4] ~= '' then retitle(KEYS[1], ARGV[4], ARGV[5], ARGV[6] == '1') end "
 	"if ARGV[7] == '0' then redis.call('HDEL', KEYS[1], 'ds', 'en') "
 	"elseif ARGV[7] ~= '' then "
@@ -81,7 +83,7 @@ static struct redis_script desk_change_script = { .durable = true, .text =
 	"return show(0) "
 };
 
-/* KEYS c log seen due open  ARGV H account door */
+/* KEYS c log seen due open  ARGV H account door noted */
 static struct redis_script desk_delete_script = { .durable = true, .text =
 	LUA_DESK
 	"if not admits(KEYS[1], ARGV[2], ARGV[3]) then return {'gone'} end "
@@ -96,6 +98,7 @@ static struct redis_script desk_delete_script = { .durable = true, .text =
 	"redis.call('PUBLISH', 'room:' .. ARGV[1], '0 ' .. epoch .. ' -\\n[\"typing\",false]') "
 	"redis.call('PUBLISH', '" HANDOVER_CHANNEL "', ARGV[1] .. ' ' .. epoch) "
 	"redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[1] .. ':calls') "
+	"if ARGV[4] == '1' then " LUA_NOTE_GONE("ARGV[1]") "end "
 	"redis.call('ZREM', KEYS[4], ARGV[1]) "
 	"redis.call('ZREM', '" ACCOUNT_KEY "' .. was[1] .. ':conversations', ARGV[1]) "
 	"tally(ARGV[1], was, nil) "

@@ -351,10 +351,13 @@ out:
 	return err;
 }
 
-/* member: of the record, sealed with words in it; note: for the assistant, sealed for the conversation. */
+/*
+ * member: of the record, sealed with words in it, which become ret_words unless it was ended so before; note: for the
+ * assistant, sealed for the conversation.
+ */
 static enum hl_err
 end(struct store *s, struct escalation *e, const struct staff *staff, const char *status, const char *member,
-    const char *words, const struct buf *note)
+    const char *words, const struct buf *note, struct buf *ret_words)
 {
 	struct buf sealed = BUF_INIT(2 * WORDS_MAX);
 	const struct redis_reply *reply;
@@ -371,6 +374,10 @@ end(struct store *s, struct escalation *e, const struct staff *staff, const char
 	err = redis_script(s->redis, &end_script, c.key, 6, arg, 11, &reply);
 	if (err == HL_OK)
 		err = change_refusal(s, e, reply);
+	if (err == HL_OK && words && !said(reply, "again")) {
+		buf_reset(ret_words);
+		buf_puts(ret_words, words);
+	}
 	if (err == HL_OK)
 		set_status(e, status);
 out:
@@ -389,11 +396,7 @@ escalation_return(struct store *s, struct escalation *e, const struct staff *sta
 	if (note)
 		err = note_seal(s, &k, note, &sealed);
 	if (err == HL_OK)
-		err = end(s, e, staff, "returned", "n", note, &sealed);
-	if (err == HL_OK && note) {
-		buf_reset(&e->note);
-		buf_puts(&e->note, note);
-	}
+		err = end(s, e, staff, "returned", "n", note, &sealed, &e->note);
 	buf_free(&sealed);
 	return err;
 }
@@ -402,13 +405,8 @@ enum hl_err
 escalation_close(struct store *s, struct escalation *e, const struct staff *staff, const char *resolution)
 {
 	const struct buf none = BUF_INIT(0);
-	enum hl_err err = end(s, e, staff, "closed", "r", resolution, &none);
 
-	if (err == HL_OK && resolution) {
-		buf_reset(&e->resolution);
-		buf_puts(&e->resolution, resolution);
-	}
-	return err;
+	return end(s, e, staff, "closed", "r", resolution, &none, &e->resolution);
 }
 
 /* ---- who hears of it ---- */

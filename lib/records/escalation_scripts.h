@@ -131,7 +131,7 @@ static struct redis_script reply_script = { .durable = true, .text =
 static struct redis_script end_script = { .durable = true, .text =
 	LUA_N LUA_EXPIRE LUA_PAIR LUA_HAND_OVER
 	"local mine, admin = e[3] == ARGV[2], ARGV[4] == '1' "
-	"if e[2] == ARGV[5] and mine then return {'ok'} end "
+	"if e[2] == ARGV[5] and mine then return {'again'} end "	/* what was said then holds */
 	"local ends = (e[2] == 'taken' and (mine or admin)) or (e[2] == 'open' and ARGV[5] == 'closed' and admin) "
 	"if not ends then return settled() end "
 	"redis.call('HSET', KEYS[6], 'st', ARGV[5], 'bh', ARGV[2]) "

@@ -30,7 +30,7 @@ static const struct kind {
 	{ "st", NULL, STORED_HASH, false }, { "spend", NULL, STORED_HASH, false }, { "lr", NULL, STORED_STRING, false },
 	{ "an", NULL, STORED_HASH, false },
 	{ "job", NULL, STORED_HASH, true }, { "holders", "", STORED_ZSET, true }, { "rl", NULL, STORED_STRING, true },
-	{ "lf", NULL, STORED_STRING, true },
+	{ "lf", NULL, STORED_STRING, true }, { "gone", NULL, STORED_STRING, true },
 };
 
 #define FLUSHED	"an:" SHARD ":flushed:"

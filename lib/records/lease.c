@@ -168,17 +168,18 @@ static enum hl_err
 acceptance_take(struct store *s, const struct keys *k, const struct place *p, const struct redis_reply *reply,
     const struct written *own, struct entries *take_before, struct acceptance *a)
 {
-	size_t len;
-	const char *stored;
+	struct entry first;
 
 	a->seq = redis_int(redis_at(reply, 1));
 	if (said(reply, "again")) {
 		a->how = ACCEPTED_AGAIN;
 		a->answered = redis_int(redis_at(reply, 2)) == 1;
 		a->owner_ai = str_equal(redis_str(redis_at(reply, 3), NULL), "ai");
-		stored = redis_str(redis_at(reply, 4), &len);
-		if (stored && len > ID_LEN)
-			memcpy(a->message_id, stored, ID_LEN);
+		if (entry_open(s, k, redis_at(reply, 4), a->seq, &first) == HL_OK) {
+			memcpy(a->message_id, first.id, ID_LEN);
+			(void)json_view_integer(entry_member(&first, "ts"), &a->at_ms);
+			entry_clear(&first);
+		}
 		return HL_OK;
 	}
 	a->owner_ai = !said(reply, "person");

@@ -30,6 +30,14 @@
 	"end "
 
 /*
+ * What is made with an Idempotency-Key has an id that follows from it.  For a day after it was deleted a repetition, which
+ * may be on its way, does not make it again.
+ */
+#define GONE_KEY	"gone:" SHARD ":"
+#define LUA_IS_GONE(h)		"redis.call('EXISTS', '" GONE_KEY "' .. " h ") == 1"
+#define LUA_NOTE_GONE(h)	"redis.call('SET', '" GONE_KEY "' .. " h ", '', 'PX', 86400000) "
+
+/*
  * From when to when a conversation was: by messages (fu, lm) and by calls (ks, ke).  The first is nil when no customer came;
  * one in which nobody wrote is as long as its calls.
  */

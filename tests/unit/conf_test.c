@@ -147,6 +147,22 @@ env_files_are_read_as_people_write_them(void **state)
 	assert_string_equal(getenv("SYSTEM_PROMPT"), "x = y");
 	assert_string_equal(getenv("OPENAI_MODEL"), "from-environment");
 	assert_string_equal(getenv("FRONTEND_URL"), "https://a.example");
+	write_file(path, "GEMINI_API_KEY='sk-abc' # don't show\nGEMINI_MODEL=\"g-4\" # or \"g-5\"\nFALLBACK_MODEL=\"a \"b\" c\"\n"
+	    "DEMO_AGENT_NAME= # nobody\nDEMO_AGENT_COMPANY=#1\n");
+	assert_int_equal(conf_load_file(path, &problem), HL_OK);
+	assert_string_equal(getenv("GEMINI_API_KEY"), "sk-abc");
+	assert_string_equal(getenv("GEMINI_MODEL"), "g-4");
+	assert_string_equal(getenv("FALLBACK_MODEL"), "a \"b\" c");
+	assert_string_equal(getenv("DEMO_AGENT_COMPANY"), "#1");
+	assert_true(getenv("DEMO_AGENT_NAME") == NULL || *getenv("DEMO_AGENT_NAME") == '\0');
+	write_file(path, "GEMINI_API_KEY='sk-abc' and more\n");
+	assert_int_not_equal(conf_load_file(path, &problem), HL_OK);
+	assert_non_null(strstr(problem.data, "the quote of GEMINI_API_KEY is not closed"));
+	buf_reset(&problem);
+	write_file(path, "PORT=7000\n\nPORT=8000\n");
+	assert_int_not_equal(conf_load_file(path, &problem), HL_OK);
+	assert_non_null(strstr(problem.data, "line 3: PORT is set a second time; line 1 has it already."));
+	buf_reset(&problem);
 	write_file(path, "PORT=1\nthis is not a line\n");
 	assert_int_not_equal(conf_load_file(path, &problem), HL_OK);
 	assert_non_null(strstr(problem.data, "line 2"));

@@ -182,8 +182,10 @@ TASK_TEST(a_request_that_comes_twice_begins_one)
 	n.account = bob;		/* the same name of a request is somebody else's */
 	assert_int_equal(desk_create(store, &n, &other, &retry), HL_OK);
 	assert_string_not_equal(other.id, first.id);
-	assert_int_equal(desk_delete(store, &by_ann, first.id), HL_OK);
-	assert_int_equal(desk_delete(store, &by_bob, other.id), HL_OK);
+	assert_int_equal(desk_delete(store, &by_ann, first.id, true), HL_OK);
+	assert_int_equal(desk_delete(store, &by_bob, other.id, true), HL_OK);
+	desk_clear(&other);
+	assert_int_equal(desk_create(store, &n, &other, &retry), HL_NOT_FOUND);	/* it may be on its way still */
 	desk_stats_free(&before);
 	desk_stats_free(&after);
 	desk_clear(&first);
@@ -210,7 +212,7 @@ TASK_TEST(others_do_not_find_it)
 	assert_gone(&by_ann, "not an id");
 	assert_int_equal(desk_change(store, &by_bob, c.id, &change, &read), HL_NOT_FOUND);
 	assert_int_equal(desk_change(store, &admin, c.id, &change, &read), HL_NOT_FOUND);	/* reads only */
-	assert_int_equal(desk_delete(store, &by_bob, c.id), HL_NOT_FOUND);
+	assert_int_equal(desk_delete(store, &by_bob, c.id, false), HL_NOT_FOUND);
 	assert_int_equal(say(c.id, bob, false, "x", &a), HL_NOT_FOUND);
 	assert_int_equal(say(c.id, NULL, true, "x", &a), HL_NOT_FOUND);
 	read_one(&admin, c.id, &read);
@@ -404,7 +406,7 @@ TASK_TEST(its_escalation_belongs_to_its_owner_and_ends_with_it)
 	assert_int_equal(analytics(other, agents[0], "escalated"), 1);
 	assert_int_equal(analytics(other, agents[0], "asked"), 4);
 	assert_int_equal(analytics(other, agents[0], "replies"), 2);
-	assert_int_equal(desk_delete(store, &(struct desk_access){ .account = other }, c.id), HL_OK);
+	assert_int_equal(desk_delete(store, &(struct desk_access){ .account = other }, c.id, false), HL_OK);
 	assert_gone(&(struct desk_access){ .account = other }, c.id);
 	assert_int_equal(keys_that_name(c.place.h), 0);
 	assert_int_equal(keys_that_name(last), 0);
@@ -426,7 +428,7 @@ TASK_TEST(a_turn_of_a_deleted_conversation_is_fenced)
 	(void)arg;
 	begin(ann, agents[0], false, &c);
 	assert_int_equal(say(c.id, ann, false, "hello", &a), HL_OK);
-	assert_int_equal(desk_delete(store, &by_ann, c.id), HL_OK);
+	assert_int_equal(desk_delete(store, &by_ann, c.id, false), HL_OK);
 	assert_int_equal(answer(&a.lease, NULL, &(struct found){ 0 }), COMMIT_FENCED);
 	assert_int_equal(keys_that_name(c.place.h), 0);
 	lease_clear(&a.lease);
@@ -479,7 +481,7 @@ TASK_TEST(pages_show_each_once_newest_first)
 		/* the one that the cursor names may go meanwhile */
 		if (*cursor)
 			assert_int_equal(desk_delete(store, &(struct desk_access){ .account = account },
-			    page.list[page.count - 1].id), HL_OK);
+			    page.list[page.count - 1].id, false), HL_OK);
 		desk_page_free(&page);
 	} while (*cursor);
 	assert_int_equal(seen, 0);
@@ -708,7 +710,7 @@ one_op(struct writers *w, char *id)
 		change = (struct desk_change){ .set_insight = true, .sentiment = (enum sentiment)draw(w, SENTIMENTS), .title = "Hm" };
 		break;
 	case 3:
-		(void)!desk_delete(store, &by, id);
+		(void)!desk_delete(store, &by, id, false);
 		*id = '\0';
 		return;
 	case 4:
