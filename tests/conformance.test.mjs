@@ -8,7 +8,7 @@ import path from "node:path";
 import { io } from "socket.io-client";
 import { startRig, pause } from "./conformance/rig.mjs";
 import { hands, redisClient, RS } from "./conformance/hands.mjs";
-import { within } from "./harness.mjs";
+import { waitFor, within } from "./harness.mjs";
 
 function cpuTicks(pid) {
 	const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
@@ -1179,6 +1179,21 @@ describe("Socket.IO", () => {
 			assert.equal(await within(ws.next(), PATIENCE, "the replay"), "42[\"x\",2]");
 			await say("r9", "[\"x\",3]");
 			assert.equal(await ws.next(), "42[\"x\",3]");
+			ws.close();
+		});
+
+		test("after a store with less has taken over, what is stored there is told under the same numbers", async () => {
+			const ws = await member("r11");
+			await say("r11", "[\"x\",1]");
+			await say("r11", "[\"x\",\"lost\"]", { epoch: 3 });
+			assert.deepEqual([await ws.next(), await ws.next()], ["42[\"x\",1]", "42[\"x\",\"lost\"]"]);
+			await redis.call("RPOP", "log:r11");
+			const replays = Number(await redis.call("GET", "log:replays"));
+			await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
+			await waitFor("it has looked", async () => Number(await redis.call("GET", "log:replays")) > replays);
+			assert.equal(await say("r11", "[\"x\",2]"), 2);
+			await publish("r11", 0, "[\"delta\",1]", { epoch: 1 });
+			assert.deepEqual([await ws.next(), await ws.next()], ["42[\"x\",2]", "42[\"delta\",1]"]);
 			ws.close();
 		});
 

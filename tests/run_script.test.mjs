@@ -3,7 +3,7 @@
 import { test, before, after, describe } from "node:test";
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync, rmSync, existsSync, statSync, readdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync, rmSync, existsSync, statSync, readdirSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { Stack, startStack, runScript, newStateDir, freePort, modeOf, waitFor, run, root, environment, request, Redis, upstreamEnv } from "./harness.mjs";
@@ -114,6 +114,25 @@ test("what was acknowledged survives a stop and a start, sealed with the same ke
 		await second.stop();
 	}
 	first.finish();
+});
+
+test("without the keys of what is stored it does not start with new ones", async () => {
+	const dir = newStateDir(), keys = path.join(dir, "secrets/seal.keys");
+	const start = async () => runScript(["--state-dir", dir, "--port", String(await freePort()), "--detach"]);
+	try {
+		assert.equal((await start()).status, 0);
+		assert.equal((await runScript(["--state-dir", dir, "--stop"])).status, 0);
+		renameSync(keys, `${keys}.away`);
+		const refused = await start();
+		assert.notEqual(refused.status, 0);
+		assert.match(refused.stdout + refused.stderr, /seal\.keys is gone from .*put it back/);
+		assert.ok(!existsSync(keys));
+		renameSync(`${keys}.away`, keys);
+		assert.equal((await start()).status, 0);
+	} finally {
+		await runScript(["--state-dir", dir, "--stop"]);
+		rmSync(dir, { recursive: true, force: true });
+	}
 });
 
 test("check says what is wrong: with a model that refuses, and when nothing runs", async () => {

@@ -25,9 +25,9 @@ events_tells(const struct entries *messages, size_t i, int64_t sent, bool only_a
 }
 
 static void
-write_replay(struct buf *out, const struct entries *messages, const char *desk_id)
+write_replay(struct buf *out, const struct entries *messages, int64_t seq, const char *desk_id)
 {
-	buf_puts(out, "{\"messages\":[");
+	buf_printf(out, "{\"seq\":%lld,\"messages\":[", (long long)seq);
 	for (size_t i = 0; i < messages->count; i++) {
 		buf_printf(out, "%s{\"seq\":%lld,\"emit\":[", i ? "," : "", (long long)messages->list[i].seq);
 		if (*desk_id)
@@ -47,7 +47,7 @@ events_replay(struct call *call)
 	char desk_id[ID_LEN + 1];
 	struct entries messages = { 0 };
 	struct place place;
-	int64_t after = 0;
+	int64_t after = 0, seq;
 	enum hl_err err;
 
 	snprintf(place.h, sizeof(place.h), "%s", events_room(call));
@@ -56,9 +56,12 @@ events_replay(struct call *call)
 	err = desk_id_at(&call->app->store, &place, desk_id);
 	if (err == HL_OK)
 		err = conversation_replay(&call->app->store, &place, after, &messages);
+	seq = after + (int64_t)messages.count;
+	if (err == HL_OK && messages.count == 0)	/* a store that took over may have less than was told of the one before */
+		err = conversation_length(&call->app->store, &place, &seq);
 	if (err)
 		return err;
-	write_replay(&body, &messages, desk_id);
+	write_replay(&body, &messages, seq, desk_id);
 	err = reply_json(call, 200, &body);
 	entries_free(&messages);
 	buf_free(&body);

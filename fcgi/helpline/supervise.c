@@ -310,6 +310,17 @@ set_places(const struct launch *l)
 
 /* ---- */
 
+/* New keys would open nothing of what our own Redis has stored, and everything would seem well. */
+static enum hl_err
+miss_keys(const struct launch *l, struct buf *problem)
+{
+	if (access("redis/appendonlydir", F_OK) != 0 || access("secrets/seal.keys", F_OK) == 0 || errno != ENOENT)
+		return HL_OK;
+	buf_printf(problem, "secrets/seal.keys is gone from %s, and what is stored there can be read with it alone: put it back "
+	    "(what helpline backup made has it), or remove the folder redis there to begin anew", l->state.path);
+	return HL_BAD_REQUEST;
+}
+
 /* Up to the point where only starting is left.  HL_CONFLICT: it runs already. */
 static enum hl_err
 prepare(struct launch *l, unsigned *ret_connections, struct buf *problem)
@@ -328,7 +339,8 @@ prepare(struct launch *l, unsigned *ret_connections, struct buf *problem)
 	    (err = set_knowledge(l, knowledge, problem)) != HL_OK || (err = open_front(l, problem)) != HL_OK)
 		goto out;
 	*ret_connections = raise_limits();
-	if ((err = state_drop_root(&l->state, problem)) != HL_OK || (err = keys_init("secrets", problem)) != HL_OK ||
+	if ((err = state_drop_root(&l->state, problem)) != HL_OK || (err = miss_keys(l, problem)) != HL_OK ||
+	    (err = keys_init("secrets", problem)) != HL_OK ||
 	    (err = keys_use_jwt("secrets", problem)) != HL_OK || (err = set_folders(found, problem)) != HL_OK)
 		goto out;
 	set_redis(l);

@@ -299,6 +299,20 @@ replay_one(struct room *r, struct span message)
 	publication_unref(p);
 }
 
+/*
+ * The store has less than was told: it is a replica that has taken over from a server that told what it had not passed on.
+ * What is stored from now on has those numbers anew, and is news.
+ */
+static void
+rewind_to(struct room *r, int64_t seq)
+{
+	for (struct member *m = r->members; m; m = m->next)
+		if (m->last > seq)
+			m->last = seq;
+	r->epoch = 0;
+	r->asked = 0;
+}
+
 static enum hl_err
 replay(struct room *r, int64_t after)
 {
@@ -308,6 +322,8 @@ replay(struct room *r, int64_t after)
 	const char *at = NULL;
 	enum hl_err err = room_ask_replay(r->rooms, r->name, after, &reply, &answer);
 
+	if (err == HL_OK && answer.seq >= 0 && answer.seq < after)
+		rewind_to(r, answer.seq);
 	while (err == HL_OK && span_next(answer.messages, &at, &message))
 		replay_one(r, message);
 	relay_reply_free(&reply);

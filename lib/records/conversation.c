@@ -243,3 +243,18 @@ conversation_replay(struct store *s, const struct place *p, int64_t after, struc
 	err = read_log(s, &k, after, -1, &reply);
 	return err ? err : entries_open(s, &k, reply, after + (int64_t)redis_length(reply), HISTORY_MAX, ret);
 }
+
+enum hl_err
+conversation_length(struct store *s, const struct place *p, int64_t *ret)
+{
+	const struct redis_reply *reply;
+	struct keys k;
+	enum hl_err err;
+
+	keys_of(p, &k);
+	const struct redis_arg args[] = { RA("LLEN"), RA(k.log) };
+
+	err = redis_call(s->redis, args, 2, &reply);
+	*ret = err ? 0 : redis_int(reply);
+	return err;
+}

@@ -125,6 +125,7 @@ enum hl_err conversation_count_owed(struct store *, int64_t *ret_owed, int64_t *
 
 /* The messages after a seq by the place alone: for a replay to sockets that had joined. */
 enum hl_err conversation_replay(struct store *, const struct place *, int64_t after, struct entries *) HL_MUST_CHECK;
+enum hl_err conversation_length(struct store *, const struct place *, int64_t *ret) HL_MUST_CHECK;	/* the last message's seq */
 
 /* ---- accept, commit, recover (design: data.md) ---- */
 

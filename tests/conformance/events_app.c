@@ -223,11 +223,13 @@ on_joined(struct fcgi_request *r, struct span body, struct buf *b)
 static void
 on_replay(struct fcgi_request *r, struct span body, struct buf *b)
 {
-	struct span replays = SPAN("replays");
+	struct span replays = SPAN("replays"), room = unquoted(span_member(body, "room"));
+	int64_t length;
 
 	call("INCR", replays, NULL, NULL);
-	buf_puts(b, "{\"messages\":[");
-	add_log(b, unquoted(span_member(body, "room")), span_integer(span_member(body, "after"), 0), true);
+	length = redis_int(call("LLEN", room, NULL, NULL));
+	buf_printf(b, "{\"seq\":%lld,\"messages\":[", (long long)length);
+	add_log(b, room, span_integer(span_member(body, "after"), 0), true);
 	buf_puts(b, "]}");
 	reply(r, 200, b);
 }
