@@ -110,3 +110,15 @@ test("the passages never fill the prompt", async () => {
 	}, { every: 200 });
 	assert.ok(upstream.last.raw.length < 40_000, `${upstream.last.raw.length} bytes`);
 });
+
+test("a file that cannot be used is named in the log, once", async () => {
+	write("huge.txt", "x".repeat((2 << 20) + 1));
+	const told = () => stack.log().match(/event=knowledge_left_out file=huge\.txt problem="it is larger than 2 MB/g)?.length ?? 0;
+	await waitFor("it is told", async () => {
+		await stack.say(await stack.session(), "Where is Norway?");
+		return told() > 0;
+	});
+	await stack.say(await stack.session(), "And where is Zurich?");
+	unlinkSync(path.join(folder, "huge.txt"));
+	assert.ok(told() <= 2, "by each program that looks");
+});

@@ -81,7 +81,7 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	X(redis_replicas,	"REDIS_REPLICAS",	CONF_TEXT,	"",	0, 2,				\
 	    "Replicas that must have a message before it is acknowledged; empty means 1 with REDIS_SENTINELS, else 0") \
 	X(knowledge_path,	"KNOWLEDGE_PATH",	CONF_TEXT,	"",	0, 4096,			\
-	    "Folder of Markdown and text files that answers draw on; empty means the sample")			\
+	    "Folder of Markdown and text files (.md, .markdown, .txt; of 2 MB, together of 64 MB) that answers draw on; empty means the sample")			\
 	X(knowledge_index,	"KNOWLEDGE_INDEX",	CONF_TEXT,	"",	0, 4096,			\
 	    "File of the search index; empty means in memory")							\
 	X(escalation_confidence, "ESCALATION_CONFIDENCE", CONF_REAL,	"0.5",	0, 1,				\

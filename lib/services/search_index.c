@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "services/search_cut.h"
 #include "services/search_folder.h"
 #include "services/search_index.h"
@@ -312,6 +313,9 @@ add_file(struct update *u, const struct folder_file *file)
 	err = index_file(u, file, &state);
 	if (err)
 		return err;
+	if (state == INDEX_FILE_SKIPPED)
+		log_line(LOG_LEVEL_WARN, "knowledge_left_out", "file", file->path, "problem", file->size < 0 ?
+		    "it is larger than 2 MB, or all of them than 64 MB" : "it cannot be read, or is no text", NULL);
 	sqlite3_bind_int(u->set_file, 1, (int)state);
 	sqlite3_bind_int64(u->set_file, 2, u->passages);
 	sqlite3_bind_int64(u->set_file, 3, u->file);
