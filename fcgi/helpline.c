@@ -62,12 +62,29 @@ complain(int status, const char *command, const char *format, ...)
 }
 
 static void
+print_command(FILE *out, const struct command *c)
+{
+	fprintf(out, "  helpline %s %s\n      %s\n", c->name, c->usage, c->meaning);
+}
+
+static void
 print_usage(FILE *out)
 {
 	fprintf(out, "usage: helpline COMMAND …\n\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(out, "  helpline %s %s\n      %s\n", commands[i].name, commands[i].usage, commands[i].meaning);
+		print_command(out, &commands[i]);
 	fprintf(out, "  helpline --version | --help\n");
+}
+
+static int
+run_command(const struct command *c, int argc, char **argv)
+{
+	for (int i = 1; i < argc && i < 3; i++)		/* further on it is some option's value */
+		if (strcmp(argv[i], "--help") == 0) {
+			print_command(stdout, c);
+			return 0;
+		}
+	return c->run(argc, argv);
 }
 
 int
@@ -77,7 +94,7 @@ main(int argc, char **argv)
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(name, commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+			return run_command(&commands[i], argc - 1, argv + 1);
 	if (strcmp(name, "--version") == 0) {
 		puts("helpline " PACKAGE_VERSION);
 		return 0;

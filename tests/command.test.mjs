@@ -232,6 +232,14 @@ function offered(...words) {
 	return out.stdout.split("\n").filter(Boolean);
 }
 
+test("each subcommand says with --help how it is used", () => {
+	for (const [, name, rest] of run("helpline", ["--help"]).stdout.matchAll(/^ {2}helpline ([a-z]+) (.*)$/gm))
+		for (const words of [[name, "--help"], [name, "list", "--help"]]) {
+			const out = run("helpline", words);
+			assert.deepEqual([out.status, out.stderr, out.stdout.split("\n")[0]], [0, "", `  helpline ${name} ${rest}`], words.join(" "));
+		}
+});
+
 test("bash completes subcommands, options and their values, as --help has them", () => {
 	const commands = [...run("helpline", ["--help"]).stdout.matchAll(/^ {2}helpline ([a-z-]+) /gm)].map((m) => m[1]);
 	assert.deepEqual(offered("").sort(), [...new Set([...commands.filter((c) => !c.startsWith("-")), "--help", "--version"])].sort());

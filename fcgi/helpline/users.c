@@ -178,8 +178,6 @@ set_role(struct users *u)
 
 	if (err == HL_OK)
 		err = account_set_role(u->store, strcmp(u->role, "admin") == 0, &a);
-	if (err == HL_CONFLICT)
-		return fail(u, err, "this is the only administrator: make another one first");
 	if (err == HL_OK)
 		tell(u, &a, "changed");
 	return err;

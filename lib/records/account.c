@@ -456,15 +456,13 @@ account_rehash(struct store *s, const struct account *a, const char *hash)
 	"  end "										\
 	"end "
 
-/* KEYS u first accounts  ARGV H role.  The last administrator stays one. */
+/* KEYS u first accounts  ARGV H role */
 static struct redis_script role_script = { .durable = true, .text =
 	LUA_NOW LUA_NEXT_ADMIN(3)
-	"local role = redis.call('HGET', KEYS[1], 'role') "
-	"if not role then return {'gone'} end "
-	"if role == 'admin' and ARGV[2] ~= 'admin' then "
+	"if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end "
+	"if ARGV[2] ~= 'admin' and redis.call('GET', KEYS[2]) == ARGV[1] then "
 	"  local other = next_admin() "
-	"  if not other then return {'fenced'} end "
-	"  if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('SET', KEYS[2], other) end "
+	"  if other then redis.call('SET', KEYS[2], other) else redis.call('DEL', KEYS[2]) end "
 	"end "
 	"redis.call('HSET', KEYS[1], 'role', ARGV[2], 'up', now) "
 	"redis.call('HINCRBY', KEYS[1], 'v', 1) "

@@ -61,7 +61,7 @@ enum hl_err account_change(struct store *, const char *hash, struct account *a) 
 /* Another hash of the same password, unless the account has changed since it was loaded: then nothing, and no error. */
 enum hl_err account_rehash(struct store *, const struct account *, const char *hash) HL_MUST_CHECK;
 
-/* The first administrator's place goes on to the next oldest.  HL_CONFLICT: it is the last one, and stays one. */
+/* The place of the first administrator who is none any more goes on to the next oldest. */
 enum hl_err account_set_role(struct store *, bool admin, struct account *a) HL_MUST_CHECK;
 
 /*
