@@ -18,6 +18,7 @@
 #include "engine/turn.h"
 #include "records/agent.h"
 
+#define SETTLE_TRIES	5
 #define CLIENT_ID_MAX	256
 #define SEQ_MAX		INT32_MAX
 
@@ -369,8 +370,6 @@ post_message(struct call *call)
  * What a conversation that is over comes to.  What its turns found holds; of one in which nobody wrote the title says so.
  * An answer that is stored meanwhile is another message, which it comes to as well.
  */
-#define SETTLE_TRIES	5
-
 static enum hl_err
 settle(struct call *call, const struct desk_access *access, struct desk_change *change, struct desk_conversation *c)
 {

@@ -288,8 +288,9 @@ log_turn(const struct verdict *v, const char *outcome, int64_t began_us)
 	str_int(requests, v->requests);
 	buf_share(&confidence, v->confidence);
 	/* Nothing of the customer's is wrong with it: somebody has to see to the model. */
-	log_line(str_equal(v->reason, "ai_unavailable") ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "turn", "outcome", outcome, "provider", v->provider, "ms", ms, "upstream_requests", requests,
-	    "confidence", confidence.data, "escalation", v->reason, "problem", v->problem.data, NULL);
+	log_line(str_equal(v->reason, "ai_unavailable") ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "turn", "outcome", outcome,
+	    "provider", v->provider, "ms", ms, "upstream_requests", requests, "confidence", confidence.data,
+	    "escalation", v->reason, "problem", v->problem.data, NULL);
 	buf_free(&confidence);
 }
 
