@@ -188,17 +188,19 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 	struct entries messages = { 0 };
 	struct place place;
 	bool first = true, again = json_true(json_get(then, "again"));
+	const struct entry *answer;
 	enum hl_err err;
 
 	snprintf(place.h, sizeof(place.h), "%s", room);
 	err = conversation_replay(&call->app->store, &place, sent, &messages);
 	if (err)
 		goto out;
+	answer = again ? events_answer(&messages, sent) : NULL;		/* who has long been in the room has had the rest */
 	buf_printf(&body, "{\"seq\":%lld,\"ack\":", (long long)(sent + (int64_t)messages.count));
 	json_write(&body, json_get(then, "ack"));
 	buf_puts(&body, ",\"messages\":[");
 	for (size_t i = 0; i < messages.count; i++) {
-		if (!events_tells(&messages, i, sent, again))
+		if (again ? &messages.list[i] != answer : messages.list[i].user)
 			continue;
 		if (!first)
 			buf_putc(&body, ',');

@@ -334,6 +334,7 @@ desk_say(struct call *call, const struct json *payload)
 static void
 write_joined(struct buf *out, const struct entries *messages, const char *id, int64_t after, bool typing, bool again)
 {
+	const struct entry *answer = again ? events_answer(messages, after) : NULL;
 	const char *comma = "";
 
 	buf_printf(out, "{\"seq\":%lld,\"messages\":[", (long long)(after + (int64_t)messages->count));
@@ -342,7 +343,7 @@ write_joined(struct buf *out, const struct entries *messages, const char *id, in
 		comma = ",";
 	}
 	for (size_t i = 0; i < messages->count; i++) {
-		if (!events_tells(messages, i, after, again))
+		if (again ? &messages->list[i] != answer : messages->list[i].user)
 			continue;
 		buf_printf(out, "%s{\"seq\":%lld,\"emit\":[", comma, (long long)messages->list[i].seq);
 		desk_write_event(out, &messages->list[i], id);

@@ -48,11 +48,8 @@ enum hl_err chat_joined(struct call *, const char *id, const struct json *then) 
 enum hl_err chat_send(struct call *, const struct json *payload) HL_MUST_CHECK;
 enum hl_err chat_joined_by_sending(struct call *, const char *room, const struct json *then, int64_t sent) HL_MUST_CHECK;
 
-/*
- * Which of the messages a socket that has sent seq is told: all but customers' own, or, if it has long been in the room and
- * asks for what was answered before, the answer to it alone.
- */
-bool	 events_tells(const struct entries *, size_t i, int64_t sent, bool only_answer);
+/* Of the messages behind one that a customer sent, the answer to it; NULL: there is none yet. */
+const struct entry *events_answer(const struct entries *, int64_t sent);
 
 /* A stored message as the event that sockets got, or would have got. */
 void	 chat_write_event(struct buf *, const struct entry *);

@@ -7,21 +7,15 @@
 #include "events/events.h"
 #include "records/desk.h"
 
-static bool
-answers(const struct entry *e, int64_t sent)
+const struct entry *
+events_answer(const struct entries *messages, int64_t sent)
 {
 	int64_t covered;
 
-	return !e->user && (!json_view_integer(entry_member(e, "for"), &covered) || covered >= sent);
-}
-
-bool
-events_tells(const struct entries *messages, size_t i, int64_t sent, bool only_answer)
-{
-	for (size_t before = 0; only_answer && before < i; before++)
-		if (answers(&messages->list[before], sent))
-			return false;
-	return only_answer ? answers(&messages->list[i], sent) : !messages->list[i].user;
+	for (const struct entry *e = messages->list; e < messages->list + messages->count; e++)
+		if (!e->user && (!json_view_integer(entry_member(e, "for"), &covered) || covered >= sent))
+			return e;
+	return NULL;
 }
 
 static void

@@ -175,25 +175,6 @@ buf_int(struct buf *b, int64_t value)
 }
 
 void
-buf_share(struct buf *b, double share)
-{
-	char digits[STR_INT_MAX];
-	double thousand = share * 1000;
-	int n = share >= 0.1 && share < 0.999 ? (int)(thousand + 0.5) : 0;
-
-	/* Three digits behind the point, unless it lies so near the middle between two that only printf knows which. */
-	if (n && thousand - n < 0.499 && n - thousand < 0.499) {
-		size_t len = str_int(digits, n);
-
-		while (len > 1 && digits[len - 1] == '0')
-			len--;
-		buf_add(b, "0.", 2);
-		buf_add(b, digits, len);
-	} else
-		buf_add(b, digits, (size_t)snprintf(digits, sizeof(digits), "%.3g", share));
-}
-
-void
 buf_consume(struct buf *b, size_t n)
 {
 	if (n == 0)

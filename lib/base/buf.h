@@ -31,7 +31,6 @@ void	 buf_add(struct buf *, const void *, size_t);
 void	 buf_putc(struct buf *, char);
 void	 buf_printf(struct buf *, const char *, ...) __attribute__((format(printf, 2, 3)));
 void	 buf_int(struct buf *, int64_t);
-void	 buf_share(struct buf *, double);	/* from 0 to 1, three digits that count, as printf's %.3g writes it */
 char	*buf_reserve(struct buf *, size_t);	/* room for n bytes at the end, or NULL; then buf_grow() */
 void	 buf_grow(struct buf *, size_t);	/* n of the reserved bytes were written */
 void	 buf_consume(struct buf *, size_t);	/* drops n bytes from the front */

@@ -1,5 +1,4 @@
 #include <locale.h>
-#include <stdarg.h>
 #include <string.h>
 #include <threads.h>
 #include <wchar.h>
@@ -288,22 +287,4 @@ str_int(char out[STR_INT_MAX], int64_t value)
 	n = (size_t)(digits + sizeof(digits) - p);
 	memcpy(out, p, n);
 	return n - 1;
-}
-
-void
-str_join(char *out, size_t size, ...)
-{
-	const char *part;
-	size_t at = 0;
-	va_list ap;
-
-	va_start(ap, size);
-	while ((part = va_arg(ap, const char *)) != NULL) {
-		size_t len = strnlen(part, size - 1 - at);
-
-		memcpy(out + at, part, len);
-		at += len;
-	}
-	va_end(ap);
-	out[at] = '\0';
 }

@@ -39,7 +39,4 @@ size_t	 str_int(char out[STR_INT_MAX], int64_t);
 
 bool	 str_equal(const char *, const char *);	/* NULL equals only NULL */
 
-/* One text behind the other, up to a NULL; cut where there is no room. */
-void	 str_join(char *out, size_t size, ...) __attribute__((sentinel));
-
 #endif

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "base/str.h"
 #include "base/trace.h"
 
 #define SPAN_BYTES	8u
@@ -156,7 +155,7 @@ trace_child(struct trace *t, char out[TRACE_PARENT_LEN + 1])
 	char span[2 * SPAN_BYTES + 1];
 
 	draw(span, SPAN_BYTES);
-	str_join(out, TRACE_PARENT_LEN + 1, "00-", trace_id(t), "-", span, "-", t->flags, NULL);
+	snprintf(out, TRACE_PARENT_LEN + 1, "00-%s-%s-%s", trace_id(t), span, t->flags);
 }
 
 bool
@@ -167,7 +166,7 @@ trace_header(char out[TRACE_HEADER_MAX])
 	if (now == NULL)
 		return false;
 	trace_child(now, child);
-	str_join(out, TRACE_HEADER_MAX, "traceparent: ", child, NULL);
+	snprintf(out, TRACE_HEADER_MAX, "traceparent: %s", child);
 	return true;
 }
 

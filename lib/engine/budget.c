@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
 #include "engine/budget.h"
 #include "records/analytics.h"
 
@@ -82,8 +81,8 @@ bill_of(const char *account, const char *agent, bool anonymous)
 {
 	struct bill b = { .anonymous = anonymous };
 
-	str_join(b.account, sizeof(b.account), account, NULL);
-	str_join(b.agent, sizeof(b.agent), agent, NULL);
+	snprintf(b.account, sizeof(b.account), "%s", account ? account : "");
+	snprintf(b.agent, sizeof(b.agent), "%s", agent ? agent : "");
 	return b;
 }
 

@@ -1,8 +1,6 @@
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "base/str.h"
 #include "engine/budget.h"
 #include "engine/figures.h"
 
@@ -10,13 +8,13 @@
 static void
 add_time(struct counts *c, const char *agent, char kind, int64_t ms)
 {
-	char metric[1 + STR_INT_MAX] = { kind };
+	char metric[SUMS_METRIC_MAX + 1];
 
 	if (ms < 0)
 		ms = 0;			/* the clock was set back */
-	str_int(metric + 1, histogram_bucket(ms));
+	snprintf(metric, sizeof(metric), "%c%u", kind, histogram_bucket(ms));
 	counts_add(c, agent, metric, 1);
-	strcpy(metric + 1, "ms");
+	snprintf(metric, sizeof(metric), "%cms", kind);
 	counts_add(c, agent, metric, ms);
 }
 

@@ -88,12 +88,7 @@ void
 form_write(struct buf *b, const struct form *f, const struct question *q)
 {
 	bool structured = !(f->without & WITHOUT_FORMAT), streamed = !(f->without & WITHOUT_STREAM);
-	size_t room = 2048;		/* and a little for each message: so much it will be, and need not grow to it by steps */
 
-	for (size_t i = 0; i < q->count; i++)
-		room += q->messages[i].len + 64;
-	if (room < b->max)
-		(void)buf_reserve(b, room);
 	buf_puts(b, "{\"model\":");
 	buf_json_str(b, f->model);
 	buf_puts(b, ",\"messages\":[");

@@ -8,8 +8,6 @@
 #include "engine/answer.h"
 #include "engine/budget.h"
 
-#define USUAL	2048u		/* bytes of an answer with its sources, beside its text */
-
 static void
 write_escalation(struct buf *out, const struct verdict *v, const char *id)
 {
@@ -29,9 +27,8 @@ write_escalation(struct buf *out, const struct verdict *v, const char *id)
 static void
 write_common(struct buf *out, const struct verdict *v, const char *escalation_id)
 {
-	buf_printf(out, ",\"needsEscalation\":%s,\"confidence\":", v->reason ? "true" : "false");
-	buf_share(out, v->confidence);
-	buf_printf(out, ",\"provider\":\"%s\",\"escalation\":", v->provider);
+	buf_printf(out, ",\"needsEscalation\":%s,\"confidence\":%.3g,\"provider\":\"%s\",\"escalation\":",
+	    v->reason ? "true" : "false", v->confidence, v->provider);
 	write_escalation(out, v, escalation_id);
 	buf_puts(out, ",\"sources\":");
 	passages_json(out, &v->passages);
@@ -192,8 +189,6 @@ answer_write(const struct lease *l, struct verdict *v, int64_t at_ms, struct out
 	o->entry = o->event_tail = o->escalation = BUF_INIT(2 * ANSWER_MAX);
 	o->event_head = BUF_INIT(256);
 	o->event_tail.max += v->sound.len / 3 * 4 + 4;
-	(void)buf_reserve(&o->entry, v->text.len + USUAL);
-	(void)buf_reserve(&o->event_tail, v->text.len + USUAL);
 	write_found(l, v, o);
 	write_entry(&o->entry, l, v, at_ms, o->escalation_id);
 	if (l->desk.desk)

@@ -279,19 +279,17 @@ count_turn(const struct verdict *v, const char *outcome, int64_t us)
 static void
 log_turn(const struct verdict *v, const char *outcome, int64_t began_us)
 {
-	char ms[STR_INT_MAX], requests[STR_INT_MAX];
-	struct buf confidence = BUF_INIT(32);
+	char ms[24], requests[12], confidence[16];
 	int64_t us = clock_mono_us() - began_us;
 
 	count_turn(v, outcome, us);
-	str_int(ms, us / 1000);
-	str_int(requests, v->requests);
-	buf_share(&confidence, v->confidence);
+	snprintf(ms, sizeof(ms), "%lld", (long long)(us / 1000));
+	snprintf(requests, sizeof(requests), "%u", v->requests);
+	snprintf(confidence, sizeof(confidence), "%.3g", v->confidence);
 	/* Nothing of the customer's is wrong with it: somebody has to see to the model. */
 	log_line(str_equal(v->reason, "ai_unavailable") ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "turn", "outcome", outcome,
-	    "provider", v->provider, "ms", ms, "upstream_requests", requests, "confidence", confidence.data,
+	    "provider", v->provider, "ms", ms, "upstream_requests", requests, "confidence", confidence,
 	    "escalation", v->reason, "problem", v->problem.data, NULL);
-	buf_free(&confidence);
 }
 
 static bool

@@ -78,10 +78,7 @@ entry_content(const struct entry *e, size_t *len)
 static void
 entry_place(const struct keys *k, const char *id, char out[CONVERSATION_KEY_MAX + ID_LEN + 2])
 {
-	char part[ID_LEN + 1];
-
-	str_join(part, sizeof(part), id, NULL);
-	str_join(out, CONVERSATION_KEY_MAX + ID_LEN + 2, k->log, "#", part, NULL);
+	snprintf(out, CONVERSATION_KEY_MAX + ID_LEN + 2, "%s#%.*s", k->log, ID_LEN, id);
 }
 
 enum hl_err

@@ -390,7 +390,7 @@ counts_add(struct counts *c, const char *agent, const char *metric, int64_t by)
 {
 	if (c->count == COUNTS_MAX || by == 0)
 		return;
-	str_join(c->list[c->count].field, sizeof(c->list[0].field), *agent ? agent : "-", ":", metric, NULL);
+	snprintf(c->list[c->count].field, sizeof(c->list[0].field), "%s:%s", *agent ? agent : "-", metric);
 	c->list[c->count++].by = by;
 }
 

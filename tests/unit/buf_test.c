@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "base/str.h"
 
 #define SAME(...) do {										\
 	char expected[256];									\
@@ -75,47 +74,6 @@ beyond_the_cap_is_an_error(void **state)
 	buf_free(&b);
 }
 
-static void
-assert_share(double share)
-{
-	struct buf b = BUF_INIT(64);
-	char want[32];
-
-	snprintf(want, sizeof(want), "%.3g", share);
-	buf_share(&b, share);
-	assert_string_equal(b.data, want);
-	buf_free(&b);
-}
-
-static void
-shares_are_those_of_printf(void **state)
-{
-	static const double odd[] = { 0.0995, 0.09995, 0.1, 0.999, 0.9985, 0.9994999, 0.9995, 0.99951, 1, 0.1005, 0.1235, 0.0625, 1e-9, 0.5,
-		0.49999999999999994, 0.12350000000000001, 0.123499999999 };
-
-	(void)state;
-	for (int i = 0; i <= 20000; i++)
-		assert_share(i / 20000.0);
-	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
-		assert_share(odd[i]);
-}
-
-static void
-texts_are_joined_as_far_as_there_is_room(void **state)
-{
-	char out[8];
-
-	(void)state;
-	str_join(out, sizeof(out), "ab", "", "cd", NULL);
-	assert_string_equal(out, "abcd");
-	str_join(out, sizeof(out), "abcde", "fghi", "j", NULL);
-	assert_string_equal(out, "abcdefg");
-	str_join(out, 1, "a", NULL);
-	assert_string_equal(out, "");
-	str_join(out, sizeof(out), NULL);
-	assert_string_equal(out, "");
-}
-
 int
 main(void)
 {
@@ -123,8 +81,6 @@ main(void)
 		cmocka_unit_test(formats_are_those_of_printf),
 		cmocka_unit_test(what_is_longer_than_the_first_room_is_whole),
 		cmocka_unit_test(beyond_the_cap_is_an_error),
-		cmocka_unit_test(shares_are_those_of_printf),
-		cmocka_unit_test(texts_are_joined_as_far_as_there_is_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
