@@ -58,6 +58,12 @@ describe("one server", () => {
 		"Gemini's array": up.geminiError(400), "vLLM's number": up.vllmError(400), "old vLLM's top level": up.oldVllmError(400),
 		"402": up.failure(402, { message: "no credit", code: 402 }), "413": up.empty(413), "422": up.failure(422, { message: "bad" }),
 	};
+	test("a model that refuses its key is a warning in the log", async () => {
+		upstream.next(up.invalidKey());
+		escalated(await ask());
+		assert.match(stack.log(), /level=warn program=chat .*event=turn outcome=escalated .*problem="openai: status 401 invalid_api_key"/);
+	});
+
 	for (const [name, step] of Object.entries(lasting))
 		test(`${name}: not tried again, a person is called`, async () => {
 			upstream.otherwise = step;

@@ -186,6 +186,15 @@ test("a setting that cannot be right is named, and nothing is left running", asy
 	}
 });
 
+test("where too few files may be open it says so", async () => {
+	const dir = newStateDir();
+	const out = spawnSync("bash", ["-c", `ulimit -n 150; exec "$0" --state-dir "${dir}" --detach`, run],
+		{ env: environment(), encoding: "utf8", timeout: 60_000 });
+	rmSync(dir, { recursive: true, force: true });
+	assert.notEqual(out.status, 0);
+	assert.match(out.stdout + out.stderr, /too few files may be open.*ulimit -n/);
+});
+
 test("an unknown option is refused with a sentence", async () => {
 	for (const args of [["--nonsense"], ["--port"], ["--port", "x"], ["--port", "99999"], ["nonsense"]]) {
 		const out = await runScript(args, { ms: 10_000 });
