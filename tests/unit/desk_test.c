@@ -420,6 +420,26 @@ TASK_TEST(its_escalation_belongs_to_its_owner_and_ends_with_it)
 	desk_clear(&c);
 }
 
+TASK_TEST(what_follows_from_messages_is_refused_when_there_are_more)
+{
+	struct desk_change change = { .set_insight = true, .sentiment = SENTIMENT_URGENT };
+	struct desk_conversation c, read;
+	struct acceptance a;
+
+	(void)arg;
+	begin(ann, agents[0], false, &c);
+	change.if_seq = c.seq;
+	assert_int_equal(say(c.id, ann, false, "hello", &a), HL_OK);
+	assert_int_equal(desk_change(store, &by_ann, c.id, &change, &read), HL_CONFLICT);
+	change.if_seq++;
+	assert_int_equal(desk_change(store, &by_ann, c.id, &change, &read), HL_OK);
+	assert_int_equal(read.sentiment, SENTIMENT_URGENT);
+	assert_int_equal(desk_delete(store, &by_ann, c.id, false), HL_OK);
+	lease_clear(&a.lease);
+	desk_clear(&read);
+	desk_clear(&c);
+}
+
 TASK_TEST(a_turn_of_a_deleted_conversation_is_fenced)
 {
 	struct desk_conversation c;
@@ -872,6 +892,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(a_turn_stores_what_it_found),
 		cmocka_unit_test(a_turn_is_recovered_with_what_the_engine_must_know),
 		cmocka_unit_test(its_escalation_belongs_to_its_owner_and_ends_with_it),
+		cmocka_unit_test(what_follows_from_messages_is_refused_when_there_are_more),
 		cmocka_unit_test(a_turn_of_a_deleted_conversation_is_fenced),
 		cmocka_unit_test(pages_show_each_once_newest_first),
 		cmocka_unit_test(filters_and_texts_find_what_they_name),
