@@ -130,7 +130,9 @@ libhelpline_a_SOURCES = \
 	lib/services/search_cut.c lib/services/search_cut.h \
 	lib/services/search_folder.c lib/services/search_folder.h \
 	lib/services/search_index.c lib/services/search_index.h \
+	lib/services/search_memory.c lib/services/search_memory.h \
 	lib/services/search_parts.h lib/services/search_question.c lib/services/search_rank.c \
+	lib/services/search_passage.c lib/services/search_passage.h \
 	lib/services/search_vocab.c lib/services/search_vocab.h \
 	lib/services/search_words.c lib/services/search_words.h \
 	lib/services/uploads.c lib/services/uploads.h \

@@ -248,6 +248,7 @@ ask_model(const struct thinker *t, const struct lease *l, const struct agent *ag
 {
 	struct prompt_message *messages = calloc(l->context.count + 3, sizeof(*messages));
 	struct buf marked = BUF_INIT(CONTEXT_MARKED_MAX), about = BUF_INIT(PROMPT_MAX), persona = BUF_INIT(PERSONA_MAX);
+	struct buf written = BUF_INIT(PROMPT_MAX);
 	enum hl_err err = HL_NO_MEMORY;
 
 	if (messages == NULL)
@@ -256,11 +257,11 @@ ask_model(const struct thinker *t, const struct lease *l, const struct agent *ag
 	err = write_system(t, agent, &persona, &messages[q->count++]);
 	if (err)
 		goto out;
-	messages[q->count] = (struct prompt_message){ .role = ROLE_SYSTEM };
-	err = passages_prompt(p, &messages[q->count].text, &messages[q->count].len);
+	passages_prompt(&written, p);
+	err = buf_err(&written);
 	if (err)
 		goto out;
-	q->count++;
+	messages[q->count++] = (struct prompt_message){ ROLE_SYSTEM, written.data, written.len };
 	err = write_people(l, &marked, &about);
 	if (err)
 		goto out;
@@ -272,6 +273,7 @@ out:
 	buf_free(&marked);
 	buf_free(&about);
 	buf_free(&persona);
+	buf_free(&written);
 	free(messages);
 	return err;
 }
@@ -289,7 +291,7 @@ prompt_tokens(const struct lease *l, const struct agent *agent, const struct pas
 		bytes += len;
 	}
 	for (size_t i = 0; i < p->count; i++)
-		bytes += strlen(p->hits[i].text);
+		bytes += p->hits[i].passage->text_len;
 	if (agent && agent->company_info)
 		bytes += strlen(agent->company_info);
 	return SYSTEM_TOKENS + (int64_t)(bytes / BYTES_A_TOKEN);

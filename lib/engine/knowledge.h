@@ -20,30 +20,24 @@ struct knowledge;
 enum hl_err knowledge_open(const struct conf *, struct knowledge **ret, struct buf *problem) HL_MUST_CHECK;
 void	 knowledge_free(struct knowledge *);
 
-/* What was found, shared by all who asked the same within a moment. */
 struct passages {
-	struct found		*found;
-	const struct search_hit	*hits;
-	size_t			 count;
-	enum small_talk		 talk;	/* the question only greets or thanks: nothing was looked for */
+	struct search_hit	hits[KNOWLEDGE_MAX_HITS];
+	size_t			count;
+	enum small_talk		talk;	/* the question only greets or thanks: nothing was looked for */
 };
 
-/* Takes the texts of the hits, also on failure. */
-enum hl_err passages_of(const struct search_hit *take_hits, size_t count, struct passages *ret) HL_MUST_CHECK;
-
 /*
- * The passages that help with a question, best first, none that has nothing to do with it.  Suspends (thread pool).
- * Looks for changed files first, at most once a second; when that fails (the folder is gone for a moment), the passages
- * known so far go on answering.  Until the next look the same question gets the same passages without a search.  *ret is
- * always set, and empty on failure.
+ * The passages that help with a question, best first, none that has nothing to do with it.  Suspends (thread pool) when the
+ * index has to be asked.  Looks for changed files first, at most once a second; when that fails (the folder is gone for a
+ * moment), the passages known so far go on answering.  *ret is always set, and empty on failure.
  */
 enum hl_err knowledge_find(struct knowledge *, const char *question, size_t len, struct passages *ret) HL_MUST_CHECK;
 void	 passages_free(struct passages *);
 
-/* What a prompt says of them; lives as long as they.  "" if there are none. */
-enum hl_err passages_prompt(const struct passages *, const char **ret_text, size_t *ret_len) HL_MUST_CHECK;
+/* What a prompt says of them; nothing if there are none. */
+void	 passages_prompt(struct buf *, const struct passages *);
 
-/* [{"title":…,"source":…,"excerpt":…,"score":…},…]: the member "sources" of an answer; excerpt is at most 300 bytes of plain text. */
+/* [{"title":…,"source":…,"excerpt":…,"score":…},…]: the member "sources" of an answer. */
 void	 passages_json(struct buf *, const struct passages *);
 
 /*

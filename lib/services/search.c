@@ -10,35 +10,48 @@
 
 /* --- the query --- */
 
-static char *
-column_copy(sqlite3_stmt *stmt, int column)
-{
-	const unsigned char *text = sqlite3_column_text(stmt, column);
-
-	return text ? strdup((const char *)text) : NULL;
-}
-
+/* Reads a passage, and remembers it. */
 static enum hl_err
-fetch(struct search *s, const struct candidate *found, struct search_hit *ret)
+fetch(struct search *s, sqlite3_int64 rowid, struct passage **ret)
 {
+	const char *texts[3];
 	enum hl_err err = HL_OK;
 	int rc;
 
-	sqlite3_bind_int64(s->fetch, 1, found->rowid);
-	sqlite3_bind_int64(s->fetch, 2, found->rowid >> INDEX_FILE_SHIFT);
+	*ret = NULL;
+	sqlite3_bind_int64(s->fetch, 1, rowid);
+	sqlite3_bind_int64(s->fetch, 2, rowid >> INDEX_FILE_SHIFT);
 	rc = sqlite3_step(s->fetch);
-	if (rc == SQLITE_ROW) {
-		*ret = (struct search_hit){ .source = column_copy(s->fetch, 0), .title = column_copy(s->fetch, 1),
-		    .text = column_copy(s->fetch, 2), .score = found->score };
-		if (ret->source == NULL || ret->title == NULL || ret->text == NULL) {
-			search_hits_free(ret, 1);
-			err = HL_NO_MEMORY;
-		}
-	} else {
+	if (rc != SQLITE_ROW)
 		err = rc == SQLITE_DONE ? HL_CONFLICT : index_err(rc);	/* the index names a row that is not there */
+	for (int i = 0; i < 3 && err == HL_OK; i++) {
+		texts[i] = (const char *)sqlite3_column_text(s->fetch, i);
+		if (texts[i] == NULL)
+			err = HL_NO_MEMORY;
 	}
+	if (err == HL_OK)
+		err = passage_new(texts[0], texts[1], texts[2], ret);
 	sqlite3_reset(s->fetch);
+	if (err == HL_OK) {
+		err = memory_keep_passage(&s->memory, rowid, *ret);
+		if (err) {
+			passage_release(*ret);
+			*ret = NULL;
+		}
+	}
 	return err;
+}
+
+static enum hl_err
+passage_at(struct search *s, const struct candidate *found, struct search_hit *ret)
+{
+	struct passage *p = memory_passage(&s->memory, found->rowid);
+
+	*ret = (struct search_hit){ .score = found->score };
+	if (p == NULL)
+		return s->asked->recall ? HL_BUSY : fetch(s, found->rowid, &ret->passage);
+	ret->passage = passage_ref(p);
+	return HL_OK;
 }
 
 static enum hl_err
@@ -50,6 +63,15 @@ step_once(sqlite3_stmt *stmt)
 	return index_err(rc);
 }
 
+/* What is in memory is of an index that there is no more. */
+static void
+forget(struct search *s)
+{
+	vocab_free(&s->vocab);
+	memory_forget(&s->memory);
+	s->generation = -1;
+}
+
 static enum hl_err
 load_vocab(struct search *s)
 {
@@ -57,7 +79,7 @@ load_vocab(struct search *s)
 	enum hl_err err = index_prepare(s->db, "SELECT term, doc FROM temp.vocab", &stmt);
 	int rc = SQLITE_DONE;
 
-	vocab_free(&s->vocab);
+	forget(s);
 	while (err == HL_OK && !s->vocab.partial && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		const char *term = (const char *)sqlite3_column_text(stmt, 0);
 
@@ -92,28 +114,28 @@ sync_state(struct search *s)
 	return err;
 }
 
+/* HL_BUSY with recall: the index has to be asked. */
 static enum hl_err
-query_inside(struct search *s, const char *text, size_t len, size_t max, struct search_hit *ret_hits, size_t *count)
+answer(struct search *s, const char *text, size_t len, bool recall, size_t max, struct search_hit *ret_hits, size_t *count)
 {
 	struct candidate found[CANDIDATES];
-	struct buf expression = BUF_INIT(PHRASES_MAX * (WORD_BYTES + 8));
-	size_t n = 0;
-	enum hl_err err = sync_state(s);
+	struct question *q = s->asked;
+	size_t n, rows = 0;
+	enum hl_err err;
 
+	if (s->memory.bytes > MEMORY_MAX)
+		memory_forget(&s->memory);
+	q->recall = recall;
+	err = question_read(s, text, len, q);
 	if (err)
-		goto out;
-	question_read(s, text, len, s->asked);
-	if (s->asked->phrase_count == 0)
-		goto out;
-	err = question_expression(s->asked, &expression);
-	if (err == HL_OK)
-		err = rank_passages(s, expression.data, found, &n);
-	if (err)
-		goto out;
+		return err;
+	for (size_t i = 0; i < q->phrase_count; i++)
+		rows += q->phrases[i].posting ? q->phrases[i].posting->count : 0;
+	if (recall && rows > RECALL_ROWS)
+		return HL_BUSY;
+	rank_passages(q, found, &n);
 	for (; *count < max && *count < n && err == HL_OK; *count += err == HL_OK)
-		err = fetch(s, &found[*count], &ret_hits[*count]);
-out:
-	buf_free(&expression);
+		err = passage_at(s, &found[*count], &ret_hits[*count]);
 	return err;
 }
 
@@ -124,7 +146,9 @@ query_once(struct search *s, const char *text, size_t len, size_t max, struct se
 
 	if (err)
 		return err;
-	err = query_inside(s, text, len, max, ret_hits, count);
+	err = sync_state(s);
+	if (err == HL_OK)
+		err = answer(s, text, len, false, max, ret_hits, count);
 	ended = step_once(s->end);
 	if (err) {
 		search_hits_free(ret_hits, *count);
@@ -147,8 +171,7 @@ close_db(struct search *s)
 	if (s->stemmer != NULL)
 		s->tokenizer.xDelete(s->stemmer);
 	s->stemmer = NULL;
-	vocab_free(&s->vocab);
-	s->generation = -1;
+	forget(s);
 	s->synonym_count = 0;
 	sqlite3_close(s->db);
 	s->db = NULL;
@@ -197,7 +220,7 @@ prepare_statements(struct search *s)
 		"BEGIN",
 		"COMMIT",
 		"SELECT generation, passages, signature FROM state",
-		"SELECT rowid, covered(passages) FROM passages WHERE passages MATCH ?1",
+		"SELECT posted(passages) FROM passages WHERE passages MATCH ?1",
 		"SELECT (SELECT path FROM files WHERE id=?2), title, body FROM passages WHERE rowid=?1",
 		"SELECT doc FROM temp.vocab WHERE term=?1",
 	};
@@ -376,6 +399,25 @@ search_query(struct search *s, const char *question, size_t len, size_t max, str
 	return err;
 }
 
+bool
+search_recall(struct search *s, const char *question, size_t len, size_t max, struct search_hit *ret_hits, size_t *count)
+{
+	bool known;
+
+	*count = 0;
+	if (!utf8_valid(question, len))
+		return true;
+	if (uv_mutex_trylock(&s->lock) != 0)
+		return false;
+	known = s->generation >= 0 && answer(s, question, len, true, max, ret_hits, count) == HL_OK;
+	uv_mutex_unlock(&s->lock);
+	if (!known) {
+		search_hits_free(ret_hits, *count);
+		*count = 0;
+	}
+	return known;
+}
+
 static enum hl_err
 allocate(const char *folder, const char *file, struct search **ret)
 {
@@ -442,9 +484,7 @@ void
 search_hits_free(struct search_hit *hits, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		free(hits[i].source);
-		free(hits[i].title);
-		free(hits[i].text);
+		passage_release(hits[i].passage);
 		hits[i] = (struct search_hit){ 0 };
 	}
 }

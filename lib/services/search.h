@@ -1,5 +1,6 @@
 /*
- * search.h - a full-text index of passages (SQLite FTS5, bm25).  Everything here blocks: call it through task_work().
+ * search.h - a full-text index of passages (SQLite FTS5, bm25).  All but search_recall() and search_small_talk() block: call
+ * them through task_work().
  *
  * One struct search may be used from several threads; its calls queue.  Several processes may share one index file: a
  * query sees the folder as it was before or after a refresh, never in between.
@@ -7,19 +8,19 @@
 #ifndef HL_SEARCH_H
 #define HL_SEARCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "services/search_passage.h"
 #include "services/search_words.h"
 
 struct search;
 
 struct search_hit {
-	char	*source;	/* the file's path below the folder, "shipping/returns.md" */
-	char	*title;		/* "Document title › Heading", or the file's name */
-	char	*text;		/* the passage itself, as written (Markdown) */
-	double	 score;		/* 0…1: how much of what the question asks about the passage covers */
+	struct passage	*passage;	/* a reference */
+	double		 score;		/* 0…1: how much of what the question asks about the passage covers */
 };
 
 /*
@@ -45,6 +46,13 @@ enum hl_err search_refresh(struct search *) HL_MUST_CHECK;
 enum hl_err search_query(struct search *, const char *question, size_t len, size_t max, struct search_hit *ret_hits,
     size_t *count) HL_MUST_CHECK;
 void	 search_hits_free(struct search_hit *, size_t count);
+
+/*
+ * The same from memory, in the loop's own thread: what was found of the question's words since the index was last looked
+ * at, by search_refresh() or search_query().  False: ask search_query(), which then remembers.
+ */
+bool	 search_recall(struct search *, const char *question, size_t len, size_t max, struct search_hit *ret_hits,
+	    size_t *count);
 
 size_t	 search_passages(const struct search *);	/* in the index after the last refresh */
 

@@ -14,10 +14,12 @@
 
 #include "services/search.h"
 #include "services/search_index.h"
+#include "services/search_memory.h"
 #include "services/search_vocab.h"
 #include "services/search_words.h"
 
 #define PHRASES_MAX	32u	/* in one question, synonyms included; a bit of a mask for each */
+#define RECALL_ROWS	4096u	/* of all postings together, and words of the index to compare: more is work for the pool */
 #define CANDIDATES	16u	/* best passages that are kept while the matching ones are gone through */
 #define SYNONYMS_MAX	256u
 
@@ -28,15 +30,16 @@ struct synonym {
 	char		 stem[24];	/* empty for a phrase */
 };
 
-/* What stands for a word of the question in the FTS5 expression. */
-struct phrase {
-	char		text[WORD_BYTES];
-	size_t		term;
-	double		credit;
-	int64_t		passages;	/* that have it, -1 until counted */
-};
-
 #define NO_TERM	WORDS_MAX	/* two neighbouring words: counts for the order only */
+
+/* What stands for a word of the question, or two phrases side by side. */
+struct phrase {
+	const struct posting *posting;	/* NULL for a pair */
+	size_t		term;
+	size_t		first, second;	/* of a pair: which phrases */
+	double		credit;
+	int64_t		passages;	/* that have it */
+};
 
 struct question {
 	struct phrase	phrases[PHRASES_MAX];
@@ -47,11 +50,7 @@ struct question {
 	size_t		term_count;
 	double		best[WORDS_MAX];	/* for coverage() */
 	int		corrections;		/* left */
-	bool		counted;
-	struct covered {
-		uint32_t phrases, titles;	/* a bit for each phrase that the row, and its title, has */
-		double	 bm25;
-	} row;					/* what the SQL function covered() found */
+	bool		recall;			/* only from memory, and quickly: what is not known is HL_BUSY */
 };
 
 struct candidate {
@@ -66,13 +65,15 @@ struct search {
 	dev_t		 dev;			/* of the file that db has open */
 	ino_t		 ino;
 	sqlite3_stmt	*begin, *end, *state, *match, *fetch, *count;
+	struct posting	*filling;		/* by the statement match */
 	fts5_tokenizer	 tokenizer;
 	Fts5Tokenizer	*stemmer;
 	struct lexicon	*lexicon;
 	struct synonym	 synonyms[SYNONYMS_MAX];
 	size_t		 synonym_count;
 	struct vocab	 vocab;
-	sqlite3_int64	 generation;		/* that vocab was read at */
+	struct search_memory memory;
+	sqlite3_int64	 generation;		/* that vocab and memory are of, -1: none */
 	struct question	*asked;			/* by the query that runs */
 	atomic_size_t	 passages;
 };
@@ -80,17 +81,15 @@ struct search {
 /* ---- search_question.c ---- */
 
 void	 synonyms_load(struct search *);	/* once the tokenizer is there */
-/* Fills q; without phrases when there is nothing to look for.  Weights come with question_weigh(). */
-void	 question_read(struct search *, const char *text, size_t len, struct question *);
-/* Weighs the words, when every phrase's passages are counted. */
-void	 question_weigh(const struct search *, struct question *);
-/* As an FTS5 expression. */
-enum hl_err question_expression(const struct question *, struct buf *out) HL_MUST_CHECK;
+/* Fills q; without phrases when there is nothing to look for. */
+enum hl_err question_read(struct search *, const char *text, size_t len, struct question *) HL_MUST_CHECK;
 
 /* ---- search_rank.c ---- */
 
-enum hl_err rank_register(struct search *, fts5_api *) HL_MUST_CHECK;	/* the SQL function covered() */
-/* The best CANDIDATES of the passages that match, best first; s->asked is the question. */
-enum hl_err rank_passages(struct search *, const char *expression, struct candidate *ret, size_t *ret_count) HL_MUST_CHECK;
+enum hl_err rank_register(struct search *, fts5_api *) HL_MUST_CHECK;	/* the SQL function posted() */
+/* Asks the index where a phrase is, and remembers. */
+enum hl_err rank_posting(struct search *, const char *phrase, const struct posting **ret) HL_MUST_CHECK;
+/* The best CANDIDATES of the passages that have a phrase of the question, best first. */
+void	 rank_passages(struct question *, struct candidate *ret, size_t *ret_count);
 
 #endif

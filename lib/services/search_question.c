@@ -109,42 +109,29 @@ passages_with(struct search *s, const char *stem, size_t len)
 	return n;
 }
 
-/* --- the question --- */
+/* --- what stands for a word --- */
 
-static double
-weight_of(const struct search *s, int64_t passages)
-{
-	double all = (double)atomic_load(&s->passages), w;
-
-	if (passages <= 0)
-		return WEIGHT_UNKNOWN;
-	if (all < SMALLEST_COLLECTION)
-		all = SMALLEST_COLLECTION;
-	w = log((all + 1) / ((double)passages + 0.5)) / log((all + 1) / 0.5);
-	return w < WEIGHT_LEAST ? WEIGHT_LEAST : w;
-}
+struct readings {
+	struct reading	list[PHRASES_MAX];
+	size_t		count;
+};
 
 static void
-add_phrase(struct question *q, const char *text, size_t len, double credit, int64_t passages)
+add_reading(struct readings *r, const char *text, size_t len, double credit, int64_t passages)
 {
-	struct phrase *p = &q->phrases[q->phrase_count];
+	struct reading *one = &r->list[r->count];
 
-	if (q->phrase_count == PHRASES_MAX || len >= sizeof(p->text))
+	if (r->count == PHRASES_MAX || len >= sizeof(one->text))
 		return;
-	memcpy(p->text, text, len);
-	p->text[len] = '\0';
+	*one = (struct reading){ .credit = credit, .passages = passages };
 	for (size_t i = 0; i < len; i++)
-		if (p->text[i] == '_')
-			p->text[i] = ' ';
-	p->term = credit > 0 ? q->term_count : NO_TERM;
-	p->credit = credit;
-	p->passages = passages;
-	q->phrase_count++;
+		one->text[i] = text[i] == '_' ? ' ' : text[i];
+	r->count++;
 }
 
 /* Other words for a stem, as far as the index has them.  A phrase is looked for when its first word is there. */
 static void
-add_synonyms(struct search *s, struct question *q, const char *stem, double credit)
+add_synonyms(struct search *s, struct readings *r, const char *stem, double credit)
 {
 	for (size_t i = 0; i < s->synonym_count && stem[0] != '\0'; i++) {
 		if (s->synonyms[i].stem[0] != stem[0] || strcmp(s->synonyms[i].stem, stem) != 0)
@@ -162,82 +149,170 @@ add_synonyms(struct search *s, struct question *q, const char *stem, double cred
 			    !passages_with(s, first.text, first.len))
 				n = 0;
 			if (n != 0)
-				add_phrase(q, y->text, y->len, credit, n);
+				add_reading(r, y->text, y->len, credit, n);
 		}
 	}
 }
 
 /* A misspelt word of the index, or a misspelt synonym of one. */
 static void
-add_nearest(struct search *s, struct question *q, const struct stem *stem)
+add_nearest(struct search *s, struct readings *r, const struct stem *stem)
 {
 	const char *near = vocab_nearest(&s->vocab, stem->text, stem->len);
 	char word[WORD_BYTES];
 
 	if (near != NULL && word_with_stem(s, near, strlen(near), word)) {
-		add_phrase(q, word, strlen(word), CREDIT_NEAR, passages_with(s, near, strlen(near)));
-		add_synonyms(s, q, near, CREDIT_NEAR * CREDIT_SYNONYM);
+		add_reading(r, word, strlen(word), CREDIT_NEAR, passages_with(s, near, strlen(near)));
+		add_synonyms(s, r, near, CREDIT_NEAR * CREDIT_SYNONYM);
 		return;
 	}
 	for (size_t i = 0; i < s->synonym_count && stem->len >= 5; i++) {
 		const char *other = s->synonyms[i].stem;
 
 		if (strlen(other) >= 5 && words_near(stem->text, stem->len, other, strlen(other))) {
-			add_synonyms(s, q, other, CREDIT_NEAR * CREDIT_SYNONYM);
+			add_synonyms(s, r, other, CREDIT_NEAR * CREDIT_SYNONYM);
 			return;
 		}
 	}
 }
 
 static void
-add_part(struct search *s, struct question *q, const struct stem *stem)
+add_part(struct search *s, struct readings *r, const struct stem *stem)
 {
 	const char *part = vocab_compound(&s->vocab, stem->text, stem->len);
 	char word[WORD_BYTES];
 
 	if (part != NULL && word_with_stem(s, part, strlen(part), word))
-		add_phrase(q, word, strlen(word), CREDIT_PART, passages_with(s, part, strlen(part)));
+		add_reading(r, word, strlen(word), CREDIT_PART, passages_with(s, part, strlen(part)));
 }
 
 /* One word of the question and what is known about it. */
 struct lookup {
 	struct word	word;
-	struct stem	stem;
-	bool		single;		/* one token of the index, else a phrase */
-	bool		exact;		/* the index has it as it was written */
-	int64_t		passages;
+	struct known	*known;		/* NULL: nothing in the index stands for it */
+	bool		ignored;	/* it is no word of the question */
+	size_t		phrase;		/* the one that is the word as it was written, or NO_PHRASE */
 };
 
-/* Finds what stands for one word; false if the word is to be ignored. */
+#define NO_PHRASE	PHRASES_MAX
+
+static int64_t
+passages_of_word(const struct lookup *l)
+{
+	return l->known ? l->known->passages : 0;
+}
+
+/* A mistyped order number is another order, not another word. */
 static bool
-add_word(struct search *s, struct question *q, const struct lookup *l)
+has_digit(const char *text)
+{
+	return strpbrk(text, "0123456789") != NULL;
+}
+
+/* What was probably meant by a word that nobody knows. */
+static void
+guess(struct search *s, struct question *q, const struct stem *stem, struct readings *r)
+{
+	if (q->corrections-- <= 0)
+		return;
+	if (!has_digit(stem->text))
+		add_nearest(s, r, stem);
+	if (r->count == 0)
+		add_part(s, r, stem);
+}
+
+/* Finds what stands for a word of which the memory has nothing. */
+static enum hl_err
+learn(struct search *s, struct question *q, struct lookup *l)
 {
 	const char *text = l->word.text;
-	size_t before = q->phrase_count;
+	struct readings r = { .count = 0 };
+	bool guessed = false;
+	struct stem stem;
+	int64_t passages = 0;
 
-	if (!l->single) {
-		if (l->stem.tokens > 0)
-			add_phrase(q, text, strlen(text), CREDIT_EXACT, -1);
-		return l->stem.tokens > 0;
+	if (q->recall && (s->vocab.partial || s->vocab.count > RECALL_ROWS))
+		return HL_BUSY;
+	if (stem_of(s, text, strlen(text), &stem)) {
+		passages = passages_with(s, stem.text, stem.len);
+		if (passages > 0)
+			add_reading(&r, text, strlen(text), CREDIT_EXACT, passages);
+		add_synonyms(s, &r, stem.text, CREDIT_SYNONYM);
+		guessed = r.count == 0;
+		l->ignored = guessed && !has_digit(text) && words_stop_misspelt(text);
+		if (guessed && !l->ignored)
+			guess(s, q, &stem, &r);
+	} else if (stem.tokens > 0) {		/* a phrase */
+		add_reading(&r, text, strlen(text), CREDIT_EXACT, -1);
+	} else {
+		l->ignored = true;
 	}
-	if (l->exact)
-		add_phrase(q, text, strlen(text), CREDIT_EXACT, l->passages);
-	add_synonyms(s, q, l->stem.text, CREDIT_SYNONYM);
-	if (l->exact || q->phrase_count > before)
-		return true;
-	if (words_stop_misspelt(text))
-		return false;
-	if (q->corrections-- > 0) {
-		add_nearest(s, q, &l->stem);
-		if (q->phrase_count == before)
-			add_part(s, q, &l->stem);
+	if (r.count == 0)
+		return HL_OK;
+	return memory_keep_word(&s->memory, text, r.list, r.count, passages, guessed, &l->known);
+}
+
+static enum hl_err
+look_up(struct search *s, struct question *q, const char *text, size_t len, struct lookup *ret, size_t *count)
+{
+	struct word words[WORDS_MAX];
+	size_t n = words_of(s->lexicon, text, len, words, WORDS_MAX);
+	enum hl_err err = HL_OK;
+
+	for (size_t i = 0; i < n && err == HL_OK; i++) {
+		struct lookup *l = &ret[i];
+
+		*l = (struct lookup){ .word = words[i], .known = memory_word(&s->memory, words[i].text), .phrase = NO_PHRASE };
+		if (l->known == NULL)
+			err = learn(s, q, l);
+		else if (l->known->guessed && q->corrections-- <= 0)
+			l->known = NULL;
 	}
-	return true;
+	*count = n;
+	return err;
+}
+
+/* --- the question --- */
+
+static double
+weight_of(const struct search *s, int64_t passages)
+{
+	double all = (double)atomic_load(&s->passages), w;
+
+	if (passages <= 0)
+		return WEIGHT_UNKNOWN;
+	if (all < SMALLEST_COLLECTION)
+		all = SMALLEST_COLLECTION;
+	w = log((all + 1) / ((double)passages + 0.5)) / log((all + 1) / 0.5);
+	return w < WEIGHT_LEAST ? WEIGHT_LEAST : w;
+}
+
+/* The phrases that stand for a word. */
+static enum hl_err
+add_phrases(struct search *s, struct question *q, struct lookup *l)
+{
+	for (size_t i = 0; l->known && i < l->known->count && q->phrase_count < PHRASES_MAX; i++) {
+		struct reading *r = &l->known->readings[i];
+		enum hl_err err;
+
+		if (r->posting == NULL)
+			r->posting = memory_posting(&s->memory, r->text);
+		if (r->posting == NULL) {
+			err = q->recall ? HL_BUSY : rank_posting(s, r->text, &r->posting);
+			if (err)
+				return err;
+		}
+		if (i == 0 && l->known->passages > 0)
+			l->phrase = q->phrase_count;
+		q->phrases[q->phrase_count++] = (struct phrase){ .posting = r->posting, .term = q->term_count,
+		    .credit = r->credit, .passages = r->passages >= 0 ? r->passages : (int64_t)r->posting->count };
+	}
+	return HL_OK;
 }
 
 /* A word weighs what its most telling reading weighs that is not a guess: the word itself, else the commonest other. */
-void
-question_weigh(const struct search *s, struct question *q)
+static void
+weigh(const struct search *s, struct question *q)
 {
 	int64_t most[WORDS_MAX] = { 0 };
 	bool exact[WORDS_MAX] = { false };
@@ -256,14 +331,12 @@ question_weigh(const struct search *s, struct question *q)
 }
 
 static void
-add_pair(struct question *q, const char *first, const char *second)
+add_pair(struct question *q, const struct lookup *first, const struct lookup *second)
 {
-	char pair[2 * WORD_BYTES];
-	size_t before = q->phrase_count;
-
-	snprintf(pair, sizeof(pair), "%.*s %.*s", (int)WORD_BYTES - 1, first, (int)WORD_BYTES - 1, second);
-	add_phrase(q, pair, strlen(pair), 0, 0);
-	q->pairs += q->phrase_count - before;
+	if (first->phrase == NO_PHRASE || second->phrase == NO_PHRASE || q->phrase_count == PHRASES_MAX)
+		return;
+	q->phrases[q->phrase_count++] = (struct phrase){ .term = NO_TERM, .first = first->phrase, .second = second->phrase };
+	q->pairs++;
 }
 
 /* Rare words first, for there is room for some only; those that the index does not have come last. */
@@ -271,29 +344,13 @@ static int
 by_rarity(const void *a, const void *b)
 {
 	const struct lookup *x = *(const struct lookup *const *)a, *y = *(const struct lookup *const *)b;
+	int64_t n = passages_of_word(x), m = passages_of_word(y);
 
-	if ((x->passages == 0) != (y->passages == 0))
-		return x->passages == 0 ? 1 : -1;
-	if (x->passages != y->passages)
-		return x->passages < y->passages ? -1 : 1;
+	if ((n == 0) != (m == 0))
+		return n == 0 ? 1 : -1;
+	if (n != m)
+		return n < m ? -1 : 1;
 	return x < y ? -1 : 1;
-}
-
-static size_t
-look_up(struct search *s, const char *text, size_t len, struct lookup *ret)
-{
-	struct word words[WORDS_MAX];
-	size_t n = words_of(s->lexicon, text, len, words, WORDS_MAX);
-
-	for (size_t i = 0; i < n; i++) {
-		struct lookup *l = &ret[i];
-
-		l->word = words[i];
-		l->single = stem_of(s, l->word.text, strlen(l->word.text), &l->stem);
-		l->passages = l->single ? passages_with(s, l->stem.text, l->stem.len) : 0;
-		l->exact = l->passages > 0;
-	}
-	return n;
 }
 
 /* An order number or an amount is hardly ever what a question is about; the name of a model ("E14") can be. */
@@ -302,34 +359,35 @@ is_number(const struct lookup *l)
 {
 	const char *text = l->word.text;
 
-	return text[strspn(text, "0123456789")] == '\0' || (!l->exact && strpbrk(text, "0123456789") != NULL);
+	return text[strspn(text, "0123456789")] == '\0' || (passages_of_word(l) == 0 && has_digit(text));
 }
 
-void
+enum hl_err
 question_read(struct search *s, const char *text, size_t len, struct question *q)
 {
 	struct lookup lookups[WORDS_MAX], *rarest[WORDS_MAX];
-	size_t n = look_up(s, text, len, lookups);
+	enum hl_err err;
+	size_t n;
 
 	q->phrase_count = q->term_count = q->pairs = 0;
 	q->corrections = CORRECTIONS;
-	q->counted = false;
+	err = look_up(s, q, text, len, lookups, &n);
+	if (err)
+		return err;
 	for (size_t i = 0; i < n; i++)
 		rarest[i] = &lookups[i];
 	qsort(rarest, n, sizeof(rarest[0]), by_rarity);
-	for (size_t i = 0; i < n; i++)
-		if (add_word(s, q, rarest[i]))
-			q->weak[q->term_count++] = rarest[i]->word.weak || is_number(rarest[i]);
+	for (size_t i = 0; i < n; i++) {
+		if (rarest[i]->ignored)
+			continue;
+		err = add_phrases(s, q, rarest[i]);
+		if (err)
+			return err;
+		q->weak[q->term_count++] = rarest[i]->word.weak || is_number(rarest[i]);
+	}
 	for (size_t i = 1; i < n; i++)
-		if (lookups[i].word.follows && lookups[i].exact && lookups[i - 1].exact)
-			add_pair(q, lookups[i - 1].word.text, lookups[i].word.text);
-}
-
-/* Every phrase in quotes, which is all the syntax that a customer's words get: they are letters and digits only. */
-enum hl_err
-question_expression(const struct question *q, struct buf *out)
-{
-	for (size_t i = 0; i < q->phrase_count; i++)
-		buf_printf(out, "%s\"%s\"", i ? " OR " : "", q->phrases[i].text);
-	return buf_err(out);
+		if (lookups[i].word.follows)
+			add_pair(q, &lookups[i - 1], &lookups[i]);
+	weigh(s, q);
+	return HL_OK;
 }

@@ -1,6 +1,7 @@
 /*
  * search_rank.c - how much of a question a passage covers, and the best passages of those that match.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "services/search_parts.h"
@@ -14,74 +15,149 @@
 #define BM25_SHARE	0.05
 
 /*
- * bm25 with the words' weights as inverse frequencies.  It is computed here, in the same pass over the matching
- * passages, because FTS5's own walks all passages of every word once more and looks up every passage's length.
- * Passages are cut to much the same length, so that b is 0.
+ * bm25 with the words' weights as inverse frequencies.  It is computed here, from where the words are, because FTS5's own
+ * walks all passages of every word for every question.  Passages are cut to much the same length, so that b is 0.
  */
 #define BM25_K1		1.2
 #define BM25_TITLE	4.0	/* a word in the title counts as this many in the text */
 
-static int
-count_row(const Fts5ExtensionApi *api, Fts5Context *context, void *arg)
-{
-	(void)api;
-	(void)context;
-	++*(int64_t *)arg;
-	return SQLITE_OK;
-}
-
-/* Numbers that only the index can tell: how many passages have a phrase of several words. */
+/* SQL function posted(passages): adds to s->filling where the row has the one phrase that is looked for. */
 static void
-count_phrases(const Fts5ExtensionApi *api, Fts5Context *context, struct question *q)
-{
-	for (size_t i = 0; i < q->phrase_count; i++) {
-		if (q->phrases[i].passages >= 0)
-			continue;
-		q->phrases[i].passages = 0;
-		if (api->xQueryPhrase(context, (int)i, &q->phrases[i].passages, count_row) != SQLITE_OK)
-			q->phrases[i].passages = 1;
-	}
-	q->counted = true;
-}
-
-/* SQL function covered(passages): leaves in s->asked->row what the row has of the question. */
-static void
-covered(const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_context *result, int argc, sqlite3_value **argv)
+posted(const Fts5ExtensionApi *api, Fts5Context *context, sqlite3_context *result, int argc, sqlite3_value **argv)
 {
 	struct search *s = api->xUserData(context);
-	struct question *q = s->asked;
+	Fts5PhraseIter at;
+	int column = -1, offset, rc = api->xPhraseFirst(context, 0, &at, &column, &offset);
 
-	(void)result;
 	(void)argc;
 	(void)argv;
-	q->row = (struct covered){ 0 };
-	if (api->xPhraseCount(context) != (int)q->phrase_count)
-		return;
-	if (!q->counted) {
-		count_phrases(api, context, q);
-		question_weigh(s, q);
-	}
-	for (size_t i = 0; i < q->phrase_count; i++) {
-		Fts5PhraseIter at;
-		int column = -1, offset;
-		double often = 0;
-
-		if (api->xPhraseFirst(context, (int)i, &at, &column, &offset) != SQLITE_OK || column < 0)
-			continue;
-		q->row.phrases |= 1u << i;
-		q->row.titles |= column == 0 ? 1u << i : 0;
-		for (; column >= 0; api->xPhraseNext(context, &at, &column, &offset))
-			often += column == 0 ? BM25_TITLE : 1;
-		often = often * (BM25_K1 + 1) / (often + BM25_K1);
-		if (q->phrases[i].term != NO_TERM)
-			q->row.bm25 += q->weight[q->phrases[i].term] * q->phrases[i].credit * often;
-	}
+	for (; rc == SQLITE_OK && column >= 0; api->xPhraseNext(context, &at, &column, &offset))
+		if (posting_add(s->filling, api->xRowid(context), SPOT(column, offset)) != HL_OK)
+			rc = SQLITE_NOMEM;
+	if (rc != SQLITE_OK)
+		sqlite3_result_error_code(result, rc);
 }
 
 enum hl_err
 rank_register(struct search *s, fts5_api *api)
 {
-	return index_err(api->xCreateFunction(api, "covered", s, covered, NULL));
+	return index_err(api->xCreateFunction(api, "posted", s, posted, NULL));
+}
+
+/* In quotes, which is all the syntax that a customer's words get: they are letters and digits only. */
+enum hl_err
+rank_posting(struct search *s, const char *phrase, const struct posting **ret)
+{
+	char expression[WORD_BYTES + 2];
+	enum hl_err err = posting_new(phrase, &s->filling);
+	int rc;
+
+	*ret = NULL;
+	if (err)
+		return err;
+	snprintf(expression, sizeof(expression), "\"%s\"", phrase);
+	sqlite3_bind_text(s->match, 1, expression, -1, SQLITE_STATIC);
+	while ((rc = sqlite3_step(s->match)) == SQLITE_ROW)
+		;
+	sqlite3_reset(s->match);
+	err = index_err(rc);
+	if (err) {
+		posting_free(s->filling);
+		return err;
+	}
+	memory_keep_posting(&s->memory, s->filling);
+	*ret = s->filling;
+	return HL_OK;
+}
+
+/* What a passage has of the question. */
+struct covered {
+	sqlite3_int64	rowid;
+	uint32_t	phrases, titles;	/* a bit for each phrase that the passage, and its title, has */
+	double		bm25;
+};
+
+static bool
+side_by_side(const struct posting *a, const struct posted *x, const struct posting *b, const struct posted *y)
+{
+	const uint32_t *p = a->spots + x->first, *q = b->spots + y->first;
+	const uint32_t *p_end = p + x->count, *q_end = q + y->count;
+
+	while (p < p_end && q < q_end) {
+		if (*p + 1 == *q)
+			return true;
+		if (*p + 1 < *q)
+			p++;
+		else
+			q++;
+	}
+	return false;
+}
+
+static void
+cover(const struct question *q, size_t i, const struct posted *row, struct covered *c)
+{
+	const struct phrase *p = &q->phrases[i];
+	const uint32_t *spots = p->posting->spots + row->first;
+	double often = 0;
+
+	c->phrases |= 1u << i;
+	if (SPOT_COLUMN(spots[0]) == 0)
+		c->titles |= 1u << i;
+	for (uint32_t k = 0; k < row->count; k++)
+		often += SPOT_COLUMN(spots[k]) == 0 ? BM25_TITLE : 1;
+	often = often * (BM25_K1 + 1) / (often + BM25_K1);
+	c->bm25 += q->weight[p->term] * p->credit * often;
+}
+
+/* Where the reading of the phrases' postings has come to.  Pairs, which have none, are the last of a question's phrases. */
+struct reader {
+	const struct posted *at[PHRASES_MAX], *end[PHRASES_MAX];
+	sqlite3_int64	next[PHRASES_MAX];	/* rowid, or NO_ROW */
+	size_t		count;
+};
+
+#define NO_ROW	INT64_MAX
+
+static void
+reader_begin(struct reader *r, const struct question *q)
+{
+	r->count = q->phrase_count - q->pairs;
+	for (size_t i = 0; i < r->count; i++) {
+		const struct posting *p = q->phrases[i].posting;
+
+		r->at[i] = p->rows;
+		r->end[i] = p->count ? p->rows + p->count : NULL;
+		r->next[i] = p->count ? p->rows[0].rowid : NO_ROW;
+	}
+}
+
+/* The next passage that has a phrase.  False: there is none. */
+static bool
+reader_next(struct reader *r, const struct question *q, struct covered *ret)
+{
+	const struct posted *here[PHRASES_MAX] = { NULL };
+	sqlite3_int64 rowid = NO_ROW;
+
+	for (size_t i = 0; i < r->count; i++)
+		if (r->next[i] < rowid)
+			rowid = r->next[i];
+	*ret = (struct covered){ .rowid = rowid };
+	for (size_t i = 0; i < r->count && rowid != NO_ROW; i++) {
+		if (r->next[i] != rowid)
+			continue;
+		here[i] = r->at[i]++;
+		r->next[i] = r->at[i] < r->end[i] ? r->at[i]->rowid : NO_ROW;
+		cover(q, i, here[i], ret);
+	}
+	for (size_t i = r->count; i < q->phrase_count; i++) {
+		const struct phrase *p = &q->phrases[i];
+
+		if (here[p->first] && here[p->second] && side_by_side(q->phrases[p->first].posting, here[p->first],
+		    q->phrases[p->second].posting, here[p->second]))
+			ret->phrases |= 1u << i;
+	}
+	return rowid != NO_ROW;
 }
 
 /* The weighted share of the question's words that are among these phrases. */
@@ -116,13 +192,13 @@ pairs_covered(const struct question *q, uint32_t phrases)
 }
 
 static struct candidate
-judge(struct question *q, sqlite3_int64 rowid)
+judge(struct question *q, const struct covered *has)
 {
-	struct candidate c = { .rowid = rowid, .score = coverage(q, q->row.phrases) };
+	struct candidate c = { .rowid = has->rowid, .score = coverage(q, has->phrases) };
 
-	c.order = c.score + PAIR_SHARE * pairs_covered(q, q->row.phrases) + BM25_SHARE * q->row.bm25 / (q->row.bm25 + 1);
-	if (q->row.titles)
-		c.order += TITLE_SHARE * coverage(q, q->row.titles);
+	c.order = c.score + PAIR_SHARE * pairs_covered(q, has->phrases) + BM25_SHARE * has->bm25 / (has->bm25 + 1);
+	if (has->titles)
+		c.order += TITLE_SHARE * coverage(q, has->titles);
 	return c;
 }
 
@@ -147,18 +223,17 @@ insert(struct candidate *found, size_t *count, const struct candidate *c)
 	found[at] = *c;
 }
 
-enum hl_err
-rank_passages(struct search *s, const char *expression, struct candidate *found, size_t *count)
+void
+rank_passages(struct question *q, struct candidate *found, size_t *count)
 {
-	int rc;
+	struct reader reader;
+	struct covered has;
 
 	*count = 0;
-	sqlite3_bind_text(s->match, 1, expression, -1, SQLITE_STATIC);
-	while ((rc = sqlite3_step(s->match)) == SQLITE_ROW) {
-		struct candidate c = judge(s->asked, sqlite3_column_int64(s->match, 0));
+	reader_begin(&reader, q);
+	while (reader_next(&reader, q, &has)) {
+		struct candidate c = judge(q, &has);
 
 		insert(found, count, &c);
 	}
-	sqlite3_reset(s->match);
-	return index_err(rc);
 }

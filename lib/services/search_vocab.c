@@ -90,6 +90,14 @@ vocab_passages(const struct vocab *v, const char *word)
 	return i < v->count && strcmp(word_at(v, i), word) == 0 ? v->words[i].passages : 0;
 }
 
+static bool
+more_than_two(uint32_t bits)
+{
+	bits &= bits - 1;
+	bits &= bits - 1;
+	return bits != 0;
+}
+
 const char *
 vocab_nearest(const struct vocab *v, const char *word, size_t len)
 {
@@ -102,7 +110,7 @@ vocab_nearest(const struct vocab *v, const char *word, size_t len)
 	for (size_t i = 0; i < v->count; i++) {
 		const struct vocab_word *w = &v->words[i];
 
-		if (__builtin_popcount(w->letters ^ letters) > 2 || w->len < SHORTEST_CORRECTED ||
+		if (more_than_two(w->letters ^ letters) || w->len < SHORTEST_CORRECTED ||
 		    w->len + 4 < len || w->len > len + 4 ||
 		    (w->len == len && characters < SHORTEST_SUBSTITUTED && w->letters != letters) ||
 		    !words_near(word, len, word_at(v, i), w->len))

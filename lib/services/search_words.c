@@ -614,7 +614,8 @@ words_stop_misspelt(const char *word)
 	for (const char *p = stop_words[0] + 1; *p != '\0'; ) {
 		size_t n = strcspn(p, " ");
 
-		if (n >= 4 && words_near(word, len, p, n))
+		/* One mistake leaves the first letter or the last one. */
+		if (n >= 4 && (*p == *word || p[n - 1] == word[len - 1]) && words_near(word, len, p, n))
 			return true;
 		p += n + 1;
 	}

@@ -39,7 +39,8 @@ extern const struct way way_rest, way_socket, way_room;
 
 bool	 load_streams(const struct load *);
 int	 load_port(const struct load *);
-const char *user_question(const struct user *);
+#define QUESTION_MAX	128u
+void	 user_question(const struct user *, char ret[QUESTION_MAX]);
 const struct user *load_first(const struct load *);	/* whose session the sockets of a room join */
 
 /* user_ready() has read the session's id out of text, where it is the string member "sessionId". */

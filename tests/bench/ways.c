@@ -34,10 +34,11 @@ rest_prepare(struct user *u)
 static void
 rest_ask(struct user *u)
 {
-	char body[REQUEST_MAX / 2];
+	char body[REQUEST_MAX / 2], question[QUESTION_MAX];
 
+	user_question(u, question);
 	snprintf(body, sizeof(body), "{\"sessionId\":\"%s\",\"userId\":\"bench-%u\",\"message\":\"%s\"}", u->session, u->number,
-	    user_question(u));
+	    question);
 	post(u, "message", body);
 }
 
@@ -123,10 +124,11 @@ room_prepare(struct user *u)
 static void
 socket_ask(struct user *u)
 {
-	char text[REQUEST_MAX / 2];
+	char text[REQUEST_MAX / 2], question[QUESTION_MAX];
 
+	user_question(u, question);
 	snprintf(text, sizeof(text), "42[\"send-message\",{\"sessionId\":\"%s\",\"userId\":\"bench-%u\",\"message\":\"%s\"}]",
-	    u->session, u->number, user_question(u));
+	    u->session, u->number, question);
 	socket_say(&u->wire, text);
 }
 

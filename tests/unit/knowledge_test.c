@@ -95,9 +95,9 @@ answer(struct ask *a, char **ret_text)
 static bool
 is_titled(const struct search_hit *hit, const char *title)
 {
-	size_t n = title ? strlen(title) : 0, len = strlen(hit->title);
+	size_t n = title ? strlen(title) : 0, len = strlen(hit->passage->title);
 
-	return title != NULL && ((len >= n && strcmp(hit->title + len - n, title) == 0) || strcmp(hit->source, title) == 0);
+	return title != NULL && ((len >= n && strcmp(hit->passage->title + len - n, title) == 0) || strcmp(hit->passage->source, title) == 0);
 }
 
 struct tally {
@@ -118,7 +118,7 @@ measure(struct knowledge *k, const struct asked *asked, size_t count)
 		if (answer(&a, &text) >= OFFLINE_THRESHOLD) {
 			t.quoted++;
 			t.right += is_titled(&a.passages.hits[0], asked[i].title) || is_titled(&a.passages.hits[0], asked[i].other);
-			assert_non_null(strstr(text, a.passages.hits[0].source));
+			assert_non_null(strstr(text, a.passages.hits[0].passage->source));
 		}
 		for (size_t h = 0; h < a.passages.count; h++)
 			near |= is_titled(&a.passages.hits[h], asked[i].title) || is_titled(&a.passages.hits[h], asked[i].other);
@@ -207,11 +207,9 @@ small_talk_is_returned(void **state)
 static struct passages
 one_passage(const char *text, double score)
 {
-	struct search_hit hit = { .source = strdup("delivery.md"), .title = strdup("Delivery › Times"),
-	    .text = strdup(text), .score = score };
-	struct passages p;
+	struct passages p = { .count = 1, .hits[0].score = score };
 
-	assert_int_equal(passages_of(&hit, 1, &p), HL_OK);
+	assert_int_equal(passage_new("delivery.md", "Delivery › Times", text, &p.hits[0].passage), HL_OK);
 	return p;
 }
 
@@ -327,9 +325,9 @@ changed_file_is_noticed_within_a_second(void **state)
 	ask(&a, k, "alligators");
 	ask(&b, k, "alligators");
 	assert_int_equal(a.passages.count, 1);
-	assert_ptr_equal(a.passages.found, b.passages.found);	/* asked a moment ago */
+	assert_ptr_equal(a.passages.hits[0].passage, b.passages.hits[0].passage);	/* remembered */
 	passages_free(&a.passages);
-	assert_non_null(strstr(b.passages.hits[0].text, "alligators"));
+	assert_non_null(strstr(b.passages.hits[0].passage->text, "alligators"));
 	passages_free(&b.passages);
 	usleep(1050000);
 	ask(&a, k, "bumblebees");

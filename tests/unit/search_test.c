@@ -17,7 +17,7 @@
 #include <sqlite3.h>
 #include <uv.h>
 
-#include "services/search.h"
+#include "services/search_parts.h"
 #include "services/search_cut.h"
 
 /* --- a folder of the test's own --- */
@@ -100,9 +100,9 @@ finds(struct search *s, const char *question, const char *expected)
 
 	assert_int_equal(search_query(s, question, strlen(question), 4, hits, &n), HL_OK);
 	if (expected == NULL && n > 0)
-		fail_msg("\"%s\" found \"%s\"", question, hits[0].text);
-	if (expected != NULL && (n == 0 || strstr(hits[0].text, expected) == NULL))
-		fail_msg("\"%s\" did not find \"%s\" but \"%s\"", question, expected, n ? hits[0].text : "nothing");
+		fail_msg("\"%s\" found \"%s\"", question, hits[0].passage->text);
+	if (expected != NULL && (n == 0 || strstr(hits[0].passage->text, expected) == NULL))
+		fail_msg("\"%s\" did not find \"%s\" but \"%s\"", question, expected, n ? hits[0].passage->text : "nothing");
 	search_hits_free(hits, n);
 }
 
@@ -346,8 +346,8 @@ score_says_how_much_is_covered(void **state)
 	assert_int_equal(search_query(s, "striped zebra", 13, 2, hits, &n), HL_OK);
 	assert_int_equal(n, 1);
 	assert_true(hits[0].score > 0.99 && hits[0].score <= 1);
-	assert_string_equal(hits[0].source, "a.md");
-	assert_string_equal(hits[0].title, "Zebra");
+	assert_string_equal(hits[0].passage->source, "a.md");
+	assert_string_equal(hits[0].passage->title, "Zebra");
 	search_hits_free(hits, n);
 	assert_int_equal(search_query(s, "zebra spaceship", 15, 2, hits, &n), HL_OK);
 	assert_true(n == 1 && hits[0].score < 0.5);	/* a word that nobody knows counts fully against */
@@ -390,6 +390,133 @@ hostile_questions_are_only_words(void **state)
 	memset(large, '"', 100000);
 	assert_int_equal(search_query(s, large, 100000, 4, hits, &n), HL_OK);
 	free(large);
+	search_close(s);
+}
+
+static void
+words_side_by_side_come_first(void **state)
+{
+	struct search *s;
+
+	(void)state;
+	write_file("a.md", "# One\nA card for your birthday, and a gift besides, with a ribbon.\n");
+	write_file("b.md", "# Two\nA birthday, a ribbon, and besides them a gift card for you.\n");
+	write_file("c.md", "# Three\nBesides a ribbon there is a card gift for your birthday.\n");
+	s = open_index(NULL);
+	finds(s, "gift card", "a gift card");
+	finds(s, "card gift", "a card gift");
+	search_close(s);
+}
+
+/* --- what is remembered --- */
+
+/* From memory comes what comes from the index. */
+static void
+recalls(struct search *s, const char *question)
+{
+	struct search_hit hits[4], again[4];
+	size_t n, m;
+
+	assert_int_equal(search_query(s, question, strlen(question), 4, hits, &n), HL_OK);
+	assert_true(search_recall(s, question, strlen(question), 4, again, &m));
+	assert_int_equal(n, m);
+	for (size_t i = 0; i < n; i++) {
+		assert_ptr_equal(hits[i].passage, again[i].passage);
+		assert_true(hits[i].score == again[i].score);
+	}
+	search_hits_free(hits, n);
+	search_hits_free(again, m);
+}
+
+static void
+what_was_found_is_remembered(void **state)
+{
+	static const char *const questions[] = { "striped zebra", "delivry", "zebra 4711", "shipping of a zebra", "mountain",
+		"savannah delivery", "waht is it", "zebra\xff", "", "配送" };
+	struct search_hit hits[4];
+	struct search *s;
+	size_t n;
+
+	(void)state;
+	write_file("a.md", "# Zebra\nA striped animal of the savannah. 配送 is free.\n");
+	write_file("b.md", "# Delivery\nWe deliver on weekdays, in the savannah on Sundays.\n");
+	s = open_index(index_file);
+	assert_false(search_recall(s, "zebra", 5, 4, hits, &n));
+	assert_int_equal(n, 0);
+	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+		recalls(s, questions[i]);
+	assert_true(search_recall(s, "delivery of order 88123, striped?", 33, 4, hits, &n));	/* of words known by now */
+	assert_int_equal(n, 2);
+	search_hits_free(hits, n);
+	write_file("a.md", "# Zebra\nAn animal with stripes.\n");
+	assert_int_equal(search_refresh(s), HL_OK);
+	assert_false(search_recall(s, "zebra", 5, 4, hits, &n));
+	finds(s, "zebra", "with stripes");
+	recalls(s, "zebra");
+	search_close(s);
+}
+
+static void
+a_strangers_words_are_not_remembered(void **state)
+{
+	struct search *s;
+
+	(void)state;
+	write_file("a.md", "# Zebra\nA striped animal of the savannah.\n");
+	s = open_index(NULL);
+	finds(s, "is my zebra at Schnurrbart 27a, or at 4711?", "striped");
+	assert_non_null(memory_word(&s->memory, "zebra"));
+	assert_null(memory_word(&s->memory, "schnurrbart"));
+	assert_null(memory_word(&s->memory, "27a"));
+	assert_null(memory_word(&s->memory, "4711"));
+	search_close(s);
+}
+
+static void
+a_number_is_not_mistyped(void **state)
+{
+	struct search *s;
+
+	(void)state;
+	write_file("a.md", "# Lamp\nThe lamp lx4000 has two bulbs.\n");
+	s = open_index(NULL);
+	finds(s, "lx4000", "two bulbs");
+	finds(s, "lx4001", NULL);
+	search_close(s);
+}
+
+static void
+memory_is_bounded(void **state)
+{
+	char text[700], word[16];
+	struct search_hit hits[4];
+	struct search *s;
+	size_t n, most = 0, before = 0, times = 0;
+
+	(void)state;
+	for (int f = 0; f < 300; f++) {		/* each word is in a hundred files */
+		size_t len = 0;
+
+		for (int w = 0; w < 40; w++)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "wo%drd%d ", f / 100, w);
+		snprintf(word, sizeof(word), "%d.md", f);
+		write_file(word, text);
+	}
+	s = open_index(NULL);
+	for (int round = 0; round < 40; round++) {
+		for (int w = 0; w < 120; w++) {
+			snprintf(word, sizeof(word), "wo%drd%d", w / 40, w % 40);
+			assert_int_equal(search_query(s, word, strlen(word), 4, hits, &n), HL_OK);
+			assert_int_equal(n, 4);
+			search_hits_free(hits, n);
+			times += s->memory.bytes < before;
+			before = s->memory.bytes;
+			most = before > most ? before : most;
+		}
+		s->memory.bytes += MEMORY_MAX / 20;	/* as if there were as many words more */
+	}
+	assert_true(times >= 1);
+	assert_true(most <= MEMORY_MAX + MEMORY_MAX / 8);
 	search_close(s);
 }
 
@@ -738,6 +865,11 @@ main(void)
 		T(tolerates_typing_mistakes),
 		T(score_says_how_much_is_covered),
 		T(hostile_questions_are_only_words),
+		T(words_side_by_side_come_first),
+		T(what_was_found_is_remembered),
+		T(a_strangers_words_are_not_remembered),
+		T(a_number_is_not_mistyped),
+		T(memory_is_bounded),
 		T(only_texts_of_the_folder_are_read),
 		T(stays_fresh),
 		T(change_within_a_tick_is_seen),
