@@ -109,7 +109,7 @@ uint32_t
 utf8_next(const char **at, const char *end)
 {
 	const unsigned char *p = (const unsigned char *)*at;
-	size_t n = sequence(p, (size_t)(end - *at));
+	size_t n = *p < 0x80 ? 1 : sequence(p, (size_t)(end - *at));
 	uint32_t c;
 
 	if (n <= 1) {

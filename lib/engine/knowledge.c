@@ -158,16 +158,27 @@ passages_prompt(struct buf *out, const struct passages *p)
 	}
 }
 
+/* Thousandths, without what printing a fraction costs. */
+static void
+write_score(struct buf *out, double score)
+{
+	unsigned n = (unsigned)(score * 1000 + 0.5);
+	char text[] = { (char)('0' + n / 1000), '.', (char)('0' + n / 100 % 10), (char)('0' + n / 10 % 10),
+		(char)('0' + n % 10) };
+
+	buf_add(out, text, sizeof(text));
+}
+
 void
 passages_json(struct buf *out, const struct passages *p)
 {
 	buf_putc(out, '[');
 	for (size_t i = 0; i < p->count; i++) {
-		int score = (int)(p->hits[i].score * 1000 + 0.5);
-
 		buf_puts(out, i ? ",{" : "{");
 		buf_add(out, p->hits[i].passage->cited, p->hits[i].passage->cited_len);
-		buf_printf(out, ",\"score\":%d.%03d}", score / 1000, score % 1000);
+		buf_puts(out, ",\"score\":");
+		write_score(out, p->hits[i].score);
+		buf_putc(out, '}');
 	}
 	buf_putc(out, ']');
 }

@@ -37,7 +37,7 @@ word_unspaced(uint32_t c)
 		{ 0x1b000, 0x1b16f }, { 0x20000, 0x3ffff },
 	};
 
-	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
+	for (size_t i = 0; c >= ranges[0].first && i < sizeof(ranges) / sizeof(*ranges); i++)
 		if (c >= ranges[i].first && c <= ranges[i].last)
 			return true;
 	return false;

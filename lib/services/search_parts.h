@@ -45,6 +45,7 @@ struct question {
 	struct phrase	phrases[PHRASES_MAX];
 	size_t		phrase_count;
 	double		weight[WORDS_MAX];	/* of each term */
+	double		all;			/* what the terms together weigh */
 	bool		weak[WORDS_MAX];
 	size_t		pairs;			/* phrases with the term NO_TERM */
 	size_t		term_count;

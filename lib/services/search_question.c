@@ -25,6 +25,8 @@
 #define WEIGHT_LEAST	0.25
 #define WEIGHT_UNKNOWN	1.0
 #define WEIGHT_WEAK	0.4	/* times the weight, for words of every question */
+#define WEIGHT_LITTLE	0.5	/* a question that weighs less counts as this much: one weak word is no question */
+#define WEIGHT_ENOUGH	3.0	/* and one that weighs more as this much: a long story is not about each of its words */
 
 /* --- words and stems --- */
 
@@ -168,8 +170,10 @@ add_nearest(struct search *s, struct readings *r, const struct stem *stem)
 	}
 	for (size_t i = 0; i < s->synonym_count && stem->len >= 5; i++) {
 		const char *other = s->synonyms[i].stem;
+		size_t len = strlen(other);
 
-		if (strlen(other) >= 5 && words_near(stem->text, stem->len, other, strlen(other))) {
+		if (len >= 5 && words_share_an_end(stem->text, stem->len, other, len) &&
+		    words_near(stem->text, stem->len, other, len)) {
 			add_synonyms(s, r, other, CREDIT_NEAR * CREDIT_SYNONYM);
 			return;
 		}
@@ -326,8 +330,12 @@ weigh(const struct search *s, struct question *q)
 		if (p->passages > most[p->term] || exact[p->term])
 			most[p->term] = p->passages;
 	}
-	for (size_t t = 0; t < q->term_count; t++)
+	q->all = 0;
+	for (size_t t = 0; t < q->term_count; t++) {
 		q->weight[t] = weight_of(s, most[t]) * (q->weak[t] ? WEIGHT_WEAK : 1);
+		q->all += q->weight[t];
+	}
+	q->all = q->all < WEIGHT_LITTLE ? WEIGHT_LITTLE : q->all > WEIGHT_ENOUGH ? WEIGHT_ENOUGH : q->all;
 }
 
 static void

@@ -6,9 +6,6 @@
 
 #include "services/search_parts.h"
 
-#define WEIGHT_LITTLE	0.5	/* a question that weighs less counts as this much: one weak word is no question */
-#define WEIGHT_ENOUGH	3.0	/* and one that weighs more as this much: a long story is not about each of its words */
-
 /* Among passages that cover much the same: what counts beside, relative to the coverage. */
 #define PAIR_SHARE	0.10	/* words that stand side by side in the question do so here */
 #define TITLE_SHARE	0.15	/* the question's words are in the title */
@@ -164,21 +161,18 @@ reader_next(struct reader *r, const struct question *q, struct covered *ret)
 static double
 coverage(struct question *q, uint32_t phrases)
 {
-	double have = 0, all = 0;
+	double have = 0;
 
 	memset(q->best, 0, q->term_count * sizeof(q->best[0]));
-	for (size_t i = 0; i < q->phrase_count; i++) {
-		const struct phrase *p = &q->phrases[i];
+	for (; phrases; phrases &= phrases - 1) {
+		const struct phrase *p = &q->phrases[__builtin_ctz(phrases)];
 
-		if (p->term != NO_TERM && (phrases & 1u << i) && p->credit > q->best[p->term])
+		if (p->term != NO_TERM && p->credit > q->best[p->term])
 			q->best[p->term] = p->credit;
 	}
-	for (size_t t = 0; t < q->term_count; t++) {
+	for (size_t t = 0; t < q->term_count; t++)
 		have += q->weight[t] * q->best[t];
-		all += q->weight[t];
-	}
-	all = all < WEIGHT_LITTLE ? WEIGHT_LITTLE : all > WEIGHT_ENOUGH ? WEIGHT_ENOUGH : all;
-	return have < all ? have / all : 1;
+	return have < q->all ? have / q->all : 1;
 }
 
 static double

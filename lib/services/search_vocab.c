@@ -113,7 +113,7 @@ vocab_nearest(const struct vocab *v, const char *word, size_t len)
 		if (more_than_two(w->letters ^ letters) || w->len < SHORTEST_CORRECTED ||
 		    w->len + 4 < len || w->len > len + 4 ||
 		    (w->len == len && characters < SHORTEST_SUBSTITUTED && w->letters != letters) ||
-		    !words_near(word, len, word_at(v, i), w->len))
+		    !words_share_an_end(word, len, word_at(v, i), w->len) || !words_near(word, len, word_at(v, i), w->len))
 			continue;
 		if (best == NULL || w->passages > best->passages)
 			best = w;

@@ -452,7 +452,7 @@ no_information(const char *word, size_t len)
 
 /*
  * Calls each(arg, word) for every run of letters and digits, case folded, and run(arg, c) for a character of a script
- * without spaces, run(arg, 0) for what lies between such characters.
+ * without spaces, run(arg, 0) where a row of such characters ends.
  */
 static void
 scan(const char *text, size_t len, void (*each)(void *, struct buf *), void (*run)(void *, uint32_t, struct buf *),
@@ -460,6 +460,7 @@ scan(const char *text, size_t len, void (*each)(void *, struct buf *), void (*ru
 {
 	const char *p = text, *end = text + len;
 	struct buf word = BUF_INIT(WORDS_QUESTION), scratch = BUF_INIT(64);
+	bool row = false;
 
 	while (p < end) {
 		uint32_t c = utf8_next(&p, end);
@@ -471,7 +472,9 @@ scan(const char *text, size_t len, void (*each)(void *, struct buf *), void (*ru
 			each(arg, &word);
 			buf_reset(&word);
 		}
-		run(arg, alone ? c : 0, &scratch);
+		if (alone || row)
+			run(arg, alone ? c : 0, &scratch);
+		row = alone;
 	}
 	buf_free(&word);
 	buf_free(&scratch);
@@ -614,8 +617,7 @@ words_stop_misspelt(const char *word)
 	for (const char *p = stop_words[0] + 1; *p != '\0'; ) {
 		size_t n = strcspn(p, " ");
 
-		/* One mistake leaves the first letter or the last one. */
-		if (n >= 4 && (*p == *word || p[n - 1] == word[len - 1]) && words_near(word, len, p, n))
+		if (n >= 4 && words_share_an_end(word, len, p, n) && words_near(word, len, p, n))
 			return true;
 		p += n + 1;
 	}

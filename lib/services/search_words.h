@@ -44,6 +44,13 @@ bool	 words_stop_misspelt(const char *word);
 /* Whether one typing mistake (a letter more, less, other, or two swapped) turns one into the other. */
 bool	 words_near(const char *, size_t, const char *, size_t);
 
+/* False: words of three characters or more are not near, for one mistake leaves the first byte or the last one. */
+static inline bool
+words_share_an_end(const char *a, size_t na, const char *b, size_t nb)
+{
+	return a[0] == b[0] || a[na - 1] == b[nb - 1];
+}
+
 /* Groups of words with one meaning, each "word word_word word": an underscore joins the words of a phrase. */
 extern const char *const words_synonyms[];
 extern const size_t words_synonym_groups;
