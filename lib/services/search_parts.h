@@ -19,7 +19,8 @@
 #include "services/search_words.h"
 
 #define PHRASES_MAX	32u	/* in one question, synonyms included; a bit of a mask for each */
-#define RECALL_ROWS	4096u	/* of all postings together, and words of the index to compare: more is work for the pool */
+#define RECALL_ROWS	4096u	/* of all postings together: to go through more is work for the pool */
+#define RECALL_WORDS	8192u	/* of the index, to compare a mistyped one with */
 #define CANDIDATES	16u	/* best passages that are kept while the matching ones are gone through */
 #define SYNONYMS_MAX	256u
 
@@ -88,8 +89,8 @@ enum hl_err question_read(struct search *, const char *text, size_t len, struct 
 /* ---- search_rank.c ---- */
 
 enum hl_err rank_register(struct search *, fts5_api *) HL_MUST_CHECK;	/* the SQL function posted() */
-/* Asks the index where a phrase is, and remembers. */
-enum hl_err rank_posting(struct search *, const char *phrase, const struct posting **ret) HL_MUST_CHECK;
+/* Asks the index where a phrase is, and remembers.  NULL on failure. */
+const struct posting *rank_posting(struct search *, const char *phrase, enum hl_err *ret_err);
 /* The best CANDIDATES of the passages that have a phrase of the question, best first. */
 void	 rank_passages(struct question *, struct candidate *ret, size_t *ret_count);
 

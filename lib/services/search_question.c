@@ -214,15 +214,19 @@ has_digit(const char *text)
 }
 
 /* What was probably meant by a word that nobody knows. */
-static void
+static enum hl_err
 guess(struct search *s, struct question *q, const struct stem *stem, struct readings *r)
 {
 	if (q->corrections-- <= 0)
-		return;
-	if (!has_digit(stem->text))
+		return HL_OK;
+	if (!has_digit(stem->text)) {
+		if (q->recall && s->vocab.count > RECALL_WORDS)
+			return HL_BUSY;
 		add_nearest(s, r, stem);
+	}
 	if (r->count == 0)
 		add_part(s, r, stem);
+	return HL_OK;
 }
 
 /* Finds what stands for a word of which the memory has nothing. */
@@ -231,11 +235,12 @@ learn(struct search *s, struct question *q, struct lookup *l)
 {
 	const char *text = l->word.text;
 	struct readings r = { .count = 0 };
+	enum hl_err err = HL_OK;
 	bool guessed = false;
 	struct stem stem;
 	int64_t passages = 0;
 
-	if (q->recall && (s->vocab.partial || s->vocab.count > RECALL_ROWS))
+	if (q->recall && s->vocab.partial)
 		return HL_BUSY;
 	if (stem_of(s, text, strlen(text), &stem)) {
 		passages = passages_with(s, stem.text, stem.len);
@@ -245,14 +250,14 @@ learn(struct search *s, struct question *q, struct lookup *l)
 		guessed = r.count == 0;
 		l->ignored = guessed && !has_digit(text) && words_stop_misspelt(text);
 		if (guessed && !l->ignored)
-			guess(s, q, &stem, &r);
+			err = guess(s, q, &stem, &r);
 	} else if (stem.tokens > 0) {		/* a phrase */
 		add_reading(&r, text, strlen(text), CREDIT_EXACT, -1);
 	} else {
 		l->ignored = true;
 	}
-	if (r.count == 0)
-		return HL_OK;
+	if (err || r.count == 0)
+		return err;
 	return memory_keep_word(&s->memory, text, r.list, r.count, passages, guessed, &l->known);
 }
 
@@ -291,6 +296,15 @@ weight_of(const struct search *s, int64_t passages)
 	return w < WEIGHT_LEAST ? WEIGHT_LEAST : w;
 }
 
+static const struct posting *
+posting_of(struct search *s, const struct question *q, const char *phrase, enum hl_err *ret_err)
+{
+	const struct posting *p = memory_posting(&s->memory, phrase);
+
+	*ret_err = p || !q->recall ? HL_OK : HL_BUSY;
+	return p || q->recall ? p : rank_posting(s, phrase, ret_err);
+}
+
 /* The phrases that stand for a word. */
 static enum hl_err
 add_phrases(struct search *s, struct question *q, struct lookup *l)
@@ -299,11 +313,9 @@ add_phrases(struct search *s, struct question *q, struct lookup *l)
 		struct reading *r = &l->known->readings[i];
 		enum hl_err err;
 
-		if (r->posting == NULL)
-			r->posting = memory_posting(&s->memory, r->text);
 		if (r->posting == NULL) {
-			err = q->recall ? HL_BUSY : rank_posting(s, r->text, &r->posting);
-			if (err)
+			r->posting = posting_of(s, q, r->text, &err);
+			if (r->posting == NULL)
 				return err;
 		}
 		if (i == 0 && l->known->passages > 0)

@@ -42,29 +42,27 @@ rank_register(struct search *s, fts5_api *api)
 }
 
 /* In quotes, which is all the syntax that a customer's words get: they are letters and digits only. */
-enum hl_err
-rank_posting(struct search *s, const char *phrase, const struct posting **ret)
+const struct posting *
+rank_posting(struct search *s, const char *phrase, enum hl_err *ret_err)
 {
 	char expression[WORD_BYTES + 2];
-	enum hl_err err = posting_new(phrase, &s->filling);
 	int rc;
 
-	*ret = NULL;
-	if (err)
-		return err;
+	*ret_err = posting_new(phrase, &s->filling);
+	if (*ret_err)
+		return NULL;
 	snprintf(expression, sizeof(expression), "\"%s\"", phrase);
 	sqlite3_bind_text(s->match, 1, expression, -1, SQLITE_STATIC);
 	while ((rc = sqlite3_step(s->match)) == SQLITE_ROW)
 		;
 	sqlite3_reset(s->match);
-	err = index_err(rc);
-	if (err) {
+	*ret_err = index_err(rc);
+	if (*ret_err) {
 		posting_free(s->filling);
-		return err;
+		return NULL;
 	}
 	memory_keep_posting(&s->memory, s->filling);
-	*ret = s->filling;
-	return HL_OK;
+	return s->filling;
 }
 
 /* What a passage has of the question. */
