@@ -418,6 +418,60 @@ describe("GET /api/conversations", () => {
 		}
 	});
 
+	// A blank text to look for is none, but another name: nothing of the page before is at hand.
+	test("made from the page before it is as if it were made anew, after any operations", async (t) => {
+		const kim = await Person.join(stack, "Kim Lister");
+		const shops = [await kim.agent(), await kim.agent({ companyName: "Umbrella" })], live = [];
+		let seed = Number(process.env.SEED ?? Date.now() % 2 ** 31), blanks = 0;
+		t.diagnostic(`SEED=${seed}`);
+		const random = (n) => Math.floor(((seed = (seed * 48271) % 2147483647) / 2147483647) * n);
+		const any = () => live[random(live.length)];
+		const begin = async (id) => live.push((await kim.conversation(id))._id);
+		const open = async () => (await kim.ok("GET", "/api/escalations"))[0];
+		const operations = [
+			() => begin(shops[random(shops.length)]?._id),
+			() => begin(),
+			() => kim.say(any(), "What now?"),
+			() => kim.say(any(), "Let me talk to a person"),
+			async () => {
+				const e = await open();
+				if (e)
+					await kim.ok("POST", `/api/escalations/${e.id ?? e._id}/${e.status === "open" ? "take" : "return"}`);
+			},
+			() => kim.ok("PUT", `${BASE}/${any()}`, { title: `Title ${random(1e6)}` }),
+			() => kim.ok("PUT", `${BASE}/${any()}`, { status: ["active", "completed", "archived"][random(3)], satisfaction: 1 + random(5) }),
+			() => kim.ok("PUT", `${BASE}/${any()}/end`),
+			() => kim.ok("PUT", `${BASE}/${any()}/update-title`),
+			() => kim.ok("DELETE", `${BASE}/${live.splice(random(live.length), 1)[0]}`),
+			() => kim.ok("POST", `${BASE}/reanalyze-sentiment`),
+			async () => {
+				const [gone] = random(4) ? [] : shops.splice(0, 1);
+				if (gone)
+					await kim.ok("DELETE", `/api/agents/${gone._id}`);
+			},
+		];
+		const asAnew = async (what) => {
+			for (const query of ["?limit=4", "?limit=100&status=active"]) {
+				const res = await kim.get(BASE + query), anew = await kim.get(`${BASE}${query}&q=${"%20".repeat(++blanks)}`);
+				assert.equal(res.status, 200);
+				assert.deepEqual(res.json, anew.json, `${what}, ${query}`);
+				assert.equal(res.text, anew.text);
+				assert.equal(res.headers.link?.replace(/&q=[^&]*/, ""), anew.headers.link?.replace(/&q=[^&]*/, ""));
+			}
+		};
+		for (let i = 0; i < 60; i++) {
+			const chosen = live.length < 3 ? 1 : random(operations.length);
+			await operations[chosen]();
+			await asAnew(`operation ${i + 1} (${chosen})`);
+		}
+		const last = await kim.agent();
+		await begin(last._id);
+		await asAnew("begun");
+		await kim.ok("DELETE", `/api/agents/${last._id}`);
+		await asAnew("its agent is deleted");
+		assert.equal((await kim.list("?limit=4"))[0].agentId, null);
+	});
+
 	test("who takes gzip gets the list packed, also the first time; who does not, as it is", async () => {
 		for (const query of ["?limit=3", "?limit=3", "?limit=4"]) {
 			const plain = await bob.get(`${BASE}${query}`, { "accept-encoding": "gzip;q=0, br" });

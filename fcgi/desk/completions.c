@@ -70,7 +70,7 @@ static enum hl_err
 find_named(struct call *call, const char *owner, const char *name, char id[ID_LEN + 1])
 {
 	struct store *store = &call->app->store;
-	struct kept_body made = { .body = BUF_INIT(LIST_MAX), .link = BUF_INIT(0), .packed = BUF_INIT(0) };
+	struct kept_body made = { .body = BUF_INIT(LIST_MAX), .link = BUF_INIT(0), .parts = BUF_INIT(0) };
 	const struct kept_body *body;
 	char key[CRYPTO_NAME_LEN + 1];
 	struct making making;
@@ -90,7 +90,7 @@ find_named(struct call *call, const char *owner, const char *name, char id[ID_LE
 			return find_id(body->body.data, name, id) ? HL_OK : HL_NOT_FOUND;
 	} while (!kept_make(call->app->kept, key, version, &making));
 	err = write_names(store, owner, &made.body);
-	kept_made(call->app->kept, &making, err ? NULL : &made.body, NULL);
+	kept_made(call->app->kept, &making, err ? NULL : &made);
 	if (err == HL_OK && !find_id(made.body.data, name, id))
 		err = HL_NOT_FOUND;
 	buf_free(&made.body);

@@ -4,6 +4,7 @@
  * Most who ask see what they saw the last time: the tag says so, and the body is kept until the account's version moves.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/auth.h"
@@ -19,6 +20,7 @@
 #define TEXT_LOOKED_FOR	512	/* bytes */
 #define LINK_MAX	2600u
 #define TAG_MAX		(CRYPTO_NAME_LEN + 8)
+#define PARTS_MAX	(DESK_LIST_MAX * sizeof(struct part))
 
 /* What is asked for. */
 struct asked {
@@ -151,27 +153,84 @@ make_tag(const struct call *call, const char *name, int64_t version, char out[TA
 
 /* ---- what it holds ---- */
 
+/* A conversation of a body, and where it stands there. */
+struct part { struct desk_known of; size_t at, len; };
+
+/* The body that was made the last time, for what has not changed since. */
+struct before {
+	struct buf	 body;
+	struct part	 parts[DESK_LIST_MAX];
+	struct desk_known known[DESK_LIST_MAX];
+	size_t		 count;
+};
+
+/* A copy: what is kept may go while this one waits for the store. */
 static enum hl_err
-write_page(struct call *call, const struct desk_page *page, struct buf *body)
+before_take(struct kept *kept, const char *name, struct desk_query *q, struct before *b)
+{
+	const struct kept_body *last = kept_last(kept, name, &q->known_version);
+
+	*b = (struct before){ .body = BUF_INIT(KEPT_ONE) };
+	if (last == NULL)
+		return HL_OK;
+	buf_add(&b->body, last->body.data, last->body.len);
+	b->count = last->parts.len / sizeof(b->parts[0]);
+	memcpy(b->parts, last->parts.data, last->parts.len);
+	for (size_t i = 0; i < b->count; i++)
+		b->known[i] = b->parts[i].of;
+	q->known = b->known;
+	q->known_count = b->count;
+	return buf_err(&b->body);
+}
+
+static const struct part *
+find_part(const struct before *b, const char *h)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (strcmp(b->parts[i].of.h, h) == 0)
+			return &b->parts[i];
+	return NULL;
+}
+
+static void
+write_one(struct kept_body *ret, const struct desk_conversation *c, const struct agent_ids *ids, const struct before *b)
+{
+	const struct part *same = c->same ? find_part(b, c->place.h) : NULL;
+	struct part part = { .of.changed = c->changed, .at = ret->body.len };
+
+	if (same) {
+		part.of.changed = same->of.changed;
+		buf_add(&ret->body, b->body.data + same->at, same->len);
+	} else {
+		shown_conversation(&ret->body, c, ids, SHOWN_IN_LIST);
+		shown_analytics(&ret->body, c);
+		buf_putc(&ret->body, '}');
+	}
+	memcpy(part.of.h, c->place.h, sizeof(part.of.h));
+	part.len = ret->body.len - part.at;
+	if (part.of.changed && !c->cut)
+		buf_add(&ret->parts, &part, sizeof(part));
+}
+
+static enum hl_err
+write_page(struct call *call, const struct desk_page *page, const struct before *before, struct kept_body *ret)
 {
 	struct agent_ids ids;
 	enum hl_err err = agent_ids_find(&call->app->store, page->list, page->count, &ids);
 
-	buf_putc(body, '[');
+	buf_putc(&ret->body, '[');
 	for (size_t i = 0; i < page->count && err == HL_OK; i++) {
 		if (i)
-			buf_putc(body, ',');
-		shown_conversation(body, &page->list[i], &ids, SHOWN_IN_LIST);
-		shown_analytics(body, &page->list[i]);
-		buf_putc(body, '}');
+			buf_putc(&ret->body, ',');
+		write_one(ret, &page->list[i], &ids, before);
 	}
-	buf_putc(body, ']');
+	buf_putc(&ret->body, ']');
 	agent_ids_free(&ids);
-	return err ? err : buf_err(body);
+	return err ? err : buf_err(&ret->body);
 }
 
 static enum hl_err
-make_list(struct call *call, const struct asked *a, struct kept_body *ret)
+make_list(struct call *call, const struct asked *a, const struct before *before, struct kept_body *ret)
 {
 	struct desk_page page = { 0 };
 	struct buf query = BUF_INIT(LINK_MAX);
@@ -180,7 +239,7 @@ make_list(struct call *call, const struct asked *a, struct kept_body *ret)
 	if (err == HL_BAD_REQUEST)
 		err = call_fail(call, err, "cursor must come from the header Link of a page before");
 	if (err == HL_OK)
-		err = write_page(call, &page, &ret->body);
+		err = write_page(call, &page, before, ret);
 	if (err == HL_OK && *page.cursor) {
 		write_query(a, page.cursor, &query);
 		/* Relative to this request's address: that may be below a prefix, which we do not know. */
@@ -189,6 +248,23 @@ make_list(struct call *call, const struct asked *a, struct kept_body *ret)
 	}
 	desk_page_free(&page);
 	buf_free(&query);
+	return err;
+}
+
+/* From what was made the last time, if a page with a text to look for is not asked for: there each one is opened anyway. */
+static enum hl_err
+make_from(struct call *call, struct asked *a, const char *name, struct kept_body *ret)
+{
+	struct before *before = calloc(1, sizeof(*before));
+	enum hl_err err = before ? HL_OK : HL_NO_MEMORY;
+
+	if (err == HL_OK && a->query.text == NULL)
+		err = before_take(call->app->kept, name, &a->query, before);
+	if (err == HL_OK)
+		err = make_list(call, a, before, ret);
+	if (before)
+		buf_free(&before->body);
+	free(before);
 	return err;
 }
 
@@ -216,9 +292,9 @@ reply_kept(struct call *call, const char *name, int64_t version, const char *tag
 
 /* From what is kept, or made now and kept. */
 static enum hl_err
-reply_list(struct call *call, const struct asked *a, const char *name, int64_t version, const char *tag)
+reply_list(struct call *call, struct asked *a, const char *name, int64_t version, const char *tag)
 {
-	struct kept_body made = { .body = BUF_INIT(SHOWN_MAX), .link = BUF_INIT(LINK_MAX), .packed = BUF_INIT(0) };
+	struct kept_body made = { .body = BUF_INIT(SHOWN_MAX), .link = BUF_INIT(LINK_MAX), .parts = BUF_INIT(PARTS_MAX) };
 	struct kept *kept = call->app->kept;
 	struct making making;
 	enum hl_err err;
@@ -227,12 +303,13 @@ reply_list(struct call *call, const struct asked *a, const char *name, int64_t v
 		if (reply_kept(call, name, version, tag, &err))
 			return err;
 	} while (!kept_make(kept, name, version, &making));
-	err = make_list(call, a, &made);
-	kept_made(kept, &making, err ? NULL : &made.body, link_of(&made));
+	err = make_from(call, a, name, &made);
+	kept_made(kept, &making, err ? NULL : &made);
 	if (err == HL_OK && !reply_kept(call, name, version, tag, &err))
 		err = reply_tagged(call, tag, link_of(&made), &made.body);
 	buf_free(&made.body);
 	buf_free(&made.link);
+	buf_free(&made.parts);
 	return err;
 }
 

@@ -37,7 +37,7 @@ kept_new(struct kept **ret)
 static size_t
 slot_bytes(const struct slot *s)
 {
-	return s->kept.body.cap + s->kept.link.cap + s->kept.packed.cap;
+	return s->kept.body.cap + s->kept.link.cap + s->kept.packed.cap + s->kept.parts.cap;
 }
 
 static void
@@ -47,6 +47,7 @@ forget(struct kept *k, struct slot *s)
 	buf_free(&s->kept.body);
 	buf_free(&s->kept.link);
 	buf_free(&s->kept.packed);
+	buf_free(&s->kept.parts);
 	*s = (struct slot){ 0 };
 }
 
@@ -77,6 +78,16 @@ kept_find(struct kept *k, const char *name, int64_t version)
 	s->used = ++k->turn;
 	s->used_ms = clock_mono_ms();
 	return &s->kept;
+}
+
+const struct kept_body *
+kept_last(struct kept *k, const char *name, int64_t *ret_version)
+{
+	struct slot *s = find(k, name);
+
+	if (s)
+		*ret_version = s->version;
+	return s ? &s->kept : NULL;
 }
 
 const struct buf *
@@ -171,29 +182,37 @@ make_room(struct kept *k, const char *name, size_t bytes)
 }
 
 static void
-keep(struct kept *k, const struct making *m, const struct buf *body, const char *link)
+copy(struct buf *to, const struct buf *from)
 {
+	*to = BUF_INIT(KEPT_ONE);
+	buf_add(to, from->data, from->len);
+	buf_trim(to);
+}
+
+static void
+keep(struct kept *k, const struct making *m, const struct kept_body *made)
+{
+	size_t bytes = made->body.len + made->link.len + made->parts.len;
 	struct slot *s;
 
-	if (buf_err(body) != HL_OK || body->len > KEPT_ONE)
+	if (buf_err(&made->body) != HL_OK || buf_err(&made->parts) != HL_OK || bytes > KEPT_ONE)
 		return;
-	s = make_room(k, m->name, body->len);
-	s->kept = (struct kept_body){ .body = BUF_INIT(KEPT_ONE), .link = BUF_INIT(4096), .packed = BUF_INIT(0) };
-	buf_add(&s->kept.body, body->data, body->len);
-	buf_trim(&s->kept.body);
-	if (link)
-		buf_puts(&s->kept.link, link);
+	s = make_room(k, m->name, bytes);
+	s->kept = (struct kept_body){ .packed = BUF_INIT(0) };
+	copy(&s->kept.body, &made->body);
+	copy(&s->kept.link, &made->link);
+	copy(&s->kept.parts, &made->parts);
 	strcpy(s->name, m->name);
 	s->version = m->version;
 	s->used = ++k->turn;
 	s->used_ms = clock_mono_ms();
 	k->bytes += slot_bytes(s);
-	if (buf_err(&s->kept.body) != HL_OK || buf_err(&s->kept.link) != HL_OK)
+	if (buf_err(&s->kept.body) != HL_OK || buf_err(&s->kept.link) != HL_OK || buf_err(&s->kept.parts) != HL_OK)
 		forget(k, s);
 }
 
 void
-kept_made(struct kept *k, struct making *mine, const struct buf *body, const char *link)
+kept_made(struct kept *k, struct making *mine, const struct kept_body *made)
 {
 	struct making **at = &k->making;
 	struct kept_waiter *w;
@@ -201,8 +220,8 @@ kept_made(struct kept *k, struct making *mine, const struct buf *body, const cha
 	while (*at != mine)
 		at = &(*at)->next;
 	*at = mine->next;
-	if (body)
-		keep(k, mine, body, link);
+	if (made)
+		keep(k, mine, made);
 	while ((w = mine->waiters) != NULL) {
 		mine->waiters = w->next;
 		w->done = true;

@@ -27,8 +27,15 @@ void	 kept_free(struct kept *);		/* NULL is allowed; nobody makes anything any m
 /*
  * name: what is asked for, and by whom (a keyed name).  Borrowed until the task suspends; NULL: it is not there.
  */
-struct kept_body { struct buf body, link, packed; };	/* link: the value of Link; may be empty */
+struct kept_body {
+	struct buf	 body, packed;
+	struct buf	 link;		/* the value of Link; may be empty */
+	struct buf	 parts;		/* what its maker has written down to make the next version from it; may be empty */
+};
 const struct kept_body *kept_find(struct kept *, const char *name, int64_t version);
+
+/* The last version, whichever it is. */
+const struct kept_body *kept_last(struct kept *, const char *name, int64_t *ret_version);
 
 /* The same body as gzip, made when it is first asked for; NULL: it is not there, or would not be shorter. */
 const struct buf *kept_packed(struct kept *, const char *name, int64_t version);
@@ -45,7 +52,7 @@ struct making {
 };
 bool	 kept_make(struct kept *, const char *name, int64_t version, struct making *);
 
-/* body NULL: it failed.  Copies what it keeps; link may be NULL.  Without memory for it, or too large, it is not kept. */
-void	 kept_made(struct kept *, struct making *, const struct buf *body, const char *link);
+/* NULL: it failed.  Copies what it keeps: all but packed.  Without memory for it, or too large, it is not kept. */
+void	 kept_made(struct kept *, struct making *, const struct kept_body *);
 
 #endif

@@ -62,7 +62,7 @@ static struct redis_script delete_script = { .durable = true, .text =
 	"  redis.call('HINCRBY', KEYS[1], 'av', 1) "
 	"end "
 	"local stats = '" STATS_KEY "' .. ARGV[2] "	/* conversations were shown with its id */
-	"if redis.call('EXISTS', stats) == 1 then redis.call('HINCRBY', stats, 'v', 1) end "
+	"if redis.call('EXISTS', stats) == 1 then redis.call('HSET', stats, 'av', redis.call('HINCRBY', stats, 'v', 1)) end "
 	"return {'ok'} "
 };
 

@@ -8,7 +8,7 @@
  *                        been handed to a person once; absent: a chat session), uh = A, ag = G (absent: none), ds status
  *                        (absent 0, 1 completed, 2 archived), en when it was ended, sa satisfaction 1-5, se sentiment
  *                        (absent: pending), in intents, fu time of the first customer message, lm of the last message (ms),
- *                        eo its escalations that are over, ks and ke when its calls began and ended (calls.h); sealed: d = the id alone, ui = the account's id, tt and tx =
+ *                        cv the account's version of its last change, eo its escalations that are over, ks and ke when its calls began and ended (calls.h); sealed: d = the id alone, ui = the account's id, tt and tx =
  *                        title.  Values longer than 64 bytes would double what the hash takes: hence d and ui apart, and
  *                        the title's end in tx
  *   u:{S}:A:conversations  zset  by time of creation
@@ -16,7 +16,7 @@
  *   u:{S}:A:open           zset  its open and taken escalations by time
  *   st:{S}:A      hash   calls, msgs, dur whole seconds of all, ndur in how many a customer wrote, s0…s3 how many of each
  *                        sentiment, c:G how many with that agent, sealed n:G the agent's company; v version: one more with
- *                        each change of anything that a list shows
+ *                        each change of anything that a list shows; av the version at which an agent was last deleted
  *   an:{S}:A:DAY  hash   analytics, "G:metric" ("-" for no agent); analytics.h says which metrics there are
  *   room:staff:A  channel  what staff of the account get, as room:staff
  *
@@ -61,6 +61,8 @@ struct desk_conversation {
 	int64_t		 first_ms, last_ms, ended_ms;	/* 0: no message of the customer; never 0; not ended */
 	int64_t		 seq, epoch;			/* seq: how many messages it has */
 	int64_t		 version;			/* the account's, as of this reading */
+	int64_t		 changed;			/* the account's when this one last changed; 0: not known */
+	bool		 same;				/* in a page: as the caller knows it; only place and created_ms are set */
 	struct buf	 title;				/* empty: none yet */
 	struct entries	 messages;
 	bool		 cut;				/* only its last messages are here: it would fill the page alone */
@@ -130,6 +132,11 @@ enum hl_err desk_delete(struct store *, const struct desk_access *, const char *
 /* Where a page ends, for the next one: a time and a keyed name.  It is harmless to show, and good for the account alone. */
 #define DESK_CURSOR_MAX	48
 
+struct desk_known {
+	char		 h[CRYPTO_NAME_LEN + 1];	/* of its place */
+	int64_t		 changed;
+};
+
 struct desk_query {
 	const char	*account;	/* keyed name */
 	const char	*agent;		/* keyed name; NULL: all */
@@ -139,6 +146,14 @@ struct desk_query {
 	const char	*text;		/* in the title or a message, whatever the case; NULL or "": all */
 	const char	*cursor;	/* of the page before; NULL: from the newest */
 	size_t		 limit;		/* at most DESK_LIST_MAX */
+
+	/*
+	 * What the caller has of these pages' conversations, as they were when the account's version was known_version, is not
+	 * read again where it is the same.  Without a text to look for.
+	 */
+	const struct desk_known *known;
+	size_t		 known_count;	/* at most DESK_LIST_MAX */
+	int64_t		 known_version;
 };
 
 struct desk_page {

@@ -41,6 +41,7 @@ take_numbers(const struct redis_reply *reply, struct desk_conversation *c)
 	c->epoch = redis_int(redis_at(reply, HEAD_EP));
 	c->person = str_equal(redis_str(redis_at(reply, HEAD_OW), NULL), "human");
 	c->cut = redis_int(redis_at(reply, HEAD_IS_CUT)) == 1;
+	c->changed = redis_int(redis_at(reply, HEAD_CV));
 }
 
 enum hl_err

@@ -16,8 +16,10 @@
 
 /*
  * KEYS conversations
- * ARGV account score member limit agent status sentiment log_max whole
+ * ARGV account score member limit agent status sentiment log_max whole known_version known
  *
+ * known: pairs of a member and its cv, "H 12 H 15 ".  A conversation that is as its pair says is given as {member, time of
+ * creation}, unless an agent was deleted since.
  * What does not fit into log_max is cut, or, if whole is 1, left for the next time (never the first).
  * Goes on behind (score, member), which may have been deleted.  Status and sentiment are as stored, absent is "-"; empty: all.
  * Returns {version, whether there are more, score and member of the last one that was looked at, heads}.
@@ -26,7 +28,10 @@ static struct redis_script desk_list_script = { .text =
 	LUA_N LUA_HEAD
 	"local agent, status, sentiment, limit = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[4]) "
 	"local all = agent == '' and status == '' and sentiment == '' "
-	"local start, out, last, budget = 0, {}, 0, tonumber(ARGV[8]) "
+	"local start, out, last, budget, known = 0, {}, 0, tonumber(ARGV[8]), {} "
+	"if n(redis.call('HGET', '" STATS_KEY "' .. ARGV[1], 'av')) <= tonumber(ARGV[10]) then "
+	"  for h, cv in string.gmatch(ARGV[11], '(%S+) (%d+) ') do known[h] = cv end "
+	"end "
 	"if ARGV[3] ~= '' then "
 	"  start = redis.call('ZCOUNT', KEYS[1], '(' .. ARGV[2], '+inf') "
 	"  for _, h in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[2], ARGV[2])) do "
@@ -34,29 +39,33 @@ static struct redis_script desk_list_script = { .text =
 	"  end "
 	"end "
 	"local most = all and limit or " SCAN_AT_ONCE " "
-	"local list = redis.call('ZREVRANGE', KEYS[1], start, start + most, 'WITHSCORES') "
+	"local list = redis.call('ZREVRANGE', KEYS[1], start, start + most) "
 	"local function wanted(h) "
 	"  if all then return true end "
 	"  local f = redis.call('HMGET', 'c:" SHARD ":' .. h, 'ag', 'ds', 'se') "
 	"  return (agent == '' or f[1] == agent) and (status == '' or (f[2] or '-') == status) "
 	"    and (sentiment == '' or (f[3] or '-') == sentiment) "
 	"end "
-	"while last < most and last * 2 < #list and #out < limit do "
-	"  local h = list[last * 2 + 1] "
+	"while last < most and last < #list and #out < limit do "
+	"  local h = list[last + 1] "
 	"  if wanted(h) then "
-	"    local r, bytes = head(h), n(redis.call('HGET', 'c:" SHARD ":' .. h, 'lb')) "
+	"    local f = redis.call('HMGET', 'c:" SHARD ":' .. h, 'lb', 'cv', 'cr') "
+	"    local bytes, r = n(f[1]), {h, f[3]} "
 	"    local cut = bytes > budget and not (ARGV[9] == '1' and #out == 0) "
 	"    if cut and ARGV[9] == '1' then break end "
-	"    r[" HEAD_LOG "] = redis.call('LRANGE', 'c:" SHARD ":' .. h .. ':log', cut and -" HL_TEXT(CUT_LAST) " or 0, -1) "
-	"    r[" HEAD_CUT "] = cut and 1 or 0 "
-	"    r[" HEAD_NAME "] = h "
+	"    if cut or not f[2] or known[h] ~= f[2] then "
+	"      r = head(h) "
+	"      r[" HEAD_LOG "] = redis.call('LRANGE', 'c:" SHARD ":' .. h .. ':log', cut and -" HL_TEXT(CUT_LAST) " or 0, -1) "
+	"      r[" HEAD_CUT "] = cut and 1 or 0 "
+	"      r[" HEAD_NAME "] = h "
+	"    end "
 	"    if not cut then budget = budget - bytes end "
 	"    out[#out + 1] = r "
 	"  end "
 	"  last = last + 1 "
 	"end "
-	"return {n(redis.call('HGET', '" STATS_KEY "' .. ARGV[1], 'v')), last * 2 < #list and 1 or 0, "
-	"  last > 0 and list[last * 2] or ARGV[2], last > 0 and list[last * 2 - 1] or ARGV[3], out} "
+	"return {n(redis.call('HGET', '" STATS_KEY "' .. ARGV[1], 'v')), last < #list and 1 or 0, "
+	"  last > 0 and redis.call('ZSCORE', KEYS[1], list[last]) or ARGV[2], last > 0 and list[last] or ARGV[3], out} "
 };
 
 /* KEYS st recent */
@@ -184,6 +193,20 @@ cut_to_fit(struct search *x, struct desk_conversation *c)
 	c->cut = true;
 }
 
+static enum hl_err
+take_one(const struct store *s, const struct redis_reply *head, struct desk_conversation *c)
+{
+	struct place p = { 0 };
+
+	if (redis_length(head) > 2) {
+		name_take(redis_at(head, HEAD_H), p.h);
+		return head_take(s, &p, head, HISTORY_MAX, c);
+	}
+	*c = (struct desk_conversation){ .same = true, .created_ms = redis_int(redis_at(head, 1)) };
+	name_take(redis_at(head, 0), c->place.h);
+	return HL_OK;
+}
+
 /* Puts those that are wanted into the page, and the cursor behind the last that was looked at. */
 static enum hl_err
 take_heads(const struct store *s, const struct redis_reply *heads, struct search *x, struct desk_page *page)
@@ -193,14 +216,12 @@ take_heads(const struct store *s, const struct redis_reply *heads, struct search
 	for (size_t i = 0; i < redis_length(heads); i++) {
 		const struct redis_reply *head = redis_at(heads, i);
 		struct desk_conversation *c = &page->list[page->count];
-		struct place p;
 
 		if (page->count == x->limit) {
 			x->more = true;
 			break;
 		}
-		name_take(redis_at(head, HEAD_H), p.h);
-		err = head_take(s, &p, head, HISTORY_MAX, c);
+		err = take_one(s, head, c);
 		if (err)
 			return err;
 		c->version = page->version;
@@ -217,29 +238,55 @@ take_heads(const struct store *s, const struct redis_reply *heads, struct search
 	return buf_err(&x->scratch);
 }
 
+static void
+write_known(const struct desk_query *q, struct buf *out)
+{
+	buf_puts(out, "");
+	for (size_t i = 0; i < q->known_count; i++) {
+		buf_puts(out, q->known[i].h);
+		buf_putc(out, ' ');
+		buf_int(out, q->known[i].changed);
+		buf_putc(out, ' ');
+	}
+}
+
+static enum hl_err
+ask_list(struct store *s, const struct search *x, size_t most, const struct cursor *from, const struct redis_reply **reply)
+{
+	const struct desk_query *q = x->query;
+	char all[CONVERSATION_KEY_MAX];
+	struct number limit, status, sentiment, log_max, whole, version;
+	struct buf known = BUF_INIT(DESK_LIST_MAX * (CRYPTO_NAME_LEN + 24));
+	enum hl_err err;
+
+	snprintf(all, sizeof(all), ACCOUNT_KEY "%s:conversations", q->account);
+	write_known(q, &known);
+	struct redis_arg key[] = { RA(all) };
+	struct redis_arg arg[] = { RA(q->account), RA(from->score), RA(from->member), number_arg(&limit, (int64_t)most),
+		RA(q->agent ? q->agent : ""),
+		!q->by_status ? RA("") : q->status == DESK_ACTIVE ? RA("-") : number_arg(&status, q->status),
+		!q->by_sentiment ? RA("") : q->sentiment == SENTIMENT_PENDING ? RA("-") : number_arg(&sentiment, q->sentiment),
+		number_arg(&log_max, PAGE_LOG_MAX), number_arg(&whole, x->needle.len > 0),
+		number_arg(&version, q->known_version), buf_arg(&known) };
+
+	err = buf_err(&known);
+	if (err == HL_OK)
+		err = redis_script(s->redis, &desk_list_script, key, 1, arg, 11, reply);
+	buf_free(&known);
+	return err;
+}
+
 /* One script's worth. */
 static enum hl_err
 list_some(struct store *s, struct search *x, struct desk_page *page)
 {
-	const struct desk_query *q = x->query;
-	char all[CONVERSATION_KEY_MAX];
 	const struct redis_reply *reply;
-	struct number limit, status, sentiment, log_max, whole;
 	size_t most = x->needle.len ? SEARCH_AT_ONCE : x->limit - page->count, before = x->opened;
 	struct cursor from;
 	enum hl_err err = cursor_parse(page->cursor, &from);
 
-	if (err)
-		return err;
-	snprintf(all, sizeof(all), ACCOUNT_KEY "%s:conversations", q->account);
-	struct redis_arg key[] = { RA(all) };
-	struct redis_arg arg[] = { RA(q->account), RA(from.score), RA(from.member), number_arg(&limit, (int64_t)most),
-		RA(q->agent ? q->agent : ""),
-		!q->by_status ? RA("") : q->status == DESK_ACTIVE ? RA("-") : number_arg(&status, q->status),
-		!q->by_sentiment ? RA("") : q->sentiment == SENTIMENT_PENDING ? RA("-") : number_arg(&sentiment, q->sentiment),
-		number_arg(&log_max, PAGE_LOG_MAX), number_arg(&whole, x->needle.len > 0) };
-
-	err = redis_script(s->redis, &desk_list_script, key, 1, arg, 9, &reply);
+	if (err == HL_OK)
+		err = ask_list(s, x, most, &from, &reply);
 	if (err)
 		return err;
 	if (x->scans++ == 0)

@@ -31,7 +31,7 @@
 	"local function hand_over(room, line) "							\
 	"  local epoch = redis.call('HINCRBY', KEYS[1], 'ep', 1) "				\
 	"  redis.call('HINCRBY', KEYS[1], 'fn', 1) "						\
-	"  if desk then redis.call('HINCRBY', '" STATS_KEY "' .. s[1], 'v', 1) end "	/* lists show whose it is */ \
+	"  if desk then redis.call('HSET', KEYS[1], 'cv', redis.call('HINCRBY', '" STATS_KEY "' .. s[1], 'v', 1)) end " /* lists show whose it is */ \
 	"  redis.call('ZREM', KEYS[4], ARGV[1]) "						\
 	"  redis.call('PUBLISH', room, '0 ' .. epoch .. ' -\\n' .. line) "			\
 	"  redis.call('PUBLISH', '" HANDOVER_CHANNEL "', ARGV[1] .. ' ' .. epoch) "		\

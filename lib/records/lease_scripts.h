@@ -58,7 +58,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"  if s[1] ~= ARGV[2] and not admits(KEYS[1], ARGV[2], ARGV[17]) then return {'gone'} end "
 	"elseif s[1] ~= ARGV[2] then return {'forbidden'} end "
 	"local function again(seq) "
-	"  redis.call('HSET', KEYS[1], 'up', now) "	/* replicas that have this have the message */
+	"  redis.call('HINCRBY', KEYS[1], 'seq', 0) "	/* replicas that have this have the message */
 	"  return {'again', seq, seq <= dn and 1 or 0, owner, redis.call('LINDEX', KEYS[2], seq - 1)} "
 	"end "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
@@ -151,7 +151,7 @@ static struct redis_script commit_script = { .durable = true, .text =
 	"if not s[1] then redis.call('ZREM', KEYS[5], ARGV[1]) return {'fenced'} end "
 	"local more = n(s[4]) > tonumber(ARGV[4]) "
 	"if s[7] == ARGV[10] then "
-	"  redis.call('HSET', KEYS[1], 'up', now) "	/* replicas that have this have the answer */
+	"  redis.call('HINCRBY', KEYS[1], 'seq', 0) "	/* replicas that have this have the answer */
 	"  return {more and 'more' or 'ok', tonumber(s[8])} "
 	"end "
 	"if s[1] ~= ARGV[2] or n(s[9]) >= tonumber(ARGV[4]) then return {'fenced'} end "

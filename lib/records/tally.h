@@ -79,9 +79,10 @@
 	"    for name, by in pairs(day) do "							\
 	"      if by ~= 0 then add_up(f[1], math.floor(f[2] / 86400000), name, by) end "		\
 	"    end "										\
-	"    redis.call('HINCRBY', stats, 'v', 1) "						\
+	"    local version = redis.call('HINCRBY', stats, 'v', 1) "				\
 	"    if not is then redis.call('ZREM', recent, h) "					\
 	"    else "										\
+	"      redis.call('HSET', 'c:" SHARD ":' .. h, 'cv', version) "			\
 	"      local function ended(x) return x and math.max(x[5], x[12] or 0) end "		\
 	"      local before, last = ended(was), ended(is) "					\
 	"      if before ~= last then redis.call('ZADD', recent, last, h) end "			\

@@ -511,6 +511,67 @@ TASK_TEST(pages_show_each_once_newest_first)
 	assert_int_equal(desk_list(store, &q, &page), HL_BAD_REQUEST);
 }
 
+/* How many of a page are as they were known to be; all of the page is known afterwards. */
+static size_t
+same_as_known(struct desk_query *q, struct desk_known *known)
+{
+	struct desk_page page;
+	size_t same = 0;
+
+	list(q, &page);
+	for (size_t i = 0; i < page.count; i++) {
+		const struct desk_conversation *c = &page.list[i];
+
+		same += c->same;
+		if (!c->same) {
+			assert_string_not_equal(c->id, "");
+			assert_int_equal(c->messages.count, c->seq);
+			assert_true(c->changed <= page.version);
+			known[i].changed = c->changed;
+		}
+		memcpy(known[i].h, c->place.h, sizeof(known[i].h));
+	}
+	q->known = known;
+	q->known_count = page.count;
+	q->known_version = page.version;
+	desk_page_free(&page);
+	return same;
+}
+
+TASK_TEST(what_is_known_is_read_again_when_it_has_changed)
+{
+	char account[CRYPTO_NAME_LEN + 1];
+	const struct desk_access own = { .account = account };
+	const struct desk_change title = { .title = "Another" };
+	struct desk_query q = { .account = account, .limit = DESK_LIST_MAX };
+	struct desk_known known[DESK_LIST_MAX];
+	struct desk_conversation c, third;
+
+	(void)arg;
+	id_new(account);
+	for (int i = 0; i < DESK_LIST_MAX; i++) {
+		begin(account, agents[0], false, &c);
+		third = c;
+		desk_clear(&c);
+	}
+	own_redis("ZADD u:{0}:%s:conversations XX 1 %s", account, third.place.h);	/* the order is no other than it was */
+	assert_int_equal(same_as_known(&q, known), 0);
+	assert_int_equal(same_as_known(&q, known), DESK_LIST_MAX);
+	assert_int_equal(desk_change(store, &own, third.id, &title, &c), HL_OK);
+	desk_clear(&c);
+	assert_int_equal(same_as_known(&q, known), DESK_LIST_MAX - 1);
+	assert_int_equal(same_as_known(&q, known), DESK_LIST_MAX);
+	own_redis("HDEL c:{0}:%s cv", third.place.h);		/* from before there were such numbers */
+	assert_int_equal(same_as_known(&q, known), DESK_LIST_MAX - 1);
+	assert_int_equal(desk_change(store, &own, third.id, &title, &c), HL_OK);
+	desk_clear(&c);
+	assert_int_equal(same_as_known(&q, known), DESK_LIST_MAX - 1);
+	own_redis("HINCRBY st:{0}:%s v 1", account);
+	own_redis("HSET st:{0}:%s av %lld", account, (long long)q.known_version + 1);	/* an agent was deleted */
+	assert_int_equal(same_as_known(&q, known), 0);
+	assert_int_equal(same_as_known(&q, known), DESK_LIST_MAX);
+}
+
 TASK_TEST(filters_and_texts_find_what_they_name)
 {
 	static const struct found glad = { .sentiment = SENTIMENT_POSITIVE, .title = "\xc3\x84pfel und Birnen" };
@@ -895,6 +956,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(what_follows_from_messages_is_refused_when_there_are_more),
 		cmocka_unit_test(a_turn_of_a_deleted_conversation_is_fenced),
 		cmocka_unit_test(pages_show_each_once_newest_first),
+		cmocka_unit_test(what_is_known_is_read_again_when_it_has_changed),
 		cmocka_unit_test(filters_and_texts_find_what_they_name),
 		cmocka_unit_test(a_search_opens_five_hundred_at_most),
 		cmocka_unit_test(numbers_equal_a_recount_with_many_writers),

@@ -87,17 +87,21 @@ name_body(unsigned n, char name[CRYPTO_NAME_LEN + 1])
 static void
 keep(struct kept *k, unsigned n, int64_t version, size_t bytes)
 {
-	struct buf body = BUF_INIT(2 * KEPT_ONE);
+	struct kept_body made = { .body = BUF_INIT(2 * KEPT_ONE), .link = BUF_INIT(64), .parts = BUF_INIT(64) };
 	char name[CRYPTO_NAME_LEN + 1];
 	struct making m;
 
 	name_body(n, name);
-	assert_non_null(buf_reserve(&body, bytes));
-	memset(body.data, 'x', bytes);
-	buf_grow(&body, bytes);
+	assert_non_null(buf_reserve(&made.body, bytes));
+	memset(made.body.data, 'x', bytes);
+	buf_grow(&made.body, bytes);
+	buf_puts(&made.link, n % 2 ? "<next>" : "");
+	buf_puts(&made.parts, "parts");
 	assert_true(kept_make(k, name, version, &m));
-	kept_made(k, &m, &body, n % 2 ? "<next>" : NULL);
-	buf_free(&body);
+	kept_made(k, &m, &made);
+	buf_free(&made.body);
+	buf_free(&made.link);
+	buf_free(&made.parts);
 }
 
 static const struct kept_body *
@@ -112,12 +116,19 @@ look(struct kept *k, unsigned n, int64_t version)
 static void
 a_body_is_kept_for_its_version_and_within_bounds(void **state)
 {
+	char name[CRYPTO_NAME_LEN + 1];
 	struct kept *k;
 	unsigned left = 0;
+	int64_t last = 0;
 
 	(void)state;
 	assert_int_equal(kept_new(&k), HL_OK);
+	name_body(1, name);
+	assert_null(kept_last(k, name, &last));
 	keep(k, 1, 7, 100);
+	assert_ptr_equal(kept_last(k, name, &last), look(k, 1, 7));
+	assert_int_equal(last, 7);
+	assert_string_equal(kept_last(k, name, &last)->parts.data, "parts");
 	assert_int_equal(look(k, 1, 7)->body.len, 100);
 	assert_string_equal(look(k, 1, 7)->link.data, "<next>");
 	assert_null(look(k, 1, 8));
@@ -144,7 +155,7 @@ ask(void *arg)
 {
 	struct asker *a = arg;
 	char name[CRYPTO_NAME_LEN + 1];
-	struct buf body = BUF_INIT(100);
+	struct kept_body made = { .body = BUF_INIT(100) };
 	struct making m;
 
 	name_body(1, name);
@@ -153,11 +164,11 @@ ask(void *arg)
 		if (a->found || !kept_make(a->kept, name, 1, &m))
 			continue;
 		assert_int_equal(task_sleep(5), HL_OK);
-		buf_puts(&body, "[]");
-		kept_made(a->kept, &m, &body, NULL);
+		buf_puts(&made.body, "[]");
+		kept_made(a->kept, &m, &made);
 		a->made = true;
 	}
-	buf_free(&body);
+	buf_free(&made.body);
 }
 
 static void
