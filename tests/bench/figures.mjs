@@ -360,6 +360,23 @@ async function seedConversations(stack) {
 	return token;
 }
 
+const CHANGES = 20;	// a second
+
+// Runs something while conversations are given other titles.
+async function whileTheyChange(ids, target, headers, run) {
+	const problems = [];
+	let n = 0;
+	const change = () => fetch(`${target}/${ids[n % ids.length]}`, { method: "PUT", body: JSON.stringify({ title: `Title ${n++}` }),
+		headers: { ...headers, "content-type": "application/json" } })
+		.then((res) => res.status === 200 ? res.arrayBuffer() : problems.push(`a title gave ${res.status}`), (e) => problems.push(e));
+	const timer = setInterval(change, 1000 / CHANGES);
+	const result = await run();
+	clearInterval(timer);
+	if (problems.length > 0)
+		throw new Error(`${problems.length} changes failed, the first: ${problems[0]}`);
+	return result;
+}
+
 const asking = (headers) => Object.entries(headers).map(([k, v]) => `wrk.headers["${k}"] = '${v}'`).join("\n");
 
 async function list(bench) {
@@ -369,11 +386,12 @@ async function list(bench) {
 		const authorization = `Bearer ${await seedConversations(stack)}`;
 		const target = `${stack.url}/api/conversations?limit=${LIST.page}`;
 		const once = await fetch(target, { headers: { authorization } });
-		const text = await once.text();
+		const text = await once.text(), ids = JSON.parse(text).map((c) => c._id);
 		const next = new URL(/<(.*)>/.exec(once.headers.get("link"))[1], target).href;
 		const fresh = await (await fetch(next, { headers: { authorization } })).text();
 		ref.body(text);
 		const look = (headers, path = target) => wrkWithCost(path, { script: asking(headers) }, () => stack.each(cpu));
+		const etag = async () => (await fetch(target, { method: "HEAD", headers: { authorization } })).headers.get("etag");
 		const rounds = [];
 		for (let i = 0; i < LIST.rounds; i++) {
 			rounds.push({
@@ -381,7 +399,8 @@ async function list(bench) {
 				whole: await look({ authorization }),
 				fresh: await look({ authorization }, next),
 				packed: await look({ authorization, "accept-encoding": "gzip" }),
-				known: await look({ authorization, "if-none-match": once.headers.get("etag") }),
+				known: await look({ authorization, "if-none-match": await etag() }),
+				changing: await whileTheyChange(ids, `${stack.url}/api/conversations`, { authorization }, () => look({ authorization })),
 				me: await look({ authorization }, `${stack.url}/api/auth/me`),
 			});
 		}
@@ -399,6 +418,7 @@ async function list(bench) {
 			row("the same as browsers ask for it (gzip), p99", "packed", 5),
 			row(`the next page, in which nobody has written (${Math.round(fresh.length / 1024)} KB), p99`, "fresh", 5),
 			row("the same with If-None-Match, p99", "known", 5),
+			row(`the same while ${CHANGES} of them change each second, p99`, "changing"),
 			row("token checked and account loaded, p99", "me"),
 		];
 	});
