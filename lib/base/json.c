@@ -78,6 +78,9 @@ scan_string(const struct scan *s, const char *p)
 {
 	const char *run = ++p;
 
+	p += str_json_ascii(p, s->end);
+	if (p < s->end && *p == '"')
+		return p + 1;
 	while ((p += str_json_plain(p, s->end)) < s->end) {
 		if (*p == '"')
 			return utf8_valid(run, (size_t)(p - run)) ? p + 1 : NULL;

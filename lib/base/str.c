@@ -239,6 +239,26 @@ str_json_plain(const char *s, const char *end)
 	return (size_t)(p - s);
 }
 
+size_t
+str_json_ascii(const char *s, const char *end)
+{
+	typedef signed char signed16 __attribute__((vector_size(16)));
+	const char *p = s;
+
+	for (; end - p >= 16; p += 16) {
+		signed16 v;
+		unsigned n;
+
+		memcpy(&v, p, sizeof(v));
+		n = first_of16((bytes16)((v < 0x20) | (v == '"') | (v == '\\')));	/* what is not ASCII is negative */
+		if (n < 16)
+			return (size_t)(p - s) + n;
+	}
+	while (p < end && (signed char)*p >= 0x20 && *p != '"' && *p != '\\')
+		p++;
+	return (size_t)(p - s);
+}
+
 bool
 str_blank(const char *s, size_t len)
 {

@@ -30,6 +30,7 @@ void	 str_fold(struct buf *, const char *, size_t);
 
 /* How many bytes from here on need no escape in a JSON string: no quote, no backslash, no control character. */
 size_t	 str_json_plain(const char *, const char *end);
+size_t	 str_json_ascii(const char *, const char *end);		/* of those, before the first that is not ASCII */
 
 bool	 str_blank(const char *, size_t);	/* empty or only white space (Unicode) */
 uint32_t str_hash(const char *, size_t);	/* FNV-1a: for tables whose keys no stranger chooses, or that are bounded */

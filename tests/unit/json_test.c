@@ -172,7 +172,14 @@ plain_text_ends_at_the_first_byte_to_escape(void **state)
 				if (at < len)
 					text[at] = text[len - 1] = odd[i];
 				assert_int_equal(str_json_plain(text, text + len), at);
+				assert_int_equal(str_json_ascii(text, text + len), at % 2 ? 0 : at);
 			}
+	for (size_t at = 0; at < sizeof(text); at++) {
+		memset(text, 0x7f, sizeof(text));
+		text[at] = (char)0x80;
+		assert_int_equal(str_json_ascii(text, text + sizeof(text)), at);
+		assert_int_equal(str_json_plain(text, text + sizeof(text)), sizeof(text));
+	}
 }
 
 static void
