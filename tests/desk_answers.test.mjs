@@ -4,7 +4,7 @@
 import { test, before, after, beforeEach, describe } from "node:test";
 import assert from "node:assert/strict";
 import { startUpstream, reply, said, refusing, unsupportedValue } from "./upstream.mjs";
-import { startStack, Client, unique } from "./harness.mjs";
+import { startStack, Client, unique, waitFor } from "./harness.mjs";
 import { Person, DESK_ENV } from "./desk.mjs";
 
 let upstream, stack, ada;
@@ -110,6 +110,12 @@ describe("the company in a simulator's conversation", () => {
 		assert.match(systemOf(lastBody()), /Oak tables\./, "once found it stays");
 		const stats = await eve.statistics();
 		assert.deepEqual(stats.companiesInteractedWith, [`${oak} Furniture`]);
+		const { byAgent } = await eve.ok("GET", "/api/analytics");
+		const row = (is) => byAgent.filter(is).map((a) => [a.conversations, a.customerMessages, a.answers]);
+		assert.deepEqual([row((a) => a.agentId === agent._id), row((a) => a.kind === "none")], [[[1, 2, 2]], [[0, 1, 1]]],
+			"what an answer is to was asked of whom it is from");
+		await eve.ok("PUT", `/api/agents/${agent._id}`, { companyName: `${oak} Tables` });
+		assert.deepEqual((await eve.statistics()).companiesInteractedWith, [`${oak} Tables`]);
 	});
 
 	test("a new alias is known at once", async () => {
@@ -207,6 +213,46 @@ describe("the mood", () => {
 			assert.equal((await escalationsOf(ada, _id)).length, expected, sentiment);
 		}
 		assert.equal((await escalationsOf(ada, _id))[0].reason, "sentiment");
+	});
+
+	// What the conversation has come to is another thing than the mood of the answer before.
+	for (const what of ["reanalyze-sentiment", "end"])
+		test(`negative twice in a row is counted over the messages, whatever ${what} makes of the conversation`, async () => {
+			const settle = { "reanalyze-sentiment": () => ada.ok("POST", "/api/conversations/reanalyze-sentiment"),
+				end: (id) => ada.ok("PUT", `/api/conversations/${id}/end`) }[what];
+			const tell = async (id, sentiment) => {
+				upstream.next(said("I see.", { confidence: 0.95, sentiment }));
+				await ada.say(id, `The box has a number: ${unique()}`);
+			};
+			const first = await ada.conversation(), second = await ada.conversation();
+			await tell(first._id, "negative");
+			await settle(first._id);
+			await tell(first._id, "negative");
+			assert.equal((await escalationsOf(ada, first._id)).length, 1);
+			await tell(second._id, "negative");
+			await tell(second._id, "neutral");
+			await settle(second._id);
+			await tell(second._id, "negative");
+			assert.deepEqual(await escalationsOf(ada, second._id), []);
+		});
+
+	test("two messages that one answer covers are two, and an urgent one is urgent wherever it stands", async () => {
+		for (const [one, other, sentiment, reasons] of [["This is terrible, I am disappointed", "It is still broken", "negative", ["sentiment"]],
+			["I need this right away", "Hello?", "neutral", ["sentiment"]], ["It is blue", "It is still broken", "negative", []]]) {
+			const { _id } = await ada.conversation();
+			let open;
+			const gate = new Promise((resolve) => { open = resolve; });
+			upstream.otherwise = async () => (await gate, said("I see.", { confidence: 0.95, sentiment }));
+			const answers = [ada.say(_id, one)];
+			await upstream.arrived(1);
+			answers.push(ada.say(_id, other));
+			await waitFor("both are stored", async () => (await ada.read(_id)).messages.filter((m) => m.role === "user").length === 2);
+			open();
+			const [a, b] = await Promise.all(answers);
+			assert.equal(a._id, b._id, "one answer");
+			assert.deepEqual((await escalationsOf(ada, _id)).map((e) => e.reason), reasons, other);
+			upstream.reset();
+		}
 	});
 
 	test("whatever the model prints, what is stored is one of the allowed ones", async () => {

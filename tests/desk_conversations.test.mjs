@@ -83,6 +83,13 @@ describe("POST /api/conversations", () => {
 		assert.equal(c.messages.length, 1);
 	});
 
+	test("an agent beside the simulator: the simulator, as over a socket", async () => {
+		const c = await ada.ok("POST", BASE, { isCallSimulator: true, agentId: agent._id }, 201);
+		assert.ok(c.demoAgent.name);
+		assert.equal(c.isCallSimulator, true);
+		assert.equal(c.agentId, null);
+	});
+
 	test("a title of one's own stays", async () => {
 		const c = await ada.conversation(agent._id, { title: "Spades & \"rakes\" 🪏" });
 		assert.equal(c.title, "Spades & \"rakes\" 🪏");
@@ -101,7 +108,7 @@ describe("POST /api/conversations", () => {
 		assert.deepEqual([later._id, later.messages.length], [one._id, 3]);
 		assert.notEqual((await begin(ada, another))._id, one._id);
 		assert.notEqual((await begin(bob, key, { isCallSimulator: true }))._id, one._id, "it is another's key");
-		for (const body of [{ agentId: other._id }, { isCallSimulator: true }])
+		for (const body of [{ agentId: other._id }, { isCallSimulator: true }, { agentId: agent._id, title: "Another" }])
 			assertProblem(await ada.post(BASE, body, key), 422, /Idempotency-Key/);
 		assertProblem(await ada.post(BASE, { agentId: agent._id }, { "idempotency-key": "k".repeat(257) }), 400, /Idempotency-Key/);
 	});
@@ -298,6 +305,14 @@ describe("PUT /api/conversations/:id/end and /update-title", () => {
 		titleIsFine(ended.title);
 		assert.equal(ended.metadata.sentiment, "neutral");
 		assert.equal(ended.metadata.duration, 0);
+	});
+
+	test("null is as good as no body", async () => {
+		const { _id } = await ada.conversation();
+		for (const [method, path] of [["PUT", `/${_id}/end`], ["PUT", `/${_id}/update-title`], ["POST", "/reanalyze-sentiment"]])
+			for (const body of ["null", " null\n", "{}"])
+				assert.ok((await ada.call(method, BASE + path, body, { "content-type": "application/json" })).status < 300, `${path} ${body}`);
+		assertProblem(await ada.call("PUT", `${BASE}/${_id}/end`, "nul", { "content-type": "application/json" }), 400);
 	});
 
 	test("update-title gives three to six words, whatever was said", async () => {

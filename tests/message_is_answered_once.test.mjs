@@ -69,6 +69,17 @@ test("an Idempotency-Key counts within its session", async () => {
 	assert.equal(upstream.chats.length, 2);
 });
 
+test("an Idempotency-Key that comes with a known clientMessageId names that message, too", async () => {
+	const id = await stack.session(), clientMessageId = unique(), headers = { "idempotency-key": unique() };
+	const send = (message, more = {}, with_ = headers) => stack.call("POST", "/api/v1/chat/message",
+		{ body: { sessionId: id, userId: "visitor-1", message, ...more }, headers: with_ });
+	const first = await send("once", { clientMessageId }, {});
+	assert.equal((await send("once", { clientMessageId })).json.messageId, first.json.messageId);
+	assert.equal((await send("once")).json.messageId, first.json.messageId);
+	assertProblem(await send("something else"), 422);
+	assert.equal(await users(id), 1);
+});
+
 test("without any id the same words are two messages", async () => {
 	const id = await stack.session();
 	const a = await stack.say(id, "yes");
@@ -135,6 +146,19 @@ test("a question that goes on while the model is silent gets one answer, to the 
 	assert.equal(client.all("message-delta").map((d) => d.text).join(""), "To both halves.");
 	assert.match(JSON.stringify(upstream.chats[1].body.messages), /the first half.*the second half/);
 	assert.equal(upstream.chats.length, 2);
+});
+
+test("also when its halves reach two programs, and nobody sees the model write", async () => {
+	upstream.otherwise = reply("To both halves.", { delay: 600 });
+	const id = await stack.session();
+	const first = stack.say(id, "the first half");
+	await upstream.arrived(1);
+	const client = await stack.client();
+	await client.join({ sessionId: id });
+	await client.ask("send-message", { sessionId: id, message: "the second half", userId: "visitor-1" });
+	assert.equal((await first).response, "To both halves.");
+	assert.deepEqual((await stack.history(id)).map((m) => m.content), ["the first half", "the second half", "To both halves."]);
+	assert.match(JSON.stringify(upstream.chats.at(-1).body.messages), /the first half.*the second half/);
 });
 
 test("who never stops writing is answered all the same", async () => {

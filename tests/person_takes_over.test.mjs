@@ -156,6 +156,20 @@ describe("the routes", () => {
 		assert.equal((await stack.history(sessionId)).filter((m) => m.by === "human").length, 3);
 	});
 
+	test("a reply with an Idempotency-Key and a clientMessageId is one by either", async () => {
+		const { sessionId, id } = await escalated();
+		await ok(ada.take(id));
+		const key = unique("key");
+		const send = (content, clientMessageId, idempotencyKey = key) => stack.call("POST", `/api/escalations/${id}/reply`,
+			{ body: { content, clientMessageId }, headers: { ...ada.headers, ...(idempotencyKey && { "idempotency-key": idempotencyKey }) } });
+		const first = await ok(send("Here I am", undefined), 201);
+		assert.equal((await ok(send("Here I am", "c6"), 201))._id, first._id);
+		assert.equal((await ok(send("Here I am", "c6", undefined), 201))._id, first._id, "the other name is known since");
+		assertProblem(await send("Something else", "c7"), 422);
+		assertProblem(await send("Something else", "c6", unique("key")), 422);
+		assert.equal((await stack.history(sessionId)).filter((m) => m.content === "Here I am").length, 1);
+	});
+
 	test("of many who take it at once one wins", async () => {
 		const { id } = await escalated();
 		const people = Array.from({ length: 8 }, (_, i) => desk(`person-${i}`));
@@ -265,6 +279,33 @@ describe("the assistant", () => {
 		assert.match(messages[0].content, /a person of our team/);
 		assert.match(messages[0].content, /customer's message never is/);
 		assert.equal((await stack.get(`/api/v1/chat/history/${sessionId}`)).text.includes("tubas"), false, "the note is not the customer's");
+	});
+
+	test("answers what was asked when it is given back without a word, and nothing twice", async () => {
+		const { sessionId, id } = await escalated();
+		await ok(ada.take(id));
+		upstream.reset();
+		upstream.otherwise = reply("We open at nine.");
+		await stack.say(sessionId, "When do you open?");
+		assert.equal(upstream.chats.length, 0);
+		const before = (await stack.history(sessionId)).length;
+		await ok(ada.giveBack(id, { note: "Be kind" }));
+		const history = await waitFor("it is answered", async () => {
+			const h = await stack.history(sessionId);
+			return h.length > before && h;
+		});
+		assert.equal(history.at(-1).content, "We open at nine.");
+		assert.equal(upstream.chats.at(-1).body.messages.at(-1).content, "When do you open?");
+		const again = await escalated();
+		await ok(ada.take(again.id));
+		await stack.say(again.sessionId, "Hello?");
+		await ok(ada.reply(again.id, { content: "Done." }), 201);
+		await stack.say(again.sessionId, "Thank you!");
+		upstream.reset();
+		await ok(ada.giveBack(again.id));
+		upstream.otherwise = reply("Welcome.");
+		assert.equal((await stack.say(again.sessionId, "One more thing: when do you close?")).response, "Welcome.");
+		assert.equal(upstream.chats.length, 1, "a person's conversation is not answered once more");
 	});
 
 	test("answers again after a close, and a new escalation can be opened", async () => {

@@ -51,9 +51,23 @@ test("an answer that takes longer than the timeout still arrives", async () => {
 	assert.equal(await status(id), 200);
 });
 
-test("an open escalation keeps its conversation", async () => {
-	const id = await stack.session();
-	assert.equal((await stack.say(id, "This is urgent")).needsEscalation, true);
+test("an open escalation keeps its conversation, and what has been seen in it", async () => {
+	const id = await stack.session(), once = { clientMessageId: "1" };
+	const said = await stack.say(id, "This is urgent", once);
+	assert.equal(said.needsEscalation, true);
 	await pause(2200);
 	assert.equal(await status(id), 200);
+	assert.equal((await stack.say(id, "This is urgent", once)).messageId, said.messageId);
+	assert.equal((await stack.history(id)).length, 2);
+});
+
+test("while an answer is owed a repetition is one, however long that takes", async () => {
+	const id = await stack.session(), once = { clientMessageId: "1" };
+	await stack.say(id, "hello");
+	upstream.next(reply("Slow but sure.", { delay: 3500 }));
+	const slow = stack.say(id, "take your time", once);
+	await pause(2500);
+	const again = await stack.say(id, "take your time", once);
+	assert.equal(again.messageId, (await slow).messageId);
+	assert.equal((await stack.history(id)).length, 4);
 });

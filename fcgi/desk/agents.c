@@ -8,6 +8,7 @@
 #include "api/auth.h"
 #include "api/reply.h"
 #include "api/request.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/person.h"
 #include "base/str.h"
@@ -182,6 +183,18 @@ is_web_address(const char *s)
 }
 
 /* An image of ours is set by sending it: naming somebody else's would let one remove it. */
+/* Did who gives the agent back have it before its last change? */
+static bool
+is_older(const struct call *call, const struct agent *a)
+{
+	const char *given = json_get_string(call->body, "updatedAt");
+	char now[CLOCK_ISO_LEN + 1];
+
+	clock_iso(a->updated_ms, now);
+	return given && strlen(given) == CLOCK_ISO_LEN && strcmp(given, now) < 0;
+}
+
+/* An agent that is given back as it was had before an image was sent says nothing of its avatar. */
 static enum hl_err
 take_avatar(struct call *call, struct agent *a)
 {
@@ -189,8 +202,10 @@ take_avatar(struct call *call, struct agent *a)
 	const char *now = a->avatar, *text = now;
 	enum hl_err err = take_text(call, &member, &text);
 
-	if (err || str_equal(text, now))
+	if (err || str_equal(text, now) || (*a->id && avatar_is_ours(text)))
 		return err;
+	if (avatar_is_ours(now) && avatar_is_default(text) && is_older(call, a))
+		return HL_OK;
 	if (text && !avatar_is_default(text) && !is_web_address(text))
 		return call_fail(call, HL_BAD_REQUEST, "avatar must be an address that starts with https://, or " AVATAR_DEFAULT
 		    "; an image is sent to PUT /api/agents/:id/avatar");
@@ -384,6 +399,8 @@ post_agent(struct call *call)
 		err = request_once(call, once, &keyed);
 	if (err == HL_OK)
 		err = explain(call, agent_create(&call->app->store, who.h, once, &a));
+	if (err == HL_UNPROCESSABLE)
+		err = call_fail(call, err, "This Idempotency-Key was used for another agent");
 	if (err == HL_OK && keyed) {	/* it may have been made before, by another body */
 		err = agent_read(&call->app->store, who.h, a.id, &stored);
 		err = err == HL_NOT_FOUND ? call_fail(call, HL_CONFLICT, REQUEST_ONCE_GONE) : err;

@@ -19,6 +19,7 @@ enum hl_err reply_agent(struct call *, int status, const struct account *owner, 
 #define AVATAR_PLACE	"/public/avatars/"
 #define AVATAR_DEFAULT	AVATAR_PLACE "ai-avatar.svg"
 
+bool	 avatar_is_ours(const char *address);		/* of an image that was sent; NULL is none */
 bool	 avatar_is_default(const char *address);	/* of the two that are always there */
 
 /* Removes the file of an image that was sent to us; of any other address nothing. */

@@ -44,6 +44,12 @@ file_name(const char *address)
 	return id_valid(id) && name[ID_LEN] == '.' && strlen(name) < ID_LEN + 6 && strchr(name, '/') == NULL ? name : NULL;
 }
 
+bool
+avatar_is_ours(const char *address)
+{
+	return file_name(address) != NULL;
+}
+
 void
 avatar_remove(const struct conf *conf, const char *address)
 {

@@ -108,7 +108,9 @@ read_wish(struct call *call, struct wish *w)
 	if (json_kind(simulator) != JSON_NONE && json_kind(simulator) != JSON_NULL && json_kind(simulator) != JSON_BOOL)
 		return call_fail(call, HL_BAD_REQUEST, "isCallSimulator must be true or false");
 	w->simulator = json_true(simulator);
-	if (w->agent_id == NULL && !w->simulator)
+	if (w->simulator)
+		w->agent_id = NULL;		/* as for the event start_conversation */
+	else if (w->agent_id == NULL)
 		return call_fail(call, HL_BAD_REQUEST, "agentId is required, or isCallSimulator must be true");
 	return HL_OK;
 }
@@ -130,15 +132,6 @@ choose_agent(struct call *call, const struct account *who, const struct wish *w,
 	if (err == HL_OK && !agent_takes_calls(ret, true))
 		return call_fail(call, HL_CONFLICT, "This agent takes no conversations: it is inactive");
 	return err;
-}
-
-/* The same key again, for something else: what there is was begun with another agent.  A simulator's may have found one since. */
-static enum hl_err
-check_same(struct call *call, const struct desk_new *wanted, const struct desk_conversation *c)
-{
-	if (c->simulator == wanted->simulator && (c->simulator || str_equal(c->agent, wanted->agent)))
-		return HL_OK;
-	return call_fail(call, HL_UNPROCESSABLE, "This Idempotency-Key was used for another conversation");
 }
 
 static enum hl_err
@@ -199,18 +192,19 @@ post_conversation(struct call *call)
 	aloud_welcome(engine_speaker(call->app->engine), &call->app->store, &bill, agent.voice, &welcome, &sound);
 	new.welcome_id = sound.id;
 	new.once = once;
+	new.once_is_clients = keyed;
 	new.welcome_audio = *sound.url ? sound.url : NULL;
 	err = desk_create(&call->app->store, &new, &c, &call->retry_ms);
 	if (err == HL_NOT_FOUND)
 		err = call_fail(call, HL_CONFLICT, REQUEST_ONCE_GONE);
+	if (err == HL_UNPROCESSABLE)
+		err = call_fail(call, err, "This Idempotency-Key was used for another conversation");
 	if (err)
 		speech_drop(sound.speech);
 	else {
 		speech_belongs(sound.speech, &c.place);
 		speech_leave(sound.speech);
 	}
-	if (err == HL_OK && keyed)
-		err = check_same(call, &new, &c);
 	if (err == HL_OK)
 		err = reply_created(call, &w, &agent, &c);
 out:

@@ -231,8 +231,9 @@ post_reply(struct call *call)
 		err = request_header(call, "HTTP_IDEMPOTENCY_KEY", "Idempotency-Key", REQUEST_KEY_MAX, &key);
 	if (err)
 		goto out;
-	if (client_id || key) {
-		r.client_id = client_id ? client_id : key;
+	r.key = key;
+	if (client_id) {
+		r.client_id = client_id;
 		r.client_named = true;
 	}
 	err = explain(call, escalation_reply(&call->app->store, &e, &(struct staff){ who.id, true }, &r, &stored), &e,

@@ -5,6 +5,7 @@
 #include "api/request.h"
 #include "api/route.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "loop/task.h"
@@ -76,12 +77,18 @@ find(struct call *call, const struct route *routes, size_t count, const struct r
 	return HL_METHOD;
 }
 
+/* null says as much as nothing. */
 static bool
 has_body(const struct call *call)
 {
 	size_t len;
+	const char *body = fcgi_body(call->fcgi, &len), *end = body ? body + len : NULL;
 
-	(void)fcgi_body(call->fcgi, &len);
+	if (len > 0) {
+		body = json_space(body, end);
+		if (end - body >= 4 && memcmp(body, "null", 4) == 0 && json_space(body + 4, end) == end)
+			return false;
+	}
 	return len > 0 || fcgi_body_cut(call->fcgi);
 }
 

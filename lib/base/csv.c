@@ -18,6 +18,8 @@ is_formula(const char *text)
 {
 	static const char *const wide[] = { "\xef\xbc\x9d", "\xef\xbc\x8b", "\xef\xbc\x8d", "\xef\xbc\xa0" };
 
+	while (*text == ' ' || strncmp(text, "\xc2\xa0", 2) == 0)
+		text += *text == ' ' ? 1 : 2;
 	if (*text && strchr("=+-@\t\r\n", *text))
 		return true;
 	for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)

@@ -35,6 +35,8 @@ shows_itself(uint32_t c)
 		return false;		/* lines, paragraphs, directions */
 	if (c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f))
 		return false;		/* marks that nobody sees */
+	if (c == 0x115f || c == 0x1160 || c == 0x2800 || c == 0x3164 || c == 0xffa0)
+		return false;		/* letters and signs that are blank */
 	return (c & 0xfffe) != 0xfffe && !(c >= 0xfdd0 && c <= 0xfdef) && !(c >= 0xe000 && c <= 0xf8ff) && c < 0xf0000;
 }
 

@@ -115,15 +115,13 @@ look_for_triggers(const struct thinker *t, const struct lease *l, struct verdict
 	v->reason = v->keyword ? "keyword" : *asked ? "asked_for_person" : NULL;
 }
 
-/* The mood that the answer before found. */
+/* The mood that the answer before found; if that is too long ago to be seen, what a desk conversation has come to. */
 static enum sentiment
-mood_before(const struct lease *l)
+mood_answered(const struct lease *l)
 {
-	enum sentiment found = SENTIMENT_PENDING;
+	enum sentiment found = l->desk.desk ? l->desk.sentiment : SENTIMENT_PENDING;
 	struct buf name = BUF_INIT(32);
 
-	if (l->desk.desk)
-		return l->desk.sentiment;
 	for (size_t i = 0; i < l->context.count; i++) {
 		const struct entry *e = &l->context.list[i];
 
@@ -135,15 +133,45 @@ mood_before(const struct lease *l)
 	return found;
 }
 
+/*
+ * The mood before the customer's last message, which is the one that the model was asked about.  What else he wrote since
+ * the answer before is judged by the rules; *urgent: some of it was.
+ */
+static enum sentiment
+mood_before(const struct lease *l, bool *urgent)
+{
+	enum sentiment before = mood_answered(l);
+	const struct entry *last = NULL;
+	size_t len;
+
+	*urgent = false;
+	for (size_t i = 0; i < l->context.count; i++) {
+		const char *text;
+
+		if (!answer_covers(l, &l->context.list[i]))
+			continue;
+		if (last) {
+			text = entry_content(last, &len);
+			before = sentiment_of(text, len);
+			*urgent |= before == SENTIMENT_URGENT;
+		}
+		last = &l->context.list[i];
+	}
+	return before;
+}
+
 /* Trigger of its own (ESCALATION_SENTIMENT): urgent, or negative twice in a row. */
 static void
 look_at_mood(const struct thinker *t, const struct lease *l, struct verdict *v)
 {
 	const char *where = t->conf->escalation_sentiment;
+	enum sentiment before;
+	bool urgent;
 
 	if (v->reason || !(strcmp(where, "all") == 0 || (l->desk.desk && strcmp(where, "desk") == 0)))
 		return;
-	if (v->sentiment == SENTIMENT_URGENT || (v->sentiment == SENTIMENT_NEGATIVE && mood_before(l) == SENTIMENT_NEGATIVE))
+	before = mood_before(l, &urgent);
+	if (urgent || v->sentiment == SENTIMENT_URGENT || (v->sentiment == SENTIMENT_NEGATIVE && before == SENTIMENT_NEGATIVE))
 		v->reason = "sentiment";
 }
 

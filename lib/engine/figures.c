@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "engine/budget.h"
@@ -51,6 +52,23 @@ asked_at(const struct lease *l, int64_t otherwise)
 		if (answer_covers(l, &l->context.list[i]) && json_view_integer(entry_member(&l->context.list[i], "ts"), &ts))
 			return ts;
 	return otherwise;
+}
+
+/*
+ * The answer found whose conversation it is: what it answers was asked of that agent, too.  What was accepted on another day
+ * stays where it was counted.
+ */
+static void
+move_questions(const struct lease *l, const char *agent, int64_t asked_ms, int64_t now_ms, struct counts *c)
+{
+	int64_t n = 0;
+
+	if (asked_ms / CLOCK_DAY_MS != now_ms / CLOCK_DAY_MS)
+		return;
+	for (size_t i = 0; i < l->context.count; i++)
+		n += answer_covers(l, &l->context.list[i]);
+	counts_add(c, l->desk.agent, "asked", -n);
+	counts_add(c, agent, "asked", n);
 }
 
 /* What the turn before found, of what can be seen of it: a session does not keep it. */
@@ -110,6 +128,8 @@ figures_of_turn(const struct conf *conf, const struct lease *l, const struct ver
 	if (l->before == 0)
 		add_time(c, agent, 'f', now_ms - asked);
 	add_cost(conf, agent, v, c);
+	if (l->desk.desk && strcmp(agent, l->desk.agent) != 0)
+		move_questions(l, agent, asked, now_ms, c);
 	if (!l->desk.desk)
 		add_session(l, v, &ret->session);
 }

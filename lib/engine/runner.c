@@ -247,10 +247,11 @@ think(struct runner *r, struct verdict *v)
 			return HL_CONFLICT;
 		if (!r->again && r->enough && err == HL_CANCELLED)
 			return answer_so_far(v, &r->text);
-		if (!r->again)
+		if (!r->again && (err || r->shown || r->settled || clock_mono_us() - r->looked_us < FRESH_US))
 			return err;
-		err = look_again(r, &changed);
-		if (err)
+		changed = r->again;
+		err = look_again(r, &changed);	/* what reached another process, and nobody told us of */
+		if (err || !(r->again || changed))
 			return err;
 	}
 }

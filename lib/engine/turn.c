@@ -8,7 +8,7 @@
 #define RECHECK_MS	500		/* while another process answers */
 #define WAIT_SLACK_MS	(2 * LEASE_MS)
 
-static const char handled_text[] = "A person from our team has seen this message.";
+static const char handled_text[] = "A person from our team had this conversation.";
 
 struct turn {
 	struct engine	*engine;
@@ -53,7 +53,7 @@ turn_accept(struct engine *e, const struct incoming *in, struct turn **ret, int6
 	if (t == NULL)
 		return HL_NO_MEMORY;
 	t->engine = e;
-	t->share = share_of(&e->shares, in->limits.address, in->user_id);
+	t->share = share_of(&e->shares, in->limits.address, in->user_id ? in->user_id : in->account ? in->account : in->id);
 	t->shared = share_take(&e->shares, t->share);
 	if (!t->shared) {
 		*retry_ms = 2000;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "records/agent.h"
+#include "records/desk_fields.h"
 #include "records/keys.h"
 #include "records/scripts.h"
 #include "records/tally.h"
@@ -21,6 +22,7 @@ static struct redis_script create_script = { .durable = true, .text =
 	LUA_N LUA_NOW
 	"if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end "
 	"if redis.call('EXISTS', KEYS[3]) == 1 then "
+	"  if (redis.call('HGET', KEYS[3], 'bh') or ARGV[6]) ~= ARGV[6] then return {'conflict'} end "
 	"  return {'again', tonumber(redis.call('HGET', KEYS[3], 'cr')), redis.call('HINCRBY', KEYS[3], 'v', 0)} "	/* a write, for WAIT */
 	"end "
 	"if " LUA_IS_GONE("ARGV[1]") " then return {'again'} end "
@@ -29,13 +31,14 @@ static struct redis_script create_script = { .durable = true, .text =
 	"local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2] "
 	"if last then now = math.max(now, last + 1) end "
 	"redis.call('HSET', KEYS[3], 'ow', ARGV[2], 'cr', now, 'up', now, 'v', 1, 'd', ARGV[3]) "
+	"if ARGV[6] ~= '' then redis.call('HSET', KEYS[3], 'bh', ARGV[6]) end "
 	"redis.call('ZADD', KEYS[2], now, ARGV[1]) "
 	"redis.call('HINCRBY', KEYS[1], 'ab', #ARGV[3]) "
 	"redis.call('HINCRBY', KEYS[1], 'av', 1) "
 	"return {'ok', now, 1} "
 };
 
-/* KEYS u a  ARGV owner sealed version bytes */
+/* KEYS u a  ARGV owner sealed version bytes H company */
 static struct redis_script change_script = { .durable = true, .text =
 	LUA_N LUA_NOW
 	"local s = redis.call('HMGET', KEYS[2], 'ow', 'v', 'up') "
@@ -47,6 +50,8 @@ static struct redis_script change_script = { .durable = true, .text =
 	"redis.call('HSET', KEYS[2], 'up', now, 'v', s[2] + 1, 'd', ARGV[2]) "
 	"redis.call('HINCRBY', KEYS[1], 'ab', more) "
 	"redis.call('HINCRBY', KEYS[1], 'av', 1) "
+	"local stats = '" STATS_KEY "' .. ARGV[1] "	/* which name its company's customers are shown to have called */
+	"if redis.call('HEXISTS', stats, 'c:' .. ARGV[5]) == 1 then redis.call('HSET', stats, 'n:' .. ARGV[5], ARGV[6]) end "
 	"return {'ok', now, s[2] + 1} "
 };
 
@@ -207,6 +212,24 @@ seal(const struct store *s, const struct agent *a, const struct agent_keys *k, s
 	return err;
 }
 
+/* Names what was asked for; "" if the request has no name. */
+static enum hl_err
+name_body(const struct store *s, const struct agent *a, const char *once, char ret[CRYPTO_NAME_LEN + 1])
+{
+	struct buf plain = BUF_INIT(AGENT_BYTES_MAX);
+	enum hl_err err;
+
+	ret[0] = '\0';
+	if (*once == '\0')
+		return HL_OK;
+	write_data(&plain, a);
+	err = buf_err(&plain);
+	if (err == HL_OK)
+		crypto_name(s->crypto, "agent body", plain.data, plain.len, ret);
+	buf_free(&plain);
+	return err;
+}
+
 /* ---- reading ---- */
 
 /* fields: what FIELDS of the key h say.  HL_NOT_FOUND: there are none, or it is not this owner's. */
@@ -339,6 +362,7 @@ agent_create(struct store *s, const char *owner, const char *once, struct agent 
 {
 	struct buf sealed = BUF_INIT(SEALED_MAX);
 	const struct redis_reply *reply;
+	char body[CRYPTO_NAME_LEN + 1];
 	struct number most, bytes;
 	struct agent_keys k;
 	enum hl_err err;
@@ -348,13 +372,15 @@ agent_create(struct store *s, const char *owner, const char *once, struct agent 
 	snprintf(a->owner, sizeof(a->owner), "%.22s", owner);
 	name_keys(owner, a->h, &k);
 	err = seal(s, a, &k, &sealed);
+	if (err == HL_OK)
+		err = name_body(s, a, once, body);
 	if (err)
 		goto out;
 	const struct redis_arg key[] = { RA(k.account), RA(k.all), RA(k.agent) };
 	const struct redis_arg arg[] = { RA(a->h), RA(owner), buf_arg(&sealed), number_arg(&most, AGENTS_MAX),
-		number_arg(&bytes, AGENTS_BYTES_MAX) };
+		number_arg(&bytes, AGENTS_BYTES_MAX), RA(body) };
 
-	err = redis_script(s->redis, &create_script, key, 3, arg, 5, &reply);
+	err = redis_script(s->redis, &create_script, key, 3, arg, 6, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
 	if (err)
@@ -369,7 +395,7 @@ out:
 enum hl_err
 agent_change(struct store *s, struct agent *a)
 {
-	struct buf sealed = BUF_INIT(SEALED_MAX);
+	struct buf sealed = BUF_INIT(SEALED_MAX), company = BUF_INIT(SEALED_MAX);
 	const struct redis_reply *reply;
 	struct number version, bytes;
 	struct agent_keys k;
@@ -377,13 +403,15 @@ agent_change(struct store *s, struct agent *a)
 
 	name_keys(a->owner, a->h, &k);
 	err = seal(s, a, &k, &sealed);
+	if (err == HL_OK)
+		err = company_seal(s, a->owner, a->h, a->company ? a->company : "", &company);
 	if (err)
 		goto out;
 	const struct redis_arg key[] = { RA(k.account), RA(k.agent) };
 	const struct redis_arg arg[] = { RA(a->owner), buf_arg(&sealed), number_arg(&version, a->version),
-		number_arg(&bytes, AGENTS_BYTES_MAX) };
+		number_arg(&bytes, AGENTS_BYTES_MAX), RA(a->h), buf_arg(&company) };
 
-	err = redis_script(s->redis, &change_script, key, 2, arg, 4, &reply);
+	err = redis_script(s->redis, &change_script, key, 2, arg, 6, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
 	if (err)
@@ -392,6 +420,7 @@ agent_change(struct store *s, struct agent *a)
 	a->version = redis_int(redis_at(reply, 2));
 out:
 	buf_free(&sealed);
+	buf_free(&company);
 	return err;
 }
 

@@ -219,7 +219,7 @@ struct found {
  * Something to be counted with the commit, in the account's analytics of the day of the commit (analytics.h).  Once each
  * commit, never for one that is fenced.
  */
-#define COUNTS_MAX	8	/* a script takes no more arguments */
+#define COUNTS_MAX	10	/* a script takes no more arguments */
 struct count { char field[48]; int64_t by; };
 struct counts { struct count list[COUNTS_MAX]; size_t count; };
 void	 counts_add(struct counts *, const char *agent, const char *metric, int64_t by);	/* "AGENT:metric"; agent "": "-" */

@@ -134,12 +134,29 @@ describe(const struct store *s, const struct desk_new *n, struct desk_conversati
 		buf_puts(&c->title, n->title);
 }
 
+/* Names what is asked for; "" if the client gave the request no name. */
+static void
+name_body(const struct store *s, const struct desk_new *n, char out[CRYPTO_NAME_LEN + 1])
+{
+	struct buf body = BUF_INIT(DESK_TITLE_MAX + 64);
+
+	out[0] = '\0';
+	if (!n->once_is_clients)
+		return;
+	buf_puts(&body, n->simulator || n->agent == NULL ? "-" : n->agent);
+	buf_puts(&body, n->title ? n->title : "");
+	if (buf_err(&body) == HL_OK)
+		crypto_name(s->crypto, "conversation body", body.data, body.len, out);
+	buf_free(&body);
+}
+
 static enum hl_err
 store_new(struct store *s, const struct keys *k, const struct desk_new *n, const struct sealed *x,
     struct desk_conversation *c, int64_t *retry_ms)
 {
 	const struct redis_reply *reply;
-	struct redis_arg key[2 + 3], arg[13 + 3];
+	struct redis_arg key[2 + 3], arg[14 + 3];
+	char body[CRYPTO_NAME_LEN + 1];
 	struct number ttl, kind, keep, said_at;
 	struct limit_args la;
 	enum hl_err err;
@@ -160,8 +177,10 @@ store_new(struct store *s, const struct keys *k, const struct desk_new *n, const
 	arg[10] = buf_arg(&x->welcome);
 	arg[11] = number_arg(&keep, n->keep_ms);
 	arg[12] = number_arg(&said_at, c->last_ms);
-	memcpy(arg + 13, la.interval, la.count * sizeof(arg[0]));
-	err = redis_script(s->redis, &desk_create_script, key, 2 + la.count, arg, 13 + la.count, &reply);
+	name_body(s, n, body);
+	arg[13] = RA(body);
+	memcpy(arg + 14, la.interval, la.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &desk_create_script, key, 2 + la.count, arg, 14 + la.count, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
 	if (err == HL_TOO_MANY)

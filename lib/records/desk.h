@@ -83,6 +83,7 @@ struct desk_new {
 	const char	*welcome_audio;	/* where it can be heard; NULL: nowhere */
 	int64_t		 keep_ms;	/* forgotten then; 0: kept until it is deleted */
 	const char	*once;		/* names the request: twice with it is one conversation; NULL or "": it has no name */
+	bool		 once_is_clients;	/* he gave the name: for something else it is HL_UNPROCESSABLE */
 	struct limits	 limits;
 };
 

@@ -20,18 +20,19 @@
 
 /*
  * KEYS c log rl…
- * ARGV H account ttl d ui dk agent company tt tx entry keep said intervals…
+ * ARGV H account ttl d ui dk agent company tt tx entry keep said body intervals…
  */
 static struct redis_script desk_create_script = { .durable = true, .text =
 	LUA_DESK
 	"if redis.call('EXISTS', KEYS[1]) == 1 then "
 	"  redis.call('HINCRBY', KEYS[1], 'seq', 0) "	/* WAIT is for what this connection has written */
+	"  if (redis.call('HGET', KEYS[1], 'bh') or ARGV[14]) ~= ARGV[14] then return {'conflict'} end "
 	"  return {'again'} "
 	"end "
 	"if " LUA_IS_GONE("ARGV[1]") " then return {'again'} end "
-	LUA_LIMITS(3, 14)
+	LUA_LIMITS(3, 15)
 	"redis.call('HSET', KEYS[1], 'dk', ARGV[6], 'uh', ARGV[2], 'cr', now, 'up', now, 'lm', ARGV[11] ~= '' and ARGV[13] or now, 'ttl', ARGV[3], 'd', ARGV[4]) "
-	"for field, at in pairs({ui = 5, ag = 7, tt = 9, tx = 10}) do "
+	"for field, at in pairs({ui = 5, ag = 7, tt = 9, tx = 10, bh = 14}) do "
 	"  if ARGV[at] ~= '' then redis.call('HSET', KEYS[1], field, ARGV[at]) end "
 	"end "
 	"if ARGV[11] ~= '' then "

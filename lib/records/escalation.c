@@ -312,7 +312,7 @@ escalation_reply(struct store *s, struct escalation *e, const struct staff *staf
     struct entry *ret_entry)
 {
 	struct buf entry = BUF_INIT(ENTRY_MAX), sealed = BUF_INIT(ENTRY_MAX), head = BUF_INIT(256), tail = BUF_INIT(ENTRY_MAX);
-	char id[ID_LEN + 1], field[CRYPTO_NAME_LEN + 1], body[CRYPTO_NAME_LEN + 1];
+	char id[ID_LEN + 1], field[CRYPTO_NAME_LEN + 1], second[CRYPTO_NAME_LEN + 1] = "", body[CRYPTO_NAME_LEN + 1];
 	const struct redis_reply *reply;
 	struct number covered, most, said_at;
 	int64_t now = clock_wall_ms();
@@ -324,15 +324,17 @@ escalation_reply(struct store *s, struct escalation *e, const struct staff *staf
 	c.key[3] = RA(ACTIVE_KEY);
 	id_new(id);
 	crypto_name(s->crypto, r->client_named ? "staff-message" : "staff-request", r->client_id, strlen(r->client_id), field);
+	if (r->key)
+		crypto_name(s->crypto, "staff-key", r->key, strlen(r->key), second);
 	crypto_name(s->crypto, "body", r->text, r->len, body);
 	write_reply(e, r, now, id, &entry, &head, &tail);
 	if ((err = buf_err(&entry)) || (err = buf_err(&tail)) || (err = entry_seal(s, &c.k, id, &entry, &sealed)))
 		goto out;
 	struct redis_arg arg[] = { RA(e->place.h), RA(c.who), RA(field), RA(body), number_arg(&covered, e->asked),
 		buf_arg(&sealed), RA(c.room), buf_arg(&head), buf_arg(&tail), number_arg(&c.keep, s->conf->escalation_keep_ms),
-		number_arg(&most, LOG_BYTES_MAX), number_arg(&said_at, now) };
+		number_arg(&most, LOG_BYTES_MAX), number_arg(&said_at, now), RA(second) };
 
-	err = redis_script(s->redis, &reply_script, c.key, 6, arg, 12, &reply);
+	err = redis_script(s->redis, &reply_script, c.key, 6, arg, 13, &reply);
 	if (err == HL_OK)
 		err = change_refusal(s, e, reply);
 	if (err)

@@ -64,6 +64,7 @@ struct reply {
 	size_t		 len;
 	const char	*client_id;	/* the same twice is stored once … */
 	bool		 client_named;	/* … named by the client, or nginx's request id */
+	const char	*key;		/* another name of it; NULL: none */
 };
 
 /*

@@ -93,15 +93,24 @@ static struct redis_script take_script = { .durable = true, .text =
 
 /*
  * KEYS c log seen active open e
- * ARGV H bh field bodyhash covered entry room head tail keep most said
+ * ARGV H bh field1 bodyhash covered entry room head tail keep most said field2
  */
 static struct redis_script reply_script = { .durable = true, .text =
 	LUA_N LUA_NOW LUA_EXPIRE LUA_PAIR
-	"local v = redis.call('HGET', KEYS[3], ARGV[3]) "
-	"if v then "
-	"  local seq, hash = string.match(v, '^(%d+) (.*)$') "
-	"  if hash ~= ARGV[4] then return {'conflict'} end "
-	"  return {'again', tonumber(seq), redis.call('LINDEX', KEYS[2], seq - 1)} "
+	"local function note(v) "
+	"  redis.call('HSET', KEYS[3], ARGV[3], v) "
+	"  if ARGV[13] ~= '' then redis.call('HSET', KEYS[3], ARGV[13], v) end "
+	"end "
+	"local known "
+	"for _, field in ipairs({ARGV[3], ARGV[13]}) do "
+	"  local v = field ~= '' and redis.call('HGET', KEYS[3], field) "
+	"  if v and string.match(v, ' (.*)$') ~= ARGV[4] then return {'conflict'} end "
+	"  known = known or v "
+	"end "
+	"if known then "
+	"  local seq = tonumber(string.match(known, '^%d+')) "
+	"  note(known) "
+	"  return {'again', seq, redis.call('LINDEX', KEYS[2], seq - 1)} "
 	"end "
 	"if e[2] ~= 'taken' or e[3] ~= ARGV[2] then return settled() end "
 	"local bytes = n(s[4]) + #ARGV[6] "
@@ -109,7 +118,8 @@ static struct redis_script reply_script = { .durable = true, .text =
 	LUA_TALLY
 	"local was = desk and facts(KEYS[1]) "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
-	"redis.call('HSET', KEYS[3], ARGV[3], seq .. ' ' .. ARGV[4]) "
+	"note(seq .. ' ' .. ARGV[4]) "
+	"redis.call('HSET', KEYS[6], 'rp', 1) "
 	"redis.call('HSET', KEYS[1], 'seq', seq, 'up', now, 'lb', bytes, 'dn', math.max(n(s[6]), tonumber(ARGV[5]))) "
 	"redis.call('PUBLISH', ARGV[7], seq .. ' ' .. n(s[3]) .. ' -\\n' .. ARGV[8] .. seq .. ARGV[9]) "
 	"if desk then "
@@ -145,10 +155,15 @@ static struct redis_script end_script = { .durable = true, .text =
 	"if s[7] == ARGV[3] then redis.call('HDEL', KEYS[1], 'esc') end "
 	"if e[2] == 'open' then return {'ok'} end "
 	"redis.call('HDEL', KEYS[1], 'ow') "
-	"redis.call('HSET', KEYS[1], 'dn', n(s[5])) "
 	"if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'nt', ARGV[8]) end "
 	"hand_over(ARGV[9], ARGV[10]) "
-	"if not desk then expire(s[2]) end "
+	/* Where the person has said nothing, the assistant answers what was asked; else what came last is no question to it. */
+	"local owed = ARGV[5] == 'returned' and n(s[5]) > n(s[6]) and redis.call('HEXISTS', KEYS[6], 'rp') == 0 "
+	"if owed then redis.call('ZADD', KEYS[4], 0, ARGV[1]) else redis.call('HSET', KEYS[1], 'dn', n(s[5])) end "
+	"if not desk then "
+	"  expire(s[2]) "
+	"  for k = 1, owed and 3 or 0 do redis.call('PERSIST', KEYS[k]) end "
+	"end "
 	"return {'ok'} "
 };
 

@@ -50,7 +50,7 @@
  */
 static struct redis_script accept_script = { .durable = true, .text =
 	LUA_N LUA_I LUA_NOW LUA_EXPIRE LUA_CONTEXT
-	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt', 'fn', 'dk', 'cr', 'us', 'ax') "
+	"local s = redis.call('HMGET', KEYS[1], 'uh', 'ow', 'ttl', 'dn', 'ep', 'esc', 'd', 'pr', 'fs', 'lb', 'nt', 'fn', 'dk', 'cr', 'us') "
 	"local owner, dn, epoch, desk = s[2] or 'ai', n(s[4]), n(s[5]), s[13] "
 	"if not s[1] or (desk == false) ~= (ARGV[17] == '') then return {'gone'} end "
 	LUA_TALLY
@@ -61,13 +61,15 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"  redis.call('HINCRBY', KEYS[1], 'seq', 0) "	/* replicas that have this have the message */
 	"  return {'again', seq, seq <= dn and 1 or 0, owner, redis.call('LINDEX', KEYS[2], seq - 1)} "
 	"end "
+	"local known "
 	"for _, field in ipairs({ARGV[3], ARGV[5]}) do "
 	"  local v = field ~= '' and redis.call('HGET', KEYS[3], field) "
-	"  if v then "
-	"    local seq, hash = string.match(v, '^(%d+) (.*)$') "
-	"    if hash ~= ARGV[4] then return {'conflict'} end "
-	"    return again(tonumber(seq)) "
-	"  end "
+	"  if v and string.match(v, ' (.*)$') ~= ARGV[4] then return {'conflict'} end "
+	"  known = known or v "
+	"end "
+	"if known then "
+	"  if ARGV[5] ~= '' then redis.call('HSET', KEYS[3], ARGV[3], known, ARGV[5], known) end "	/* one name may be new */
+	"  return again(tonumber(string.match(known, '^%d+'))) "
 	"end "
 	LUA_TWIN
 	"local bytes = n(s[10]) + #ARGV[6] "
@@ -96,11 +98,9 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"  return {'person', seq, s[6] or '', desk and s[1]} "
 	"end "
 	"if not run then return {'queued', seq, s[6] or '', desk and s[1]} end "
-	/* What has been seen need not outlive the caller's patience: it may go a thirtieth of a lifetime before its time. */
-	"if desk or s[6] or now + s[3] - n(s[16]) > s[3] / 30 then expire(s[3], s[6] and ARGV[13], 3, 3) end "
-	"if not desk then "
-	"  redis.call('PERSIST', KEYS[1]) "
-	"  redis.call('PERSIST', KEYS[2]) "
+	"if desk then expire(s[3], s[6] and ARGV[13], 3, 3) "
+	"else "
+	"  for k = 1, 3 do redis.call('PERSIST', KEYS[k]) end "		/* until it is answered */
 	"end "
 	"redis.call('ZADD', KEYS[5], i(now + ARGV[11]), ARGV[1]) "
 	"return {'run', seq, fence, epoch, dn, s[6] or '', s[7], s[8], heard, "
@@ -195,7 +195,7 @@ static struct redis_script commit_script = { .durable = true, .text =
 	"  return {'more', seq} "
 	"end "
 	"redis.call('ZREM', KEYS[5], ARGV[1]) "
-	"if not desk then expire(s[5], open and ARGV[14], 1, 2) end "
+	"if not desk then expire(s[5], open and ARGV[14]) end "
 	"return {'ok', seq} "
 };
 

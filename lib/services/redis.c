@@ -156,7 +156,7 @@ check_deposed(struct link *l, const redisReply *reply)
 		link_failed(l, "the server is not the master any more");
 }
 
-#define MAX_ARGS	48
+#define MAX_ARGS	56
 #define KEPT_BYTES	65536u	/* of the buffer in which commands are written */
 
 static void
