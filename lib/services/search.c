@@ -123,8 +123,8 @@ answer(struct search *s, const char *text, size_t len, bool recall, size_t max, 
 	size_t n, rows = 0;
 	enum hl_err err;
 
-	if (s->memory.bytes > MEMORY_MAX)
-		memory_forget(&s->memory);
+	if (recall && s->memory.bytes > MEMORY_MAX)
+		return HL_BUSY;
 	q->recall = recall;
 	err = question_read(s, text, len, q);
 	if (err)
@@ -149,6 +149,8 @@ query_once(struct search *s, const char *text, size_t len, size_t max, struct se
 	err = sync_state(s);
 	if (err == HL_OK)
 		err = answer(s, text, len, false, max, ret_hits, count);
+	if (s->memory.bytes > MEMORY_MAX)
+		memory_forget(&s->memory);	/* the hits have their own references */
 	ended = step_once(s->end);
 	if (err) {
 		search_hits_free(ret_hits, *count);

@@ -15,7 +15,7 @@
 #include "services/search.h"
 #include "services/search_words.h"
 
-#define MEMORY_MAX	(2u << 20)	/* bytes: more is forgotten before the next question */
+#define MEMORY_MAX	(2u << 20)	/* bytes: more is forgotten when the question is answered */
 #define MEMORY_SLOTS	512u		/* a power of two */
 
 /* Where in a passage: the column, then the number of the word in it. */

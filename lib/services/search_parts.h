@@ -52,6 +52,7 @@ struct question {
 	size_t		term_count;
 	double		best[WORDS_MAX];	/* for coverage() */
 	int		corrections;		/* left */
+	enum hl_err	err;			/* of a look into the index for a word */
 	bool		recall;			/* only from memory, and quickly: what is not known is HL_BUSY */
 };
 
@@ -89,8 +90,8 @@ enum hl_err question_read(struct search *, const char *text, size_t len, struct 
 /* ---- search_rank.c ---- */
 
 enum hl_err rank_register(struct search *, fts5_api *) HL_MUST_CHECK;	/* the SQL function posted() */
-/* Asks the index where a phrase is, and remembers.  NULL on failure. */
-const struct posting *rank_posting(struct search *, const char *phrase, enum hl_err *ret_err);
+/* Asks the index where a phrase is, and remembers what there is; that there is nothing only if it is told so.  NULL on failure. */
+const struct posting *rank_posting(struct search *, const char *phrase, bool keep_nothing, enum hl_err *ret_err);
 /* The best CANDIDATES of the passages that have a phrase of the question, best first. */
 void	 rank_passages(struct question *, struct candidate *ret, size_t *ret_count);
 

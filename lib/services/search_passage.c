@@ -14,7 +14,9 @@ write_excerpt(struct buf *out, const char *text, size_t len)
 	struct buf plain = BUF_INIT(65536);
 
 	cut_plain(&plain, text, len < 4 * EXCERPT_MAX ? len : cut_sentence(text, len, 4 * EXCERPT_MAX));
-	len = plain.err || plain.data == NULL ? 0 : cut_sentence(plain.data, plain.len, EXCERPT_MAX);
+	if (plain.err)
+		out->err = plain.err;		/* rather no passage than one that stays without its excerpt */
+	len = plain.data ? cut_sentence(plain.data, plain.len, EXCERPT_MAX) : 0;
 	buf_json(out, plain.data ? plain.data : "", len);
 	buf_free(&plain);
 }

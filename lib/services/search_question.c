@@ -101,12 +101,16 @@ static int64_t
 passages_with(struct search *s, const char *stem, size_t len)
 {
 	int64_t n = vocab_passages(&s->vocab, stem);
+	int rc;
 
 	if (n > 0 || !s->vocab.partial)
 		return n;
 	sqlite3_bind_text(s->count, 1, stem, (int)len, SQLITE_STATIC);
-	if (sqlite3_step(s->count) == SQLITE_ROW)
+	rc = sqlite3_step(s->count);
+	if (rc == SQLITE_ROW)
 		n = sqlite3_column_int64(s->count, 0);
+	else if (index_err(rc))
+		s->asked->err = index_err(rc);
 	sqlite3_reset(s->count);
 	return n;
 }
@@ -217,16 +221,61 @@ has_digit(const char *text)
 static enum hl_err
 guess(struct search *s, struct question *q, const struct stem *stem, struct readings *r)
 {
-	if (q->corrections-- <= 0)
+	if (has_digit(stem->text) || q->corrections-- <= 0)
 		return HL_OK;
-	if (!has_digit(stem->text)) {
-		if (q->recall && s->vocab.count > RECALL_WORDS)
-			return HL_BUSY;
-		add_nearest(s, r, stem);
-	}
+	if (q->recall && s->vocab.count > RECALL_WORDS)
+		return HL_BUSY;
+	add_nearest(s, r, stem);
 	if (r->count == 0)
 		add_part(s, r, stem);
 	return HL_OK;
+}
+
+static const struct posting *
+posting_of(struct search *s, const struct question *q, const char *phrase, bool keep_nothing, enum hl_err *ret_err)
+{
+	const struct posting *p = memory_posting(&s->memory, phrase);
+
+	*ret_err = p || !q->recall ? HL_OK : HL_BUSY;
+	return p || q->recall ? p : rank_posting(s, phrase, keep_nothing, ret_err);
+}
+
+/* Whether the index may have a phrase: it has each of its words. */
+static bool
+may_have(struct search *s, const char *phrase)
+{
+	struct stem stem;
+	size_t n;
+
+	for (const char *p = phrase; *p; p += n + (p[n] == ' ')) {
+		n = strcspn(p, " ");
+		if (stem_of(s, p, n, &stem) && passages_with(s, stem.text, stem.len) == 0)
+			return false;
+	}
+	return true;
+}
+
+/* A phrase of a customer's is kept when the index has it, only then. */
+static enum hl_err
+learn_phrase(struct search *s, const struct question *q, const char *phrase, struct readings *r)
+{
+	enum hl_err err = HL_OK;
+	const struct posting *p = may_have(s, phrase) ? posting_of(s, q, phrase, false, &err) : NULL;
+
+	if (p && p->count > 0)
+		add_reading(r, phrase, strlen(phrase), CREDIT_EXACT, (int64_t)p->count);
+	return err;
+}
+
+/* The word itself, written as all are that have its stem: they share a posting. */
+static void
+add_exact(struct search *s, struct readings *r, const char *text, const struct stem *stem, int64_t passages)
+{
+	char word[WORD_BYTES];
+
+	if (word_with_stem(s, stem->text, stem->len, word))
+		text = word;
+	add_reading(r, text, strlen(text), CREDIT_EXACT, passages);
 }
 
 /* Finds what stands for a word of which the memory has nothing. */
@@ -245,17 +294,18 @@ learn(struct search *s, struct question *q, struct lookup *l)
 	if (stem_of(s, text, strlen(text), &stem)) {
 		passages = passages_with(s, stem.text, stem.len);
 		if (passages > 0)
-			add_reading(&r, text, strlen(text), CREDIT_EXACT, passages);
+			add_exact(s, &r, text, &stem, passages);
 		add_synonyms(s, &r, stem.text, CREDIT_SYNONYM);
 		guessed = r.count == 0;
 		l->ignored = guessed && !has_digit(text) && words_stop_misspelt(text);
 		if (guessed && !l->ignored)
 			err = guess(s, q, &stem, &r);
-	} else if (stem.tokens > 0) {		/* a phrase */
-		add_reading(&r, text, strlen(text), CREDIT_EXACT, -1);
+	} else if (stem.tokens > 0) {
+		err = learn_phrase(s, q, text, &r);
 	} else {
 		l->ignored = true;
 	}
+	err = err ? err : q->err;
 	if (err || r.count == 0)
 		return err;
 	return memory_keep_word(&s->memory, text, r.list, r.count, passages, guessed, &l->known);
@@ -296,15 +346,6 @@ weight_of(const struct search *s, int64_t passages)
 	return w < WEIGHT_LEAST ? WEIGHT_LEAST : w;
 }
 
-static const struct posting *
-posting_of(struct search *s, const struct question *q, const char *phrase, enum hl_err *ret_err)
-{
-	const struct posting *p = memory_posting(&s->memory, phrase);
-
-	*ret_err = p || !q->recall ? HL_OK : HL_BUSY;
-	return p || q->recall ? p : rank_posting(s, phrase, ret_err);
-}
-
 /* The phrases that stand for a word. */
 static enum hl_err
 add_phrases(struct search *s, struct question *q, struct lookup *l)
@@ -314,7 +355,7 @@ add_phrases(struct search *s, struct question *q, struct lookup *l)
 		enum hl_err err;
 
 		if (r->posting == NULL) {
-			r->posting = posting_of(s, q, r->text, &err);
+			r->posting = posting_of(s, q, r->text, true, &err);
 			if (r->posting == NULL)
 				return err;
 		}
@@ -391,6 +432,7 @@ question_read(struct search *s, const char *text, size_t len, struct question *q
 
 	q->phrase_count = q->term_count = q->pairs = 0;
 	q->corrections = CORRECTIONS;
+	q->err = HL_OK;
 	err = look_up(s, q, text, len, lookups, &n);
 	if (err)
 		return err;

@@ -43,8 +43,9 @@ rank_register(struct search *s, fts5_api *api)
 
 /* In quotes, which is all the syntax that a customer's words get: they are letters and digits only. */
 const struct posting *
-rank_posting(struct search *s, const char *phrase, enum hl_err *ret_err)
+rank_posting(struct search *s, const char *phrase, bool keep_nothing, enum hl_err *ret_err)
 {
+	static const struct posting nothing;
 	char expression[WORD_BYTES + 2];
 	int rc;
 
@@ -57,9 +58,9 @@ rank_posting(struct search *s, const char *phrase, enum hl_err *ret_err)
 		;
 	sqlite3_reset(s->match);
 	*ret_err = index_err(rc);
-	if (*ret_err) {
+	if (*ret_err || (s->filling->count == 0 && !keep_nothing)) {
 		posting_free(s->filling);
-		return NULL;
+		return *ret_err ? NULL : &nothing;
 	}
 	memory_keep_posting(&s->memory, s->filling);
 	return s->filling;

@@ -44,7 +44,7 @@ bool	 words_stop_misspelt(const char *word);
 /* Whether one typing mistake (a letter more, less, other, or two swapped) turns one into the other. */
 bool	 words_near(const char *, size_t, const char *, size_t);
 
-/* False: words of three characters or more are not near, for one mistake leaves the first byte or the last one. */
+/* Neither is empty.  False: words of three characters or more are not near, for one mistake leaves the first byte or the last one. */
 static inline bool
 words_share_an_end(const char *a, size_t na, const char *b, size_t nb)
 {

@@ -469,6 +469,36 @@ a_strangers_words_are_not_remembered(void **state)
 	assert_null(memory_word(&s->memory, "schnurrbart"));
 	assert_null(memory_word(&s->memory, "27a"));
 	assert_null(memory_word(&s->memory, "4711"));
+	finds(s, "zebra4711", NULL);
+	assert_null(memory_word(&s->memory, "zebra4711"));
+	search_close(s);
+	write_file("b.md", "# 配送\n配送は二日かかります。\n");
+	s = open_index(NULL);
+	finds(s, "我叫王小明, 配送", "二日");
+	assert_non_null(memory_word(&s->memory, "配 送"));
+	for (size_t i = 0; i < MEMORY_SLOTS; i++)
+		for (const struct known *k = s->memory.words[i]; k; k = k->next)
+			assert_null(strstr(k->word, "王"));
+	for (size_t i = 0; i < MEMORY_SLOTS; i++)
+		for (const struct posting *p = s->memory.postings[i]; p; p = p->next)
+			assert_null(strstr(p->phrase, "王"));
+	search_close(s);
+}
+
+static void
+words_of_one_stem_share_a_posting(void **state)
+{
+	size_t postings = 0;
+	struct search *s;
+
+	(void)state;
+	write_file("a.md", "# Delivery\nOne delivery, many deliveries.\n");
+	s = open_index(NULL);
+	finds(s, "délivery, deliveries, délivèry, deliverý", "many");
+	for (size_t i = 0; i < MEMORY_SLOTS; i++)
+		for (const struct posting *p = s->memory.postings[i]; p; p = p->next)
+			postings += strncmp(p->phrase, "deliv", 5) == 0;
+	assert_in_range(postings, 1, 2);	/* of the word, and of its synonym "deliver" */
 	search_close(s);
 }
 
@@ -517,6 +547,12 @@ memory_is_bounded(void **state)
 	}
 	assert_true(times >= 1);
 	assert_true(most <= MEMORY_MAX + MEMORY_MAX / 8);
+	finds(s, "wo0rd0", "wo0rd0");		/* what was too much goes with it */
+	recalls(s, "wo0rd0");
+	s->memory.bytes += MEMORY_MAX;
+	assert_false(search_recall(s, "wo0rd0", 6, 4, hits, &n));	/* it would only grow */
+	finds(s, "wo0rd1", "wo0rd1");
+	assert_true(s->memory.bytes < MEMORY_MAX);
 	search_close(s);
 }
 
@@ -868,6 +904,7 @@ main(void)
 		T(words_side_by_side_come_first),
 		T(what_was_found_is_remembered),
 		T(a_strangers_words_are_not_remembered),
+		T(words_of_one_stem_share_a_posting),
 		T(a_number_is_not_mistyped),
 		T(memory_is_bounded),
 		T(only_texts_of_the_folder_are_read),
