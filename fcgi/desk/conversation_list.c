@@ -175,7 +175,8 @@ before_take(struct kept *kept, const char *name, struct desk_query *q, struct be
 		return HL_OK;
 	buf_add(&b->body, last->body.data, last->body.len);
 	b->count = last->parts.len / sizeof(b->parts[0]);
-	memcpy(b->parts, last->parts.data, last->parts.len);
+	if (b->count)
+		memcpy(b->parts, last->parts.data, last->parts.len);
 	for (size_t i = 0; i < b->count; i++)
 		b->known[i] = b->parts[i].of;
 	q->known = b->known;

@@ -291,24 +291,30 @@ reopen(struct search *s)
 	return err;
 }
 
-/* Writes with a connection of its own, so that queries go on meanwhile; an index in memory has only one. */
+/*
+ * Writes with a connection of its own, so that queries go on meanwhile; an index in memory has only one.  One that was just
+ * made has nothing to tell yet: questions wait for it.
+ */
 static enum hl_err
 update(struct search *s)
 {
 	struct buf problem = BUF_INIT(INDEX_PROBLEM);
+	bool tells = s->generation > 0;
 	sqlite3 *writer = NULL;
 	enum hl_err err;
 
 	if (s->file == NULL)
 		return index_update(s->db, s->folder);
-	uv_mutex_unlock(&s->lock);
+	if (tells)
+		uv_mutex_unlock(&s->lock);
 	err = index_open(s->file, &writer, &problem);
 	if (err == HL_OK)
 		err = index_update(writer, s->folder);
 	sqlite3_close(writer);
 	buf_free(&problem);
 	malloc_trim(0);		/* a megabyte or two that is not needed again until the next change */
-	uv_mutex_lock(&s->lock);
+	if (tells)
+		uv_mutex_lock(&s->lock);
 	return err;
 }
 

@@ -869,6 +869,30 @@ never_half_updated(void **state)
 }
 
 static void
+never_empty_while_it_is_made_anew(void **state)
+{
+	struct race r = { .s = NULL };
+	uv_thread_t thread;
+	char name[16];
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "%d.md", i);
+		write_file(name, i < 2 ? "elephant" : "a giraffe, a zebra and a lion went to the river");
+	}
+	r.s = open_index(index_file);
+	assert_int_equal(uv_thread_create(&thread, read_pairs, &r), 0);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(unlink(index_file), 0);
+		assert_int_equal(search_refresh(r.s), HL_OK);
+	}
+	r.stop = true;
+	uv_thread_join(&thread);
+	assert_int_equal(r.halves, 0);
+	search_close(r.s);
+}
+
+static void
 small_talk_is_told_apart(void **state)
 {
 	struct search *s = open_index(NULL);
@@ -918,6 +942,7 @@ main(void)
 		T(older_version_is_built_anew),
 		T(two_handles_share_a_file),
 		T(never_half_updated),
+		T(never_empty_while_it_is_made_anew),
 		T(small_talk_is_told_apart),
 	};
 
