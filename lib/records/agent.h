@@ -66,7 +66,7 @@ enum hl_err agent_version(struct store *, const char *owner, int64_t *ret) HL_MU
 /*
  * Stores a new agent with the texts of *a, and fills in id, h, owner, times and version.  HL_TOO_LARGE: the account has as
  * many agents as it may, or they hold too much.  HL_NOT_FOUND: there is no such account.  once
- * names the request: twice with it is one agent; "": it has no name.
+ * names the request: twice with it is one agent, with other texts HL_UNPROCESSABLE; "": it has no name.
  */
 enum hl_err agent_create(struct store *, const char *owner, const char *once, struct agent *a) HL_MUST_CHECK;
 
