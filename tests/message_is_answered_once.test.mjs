@@ -149,16 +149,19 @@ test("a question that goes on while the model is silent gets one answer, to the 
 });
 
 test("also when its halves reach two programs, and nobody sees the model write", async () => {
-	upstream.otherwise = reply("To both halves.", { delay: 600 });
+	let asked = 0;
+	upstream.otherwise = () => reply(`Answer number ${++asked}.`, { delay: 600 });
 	const id = await stack.session();
 	const first = stack.say(id, "the first half");
 	await upstream.arrived(1);
 	const client = await stack.client();
 	await client.join({ sessionId: id });
 	await client.ask("send-message", { sessionId: id, message: "the second half", userId: "visitor-1" });
-	assert.equal((await first).response, "To both halves.");
-	assert.deepEqual((await stack.history(id)).map((m) => m.content), ["the first half", "the second half", "To both halves."]);
-	assert.match(JSON.stringify(upstream.chats.at(-1).body.messages), /the first half.*the second half/);
+	assert.equal((await first).response, "Answer number 2.");
+	assert.match(JSON.stringify(upstream.chats[1].body.messages), /the first half.*the second half/);
+	assert.equal((await stack.say(id, "and now?")).response, "Answer number 3.");
+	assert.deepEqual((await stack.history(id)).map((m) => m.content),
+		["the first half", "the second half", "Answer number 2.", "and now?", "Answer number 3."]);
 });
 
 test("who never stops writing is answered all the same", async () => {
