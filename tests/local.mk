@@ -240,8 +240,8 @@ tests_fault_alloc_test_LDADD = $(unit_libs)
 endif
 EXTRA_DIST += tests/fuzz/run.sh
 
-# What tests/conformance.test.mjs starts around the push daemon.
-check_PROGRAMS += tests/conformance/echo tests/conformance/events_app tests/conformance/holder
+# What tests/conformance.test.mjs starts around the push daemon: it has them built.
+EXTRA_PROGRAMS = tests/conformance/echo tests/conformance/events_app tests/conformance/holder
 tests_conformance_echo_SOURCES = tests/conformance/echo.c tests/conformance/listen.h
 tests_conformance_echo_LDADD = $(HELPLINE_LIBS)
 tests_conformance_events_app_SOURCES = tests/conformance/events_app.c tests/conformance/listen.h
@@ -250,7 +250,7 @@ tests_conformance_holder_SOURCES = tests/conformance/holder.c tests/conformance/
 EXTRA_DIST += tests/conformance/nginx.conf.in tests/conformance/rig.mjs tests/conformance/hands.mjs tests/conformance.test.mjs
 
 # What ./run bench measures with: built when it is asked for.
-EXTRA_PROGRAMS = tests/bench/load tests/bench/calls tests/bench/upstream tests/bench/fill
+EXTRA_PROGRAMS += tests/bench/load tests/bench/calls tests/bench/upstream tests/bench/fill
 tests_bench_fill_SOURCES = tests/bench/fill.c
 tests_bench_fill_LDADD = $(HELPLINE_LIBS)
 bench_crowd = tests/bench/crowd.c tests/bench/crowd.h tests/bench/wire.c tests/bench/wire.h tests/bench/samples.c tests/bench/samples.h

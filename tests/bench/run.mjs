@@ -7,7 +7,8 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 
 import { groups } from "./figures.mjs";
-import { Upstream, build, buildTools, endAll, machineBusy } from "./stack.mjs";
+import { build, buildPrograms } from "../programs.mjs";
+import { Upstream, endAll, machineBusy } from "./stack.mjs";
 
 const WIDTHS = [46, 12, 46, 7, 28];
 
@@ -67,7 +68,7 @@ async function main() {
 		console.log(`${unknown === undefined ? "" : `There is no "${unknown}". `}Figures: ${Object.keys(groups).join(" ")}`);
 		return unknown === undefined ? 0 : 2;
 	}
-	buildTools();
+	buildPrograms(...["load", "calls", "upstream", "fill"].map((name) => `tests/bench/${name}`));
 	const machine = { processors: availableParallelism(), model: cpus()[0].model, busy: await machineBusy() };
 	console.log(`${machine.processors} processors (${machine.model}), ${Math.round(machine.busy * 100)} % busy before we began; the load ` +
 		"and the upstream run on them too.");

@@ -2,15 +2,15 @@
 // this folder's own upstream and load generator.
 
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, existsSync, chmodSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, chmodSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { build } from "../programs.mjs";
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
-export const build = path.resolve(process.env.HELPLINE_BUILD ?? path.join(root, "build"));
 const run = path.join(root, "run");
 const env = Object.fromEntries(["PATH", "HOME", "USER", "LANG", "TMPDIR"].filter((k) => process.env[k] !== undefined)
 	.map((k) => [k, process.env[k]]));
@@ -226,12 +226,6 @@ export class BareRedis {
 // ---- tools ---------------------------------------------------------------------------------------------------------
 
 const tool = (name) => path.join(build, "tests/bench", name);
-
-export function buildTools() {
-	const made = spawnSync("make", ["-C", build, "tests/bench/load", "tests/bench/calls", "tests/bench/upstream", "tests/bench/fill"], { encoding: "utf8" });
-	if (made.status !== 0 || !existsSync(tool("load")))
-		throw new Error(`the bench's own programs cannot be built\n${made.stdout}${made.stderr}`);
-}
 
 export class Upstream {
 	static async start() {

@@ -10,9 +10,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { build, buildPrograms } from "../programs.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const build = process.env.HELPLINE_BUILD ?? path.resolve(here, "../..");
 
 export const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
@@ -49,13 +49,15 @@ async function listening(where, child) {
 	throw new Error(`nobody listens on ${JSON.stringify(where)}`);
 }
 
+const PROGRAMS = "tests/conformance";
+const program = (name) => path.join(build, PROGRAMS, name);
+
 export async function startRig({ port, env = {}, redis = true } = {}) {
+	buildPrograms(...["echo", "events_app", "holder"].map((name) => `${PROGRAMS}/${name}`));
 	const dir = mkdtempSync(path.join(tmpdir(), "helpline-push-"));
 	const children = new Map();
 	const logs = new Map();
 	port ??= await freePort();
-
-	const program = (name) => path.join(build, "tests/conformance", name);
 
 	// argv0: redis-tools has the server under another name, and it goes by what it is called with.
 	function start(name, command, args, more = {}) {
