@@ -297,6 +297,7 @@ stream_begin(struct http_stream *s, const struct http_request *r)
 		return err;
 	s->max_body = r->max_body ? r->max_body : BODY_DEFAULT;
 	s->idle_ms = (uint64_t)r->idle_ms;
+	uv_update_time(s->http->loop);		/* the task may have worked for long */
 	s->ends_at = r->total_ms > 0 ? uv_now(s->http->loop) + (uint64_t)r->total_ms : UINT64_MAX;
 	return multi_add(s);
 }

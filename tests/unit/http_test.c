@@ -569,6 +569,28 @@ silence_ends_after_its_time(void **state)
 	run(silent, wait_for_silence, NULL);
 }
 
+/* The loop's time stands still while a task works. */
+static void
+work_and_ask(void *arg)
+{
+	struct http_request r = get();
+	int64_t from;
+
+	(void)arg;
+	usleep(300000);
+	from = clock_mono_ms();
+	r.total_ms = 200;
+	expect(&r, HL_TIMEOUT, 0, "");
+	assert_in_range(clock_mono_ms() - from, 200, 30000);
+}
+
+static void
+the_time_counts_from_the_question(void **state)
+{
+	(void)state;
+	run(silent, work_and_ask, NULL);
+}
+
 static void
 unreachable(void *arg)
 {
@@ -858,6 +880,7 @@ main(void)
 		TEST(a_server_that_is_not_there_is_told_from_a_bad_address),
 		TEST(broken_answers_are_seen),
 		TEST(silence_ends_after_its_time),
+		TEST(the_time_counts_from_the_question),
 		TEST(connecting_ends_after_its_time),
 		TEST(cancelling_ends_an_exchange_wherever_it_is),
 		TEST(a_thousand_at_once_and_their_connections_kept),
