@@ -1205,6 +1205,40 @@ describe("Socket.IO", () => {
 		});
 	});
 
+	test("what a socket has said does not come back to it, also when it was cut off before that was published", async () => {
+		const remembers = await startRig({ env: { SOCKET_RECOVERY: "60000" } });
+		const redis = redisClient(path.join(remembers.dir, "redis.sock"));
+		const sockets = hands(remembers, "/socket.io/");
+		const say = async (event, except = "-") => redis.call("PUBLISH", "r1", `${await redis.call("RPUSH", "log:r1", event)} 0 ${except}\n${event}`);
+		async function enter(auth) {
+			const ws = await sockets.open();
+			ws.send(`40${JSON.stringify(auth)}`);
+			return ws;
+		}
+		try {
+			const ws = await enter({});
+			const { sid, pid } = JSON.parse((await ws.next()).slice(2));
+			await ws.next();
+			ws.send("421[\"join\",\"r1\"]");
+			await ws.next();
+			await say("[\"x\",1]");
+			const [, , offset] = JSON.parse((await ws.next()).slice(2));
+			ws.send("422[\"own\",2]");
+			assert.equal(await ws.next(), "432[{\"ok\":true}]");
+			ws.terminate();
+			await waitFor("its leave-taking", () => redis.call("LPOP", "log:disconnects"));
+			await say("[\"x\",2]", sid);
+			await say("[\"x\",3]");
+			const back = await enter({ pid, offset });
+			assert.deepEqual(JSON.parse((await back.next()).slice(2)).slice(0, 2), ["x", 3]);
+			assert.deepEqual(JSON.parse((await back.next()).slice(2)), { sid, pid });
+			back.close();
+		} finally {
+			redis.close();
+			await remembers.stop();
+		}
+	});
+
 	describe("the events program away", () => {
 		test("for a moment: the event is tried again and nothing is lost", async () => {
 			const ws = await joined();

@@ -164,7 +164,7 @@ chat_send(struct call *call, const struct json *payload)
 	joined = push_has_joined(call, &place);
 	buf_putc(&body, '{');
 	if (joined && !turn_repeated(turn)) {
-		buf_puts(&body, "\"ack\":");
+		buf_printf(&body, "\"own\":%lld,\"ack\":", (long long)turn_seq(turn));
 		push_write_sent(&body, turn, client_id);
 	} else {
 		/* Who speaks in a session hears it: also who has not joined it, and who asks for what was answered before. */
@@ -196,7 +196,7 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 	if (err)
 		goto out;
 	answer = again ? events_answer(&messages, sent) : NULL;		/* who has long been in the room has had the rest */
-	buf_printf(&body, "{\"seq\":%lld,\"ack\":", (long long)(sent + (int64_t)messages.count));
+	buf_printf(&body, "{\"seq\":%lld,\"own\":%lld,\"ack\":", (long long)(sent + (int64_t)messages.count), (long long)sent);
 	json_write(&body, json_get(then, "ack"));
 	buf_puts(&body, ",\"messages\":[");
 	for (size_t i = 0; i < messages.count; i++) {

@@ -298,7 +298,7 @@ desk_write_accepted(struct buf *out, struct call *call, const struct incoming *i
 	buf_puts(out, event);
 	if (!ai)		/* a client may have begun to show it by itself */
 		buf_printf(out, "%s[\"typing\",false]", *event ? "," : "");
-	buf_puts(out, "],\"ack\":");
+	buf_printf(out, "],\"own\":%lld,\"ack\":", (long long)turn_seq(turn));
 	push_write_sent(out, turn, client_id);
 	if (!joined || repeated) {
 		buf_putc(out, ',');

@@ -22,6 +22,7 @@ struct answer {
 	struct span	 ack;		/* arguments */
 	struct span	 join, leave, emit, messages;	/* arrays */
 	int64_t		 seq;
+	int64_t		 own;		/* of what the socket has said, which it is not to hear itself; absent: -1 */
 	int64_t		 epoch;		/* of the room that was joined; absent: 0 */
 	int64_t		 lives_ms;	/* to a connect: as long as the token that it came with; absent: -1 */
 };

@@ -209,6 +209,8 @@ apply(struct socket *s, struct question *q, const struct answer *a, const char *
 	const char *at = NULL;
 	enum hl_err err;
 
+	if (a->own >= 0 && !s->left)
+		own_add(&s->own, a->own);	/* it may be cut off before that is published */
 	keep_state(s, a->state);
 	leave_rooms(s, a->leave);
 	err = emit_all(s, a, room);

@@ -5,6 +5,22 @@
 
 #define BUCKETS	4096u
 
+bool
+own_has(const struct own *own, int64_t seq)
+{
+	for (unsigned i = 0; i < own->count && i < RECOVERY_OWN; i++)
+		if (own->seq[i] == seq)
+			return true;
+	return false;
+}
+
+void
+own_add(struct own *own, int64_t seq)
+{
+	if (!own_has(own, seq))
+		own->seq[own->count++ % RECOVERY_OWN] = seq;
+}
+
 /* A pid is random, and so are its first bytes. */
 static struct lost **
 slot(struct recovery *r, const char *pid)

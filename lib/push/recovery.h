@@ -9,6 +9,7 @@
 #ifndef HL_RECOVERY_H
 #define HL_RECOVERY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@
 
 /* What a socket itself has said last: the others hear of it, and it does not, nor when it comes back. */
 struct own { int64_t seq[RECOVERY_OWN]; unsigned count; };	/* a ring */
+
+void	 own_add(struct own *, int64_t seq);		/* once, however often it is told */
+bool	 own_has(const struct own *, int64_t seq);
 
 struct lost {
 	struct lost	*next_in_bucket;

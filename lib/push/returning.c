@@ -96,15 +96,6 @@ rejoin(struct socket *s, const struct lost *l, struct member **ret)
 	return err;
 }
 
-static bool
-is_own(const struct own *own, int64_t seq)
-{
-	for (unsigned i = 0; i < own->count && i < RECOVERY_OWN; i++)
-		if (own->seq[i] == seq)
-			return true;
-	return false;
-}
-
 /* What it missed goes out before CONNECT; *ret_seq is where the room goes on. */
 static enum hl_err
 send_missed(struct socket *s, const char *room, int64_t seen, int64_t *ret_seq)
@@ -120,7 +111,7 @@ send_missed(struct socket *s, const char *room, int64_t seen, int64_t *ret_seq)
 		err = HL_CANCELLED;
 	while (err == HL_OK && span_next(answer.messages, &at, &message)) {
 		*ret_seq = span_integer(span_member(message, "seq"), *ret_seq);
-		if (!is_own(&s->own, *ret_seq))
+		if (!own_has(&s->own, *ret_seq))
 			err = socket_message(s, room, message);
 	}
 	relay_reply_free(&reply);

@@ -150,7 +150,7 @@ deliver(void *owner, struct publication *p)
 	if (s->left || s->client->session == NULL)
 		return;
 	if (own && p->seq > 0)
-		s->own.seq[s->own.count++ % RECOVERY_OWN] = p->seq;
+		own_add(&s->own, p->seq);
 	for (unsigned i = own; i < p->count; i++) {
 		struct message *m = p->messages[i];	/* "42[…]", shared by all on "/" */
 

@@ -6,7 +6,7 @@
  *
  * Namespaces: "/" and "/custom"; "/refused" and "/down" fail in their ways; others are invalid.
  * Events on "/": message, message-with-ack, join [room, after], leave [room], fail [status], slow [ms, text],
- * count [], address [].
+ * count [], address [], own [seq].
  */
 #include <signal.h>
 
@@ -195,6 +195,8 @@ on_event(struct fcgi_request *r, struct span body, struct buf *b)
 		buf_printf(b, "{\"leave\":[%.*s],\"ack\":[{\"ok\":true}]}", (int)first.len, first.p);
 	else if (is(name, "\"count\""))
 		count(body, b);
+	else if (is(name, "\"own\""))
+		buf_printf(b, "{\"own\":%.*s,\"ack\":[{\"ok\":true}]}", (int)first.len, first.p);
 	else if (is(name, "\"address\""))
 		buf_printf(b, "{\"ack\":[\"%s\"]}", address);
 	else if (is(name, "\"slow\"")) {
