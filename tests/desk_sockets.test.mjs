@@ -359,6 +359,67 @@ describe("coming back", () => {
 		client.close();
 	});
 
+	const RETURNS = { reconnection: true, reconnectionDelay: 10, reconnectionDelayMax: 20, transports: ["websocket"] };
+
+	for (const whose of ["nobody's", "an account's"])
+		test(`a pushd that was killed, in ${whose} first turn: what it missed comes once, before it is connected, and it is in the room`, async () => {
+			const client = await socket({ ...RETURNS, reconnectionDelay: 1500, reconnectionDelayMax: 1500, randomizationFactor: 0,
+				...(whose !== "nobody's" && { auth: { token: ada.token } }) });
+			const { conversationId } = await simulator(client);
+			upstream.next(reply("While it was away.", { firstDelay: 300 }));
+			assert.equal((await client.ask("user_message", { conversationId, message: "one" })).ok, true);
+			await stack.kill("pushd");
+			await waitFor("the answer", async () => (await ada.read(conversationId)).messages.length === 3);
+			assert.equal(client.socket.connected, false);
+			await client.when("ai_response", (m) => m.message === "While it was away." && m.seq === 3);
+			await waitFor("connected again", () => client.socket.connected);
+			assert.ok(client.events.findIndex((e) => e.name === "ai_response") < client.events.findLastIndex((e) => e.name === "connect"));
+			assert.equal(client.all("typing").at(-1), false);
+			upstream.next(reply("To its room."));
+			await ada.post(`/api/conversations/${conversationId}/messages`, { content: "from elsewhere" });
+			await client.when("ai_response", (m) => m.message === "To its room.");
+			assert.deepEqual(client.all("ai_response").map((m) => m.seq), [3, 5]);
+			assert.deepEqual(client.all("error"), []);
+			client.close();
+		});
+
+	test("an answer that comes after its return is heard, and where it goes on is told again", async () => {
+		const client = await socket(RETURNS);
+		const { conversationId } = await simulator(client);
+		for (let i = 0; i < 2; i++) {
+			upstream.next(reply(`After the return ${i}.`, { firstDelay: 1500 }));
+			assert.equal((await client.ask("user_message", { conversationId, message: "one" })).ok, true);
+			await stack.kill("pushd");
+			await client.when("ai_response", (m) => m.message === `After the return ${i}.`);
+		}
+		assert.deepEqual(client.all("ai_response").map((m) => m.seq), [3, 5]);
+		client.close();
+	});
+
+	test("an offset opens what its conversation's id opens, and nothing more", async () => {
+		const bob = await Person.join(stack, "Bob");
+		const own = await ada.conversation();
+		const free = await simulator(await socket());
+		const over = await simulator(await socket());
+		await ada.ok("PUT", `/api/conversations/${over.conversationId}/end`, {});
+		const said = async (id, auth) => {
+			const client = await socket({ auth: { pid: "x", offset: `0.abcdef.${id}`, ...auth } });
+			const welcome = client.all("ai_response").length;	// it came before it was connected
+			client.close();
+			return welcome;
+		};
+		assert.equal(await said(own._id, { token: ada.token }), 1);
+		assert.equal(await said(own._id, { token: bob.token }), 0);
+		assert.equal(await said(own._id, {}), 0);
+		assert.equal(await said(free.conversationId, {}), 1);
+		assert.equal(await said(free.conversationId, { token: bob.token }), 1);
+		assert.equal(await said(over.conversationId, {}), 0);
+		assert.equal(await said("A".repeat(22), {}), 0);
+		assert.equal(await said("x", {}), 0);
+		const session = await stack.session();
+		assert.equal(await said(session, {}), 0, "sessions of the chat API are joined by name");
+	});
+
 	test("a new socket goes on with the id as long as nobody has been silent for SESSION_TIMEOUT", async () => {
 		const short = await startStack({ upstream, env: { ...DESK_ENV, SESSION_TIMEOUT: "1500" } });
 		try {

@@ -75,7 +75,7 @@ test("values arrive as they were sent, binary too", async () => {
 test("a text at the end is not taken for an offset", async () => {
 	const [a] = clients;
 	const offset = a.socket._lastOffset;
-	assert.match(offset, /^\d+\.\S{6}$/);
+	assert.match(offset, /^\d+\.\S{6}\.\S{22}$/);
 	io.to(a.sessionId).emit("note", "in the end", "12");
 	await a.when("note");
 	assert.equal(a.socket._lastOffset, offset);

@@ -3,8 +3,11 @@
 
 import { test, describe, before, after, beforeEach } from "node:test";
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
 import { startUpstream, reply } from "./upstream.mjs";
 import { startStack, waitFor, request, unique, pause } from "./harness.mjs";
+
+const { Emitter } = createRequire(import.meta.url)("@socket.io/redis-emitter");
 
 const RECONNECTS = { reconnection: true, reconnectionDelay: 30, reconnectionDelayMax: 200, transports: ["websocket"] };
 
@@ -200,6 +203,20 @@ describe("recovery by one pushd", () => {
 		await fresh((client) => { client.socket._lastOffset = client.socket._lastOffset.replace(/^\d+/, "99"); });
 		await fresh((client) => { client.socket._lastOffset = "{[\"\\"; });
 		await fresh(() => {}, 2000);
+	});
+
+	test("other programs reach it as before, though it was the only one in its session", async () => {
+		const client = await one.client(RECONNECTS);
+		const sessionId = await client.join();
+		const redis = await one.redis();
+		const io = new Emitter({ publish: (channel, payload) => redis.call("PUBLISH", channel, payload) });
+		cut(client);
+		await comeBack(client, 2);
+		assert.equal(client.socket.recovered, true);
+		io.to(sessionId).emit("to the session");
+		io.emit("to all");
+		await client.when("to all");
+		assert.equal(client.all("to the session").length, 1);
 	});
 
 	test("who said goodbye is not remembered", async () => {

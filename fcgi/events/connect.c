@@ -1,5 +1,9 @@
 /*
  * connect.c - who a socket is when it connects, and the rooms that are his.
+ *
+ * A client of the desk that was cut off cannot ask for what it missed: it knows no seq.  When pushd does not remember the
+ * socket (it was restarted, or the client has come to another one), the offset that Socket.IO's client names tells the
+ * conversation and how far it came, and the new socket goes on there.  Sessions of the chat API name a seq to join-chat.
  */
 #include <string.h>
 #include <strings.h>
@@ -8,6 +12,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "events/events.h"
+#include "push/publication.h"
 #include "records/account.h"
 #include "records/chat_owner.h"
 #include "records/desk.h"
@@ -57,33 +62,90 @@ lives_ms(const struct account *who)
 	return left_ms > LONGEST_MS ? LONGEST_MS : left_ms < 0 ? 0 : left_ms;
 }
 
+/* The conversation in which a client was that comes back; id is "" for none. */
+struct cut_off {
+	char		 id[ID_LEN + 1];
+	struct place	 place;
+	int64_t		 after;
+};
+
+/* It is open to him as one that he writes in. */
+static enum hl_err
+find_cut_off(struct call *call, const char *account, struct cut_off *ret)
+{
+	const char *offset = json_get_string(json_get(call->body, "auth"), "offset");
+	struct desk_access who = { .account = account, .by_id = true };
+	struct desk_conversation c;
+	enum hl_err err;
+
+	*ret->id = '\0';
+	if (offset == NULL || !publication_offset_alias(offset, ret->id, &ret->after))
+		return HL_OK;
+	err = desk_read(&call->app->store, &who, ret->id, DESK_NO_MESSAGES, &c);
+	if (err) {
+		*ret->id = '\0';
+		return err == HL_NOT_FOUND ? HL_OK : err;
+	}
+	ret->place = c.place;
+	desk_clear(&c);
+	return HL_OK;
+}
+
+/* Members, each with a comma behind it: who he is, for the next question, and where he goes on. */
+static void
+write_state(struct buf *body, const char *account, const struct cut_off *from)
+{
+	if (*from->id) {
+		push_begin_room(body, "back", account, &from->place, from->id);
+		buf_printf(body, "\"desk\":\"%s\",\"after\":%lld}}],", from->id, (long long)from->after);
+	} else if (account)
+		buf_printf(body, "\"state\":{\"account\":\"%s\"},", account);
+}
+
 /* An admin hears of every escalation, anybody else who is signed in of those of his own agents, CHAT_OWNER of sessions too. */
 static enum hl_err
-let_in(struct call *call, const struct account *who)
+join_those_of(struct call *call, const struct account *who, struct buf *body)
 {
-	struct buf body = BUF_INIT(1024);
 	char room[CONVERSATION_KEY_MAX];
 	bool chat = false;
 	enum hl_err err = who->admin ? HL_OK : chat_owned_by(&call->app->store, who, &chat);
 
 	if (err)
 		return err;
-	buf_printf(&body, "{\"lives\":%lld,", (long long)lives_ms(who));
-	if (who->stored)
-		buf_printf(&body, "\"state\":{\"account\":\"%s\"},", who->h);
-	buf_puts(&body, "\"join\":[");
 	staff_room(who->h, room);
 	if (who->admin || who->stored)
-		join_staff(&body, who->admin ? STAFF_ROOM : room, "");
+		join_staff(body, who->admin ? STAFF_ROOM : room, "");
 	staff_room(STAFF_CHAT, room);
 	if (chat)
-		join_staff(&body, room, ",");
+		join_staff(body, room, ",");
 	if (who->stored)
-		join_account(&body, who->h);
+		join_account(body, who->h);
 	if (who->stored && *who->family)
-		join_account(&body, who->family);
+		join_account(body, who->family);
+	return HL_OK;
+}
+
+/* who is NULL for somebody without a token. */
+static enum hl_err
+let_in(struct call *call, const struct account *who)
+{
+	const char *account = who && who->stored ? who->h : NULL;
+	struct buf body = BUF_INIT(1024);
+	struct cut_off from;
+	enum hl_err err = find_cut_off(call, account, &from);
+
+	if (err)
+		return err;
+	buf_putc(&body, '{');
+	if (who)
+		buf_printf(&body, "\"lives\":%lld,", (long long)lives_ms(who));
+	write_state(&body, account, &from);
+	buf_puts(&body, "\"join\":[");
+	if (who)
+		err = join_those_of(call, who, &body);
 	buf_puts(&body, "]}");
-	err = reply_json(call, 200, &body);
+	if (err == HL_OK)
+		err = reply_json(call, 200, &body);
 	buf_free(&body);
 	return err;
 }
@@ -102,5 +164,5 @@ events_connect(struct call *call)
 	if (err == HL_UNAUTHORIZED)
 		return push_text(call, "{\"refuse\":{\"message\":\"This token is not valid here, or its time is over\","
 		    "\"data\":{\"code\":\"unauthorized\"}}}");
-	return err ? err : token ? let_in(call, &who) : push_text(call, "{}");
+	return err ? err : let_in(call, token ? &who : NULL);
 }

@@ -207,7 +207,9 @@ write_started(struct buf *out, struct call *call, const struct beginning *b, con
 		buf_puts(out, ",\"demoAgent\":");
 		persona_write_demo(&b->agent, out);
 	}
-	buf_printf(out, "}]],\"ack\":[{\"ok\":true,\"conversationId\":\"%s\"}],", conv->id);
+	buf_putc(out, '}');
+	push_write_offset(out, call, &conv->place, conv->id, conv->seq);
+	buf_printf(out, "]],\"ack\":[{\"ok\":true,\"conversationId\":\"%s\"}],", conv->id);
 	push_begin_join(out, call, &conv->place, conv->id);
 	buf_printf(out, "\"desk\":\"%s\",\"after\":%lld", conv->id, (long long)conv->seq);
 	if (b->aloud == ALOUD_CHUNKS && *b->sound.url) {

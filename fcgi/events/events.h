@@ -31,8 +31,14 @@ enum hl_err events_replay(struct call *) HL_MUST_CHECK;	/* a room is of one dial
 enum hl_err push_refusal(struct call *, enum hl_err why, const char *client_id) HL_MUST_CHECK;
 enum hl_err push_text(struct call *, const char *json) HL_MUST_CHECK;
 
-/* "state":…,"join":[{"room":…,"then":{… - the caller goes on in "then" and closes both. */
+/*
+ * "state":…,"join":[{"room":…,"then":{… - the caller goes on in "then" and closes both.  Or "back" instead of "join"; account is
+ * a keyed name or NULL.
+ */
+void	 push_begin_room(struct buf *, const char *member, const char *account, const struct place *, const char *id);
 void	 push_begin_join(struct buf *, const struct call *, const struct place *, const char *id);
+/* The last argument of an event that tells all up to seq, before its socket is in the room: what clients name when they return. */
+void	 push_write_offset(struct buf *, const struct call *, const struct place *, const char *id, int64_t seq);
 bool	 push_has_joined(const struct call *, const struct place *);	/* the socket is in that room already */
 
 /* What an accepted message is acknowledged with; client_id may be NULL. */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "events/events.h"
+#include "push/publication.h"
 
 enum hl_err
 push_refusal(struct call *call, enum hl_err why, const char *client_id)
@@ -51,18 +52,36 @@ socket_account(const struct call *call)
 }
 
 void
-push_begin_join(struct buf *out, const struct call *call, const struct place *place, const char *id)
+push_begin_room(struct buf *out, const char *member, const char *account, const struct place *place, const char *id)
 {
-	const char *account = socket_account(call);
 	char room[CONVERSATION_KEY_MAX];
 
 	conversation_room(place, room);
 	buf_printf(out, "\"state\":{\"room\":\"%s\"", room);
 	if (account)
 		buf_printf(out, ",\"account\":\"%s\"", account);
-	buf_printf(out, "},\"join\":[{\"room\":\"%s\",\"alias\":", room);
+	buf_printf(out, "},\"%s\":[{\"room\":\"%s\",\"alias\":", member, room);
 	buf_json_str(out, id);		/* what emitters call it */
 	buf_puts(out, ",\"then\":{");
+}
+
+void
+push_begin_join(struct buf *out, const struct call *call, const struct place *place, const char *id)
+{
+	push_begin_room(out, "join", socket_account(call), place, id);
+}
+
+void
+push_write_offset(struct buf *out, const struct call *call, const struct place *place, const char *id, int64_t seq)
+{
+	char room[CONVERSATION_KEY_MAX], tag[PUBLICATION_TAG_MAX], offset[PUBLICATION_OFFSET_MAX];
+
+	if (call->app->conf.recovery_ms == 0)
+		return;
+	conversation_room(place, room);
+	publication_tag(room, (struct span){ id, strlen(id) }, tag);
+	publication_offset(tag, seq, offset);
+	buf_printf(out, ",\"%s\"", offset);
 }
 
 bool

@@ -110,6 +110,7 @@ answer_parse(const char *text, size_t len, struct answer *ret)
 	ret->state = span_member(all, "state");
 	ret->ack = span_member(all, "ack");
 	ret->join = span_member(all, "join");
+	ret->back = span_member(all, "back");
 	ret->leave = span_member(all, "leave");
 	ret->emit = span_member(all, "emit");
 	ret->messages = span_member(all, "messages");
@@ -117,8 +118,9 @@ answer_parse(const char *text, size_t len, struct answer *ret)
 	ret->own = span_integer(span_member(all, "own"), -1);
 	ret->epoch = span_integer(span_member(all, "epoch"), 0);
 	ret->lives_ms = span_integer(span_member(all, "lives"), -1);
-	return begins_with(ret->refuse, '{') && begins_with(ret->line, '{') && begins_with(ret->join, '[') && begins_with(ret->leave, '[') &&
-	    begins_with(ret->emit, '[') && begins_with(ret->messages, '[') ? HL_OK : HL_UPSTREAM;
+	return begins_with(ret->refuse, '{') && begins_with(ret->line, '{') && begins_with(ret->join, '[') &&
+	    begins_with(ret->back, '[') && begins_with(ret->leave, '[') && begins_with(ret->emit, '[') &&
+	    begins_with(ret->messages, '[') ? HL_OK : HL_UPSTREAM;
 }
 
 /* ---- packets ---- */

@@ -21,6 +21,7 @@ struct answer {
 	struct span	 state;		/* any value */
 	struct span	 ack;		/* arguments */
 	struct span	 join, leave, emit, messages;	/* arrays */
+	struct span	 back;		/* to a connect, like join: the rooms of a socket that was cut off, before CONNECT goes out */
 	int64_t		 seq;
 	int64_t		 own;		/* of what the socket has said, which it is not to hear itself; absent: -1 */
 	int64_t		 epoch;		/* of the room that was joined; absent: 0 */

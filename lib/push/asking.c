@@ -167,13 +167,13 @@ join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 		err = join_room(s, room.data, &was_in);
 	if (err == HL_OK && s->left)
 		err = HL_CANCELLED;
+	if (err == HL_OK && span_text(span_member(join, "alias"), &alias))
+		room_alias(*find_member(s, room.data), (struct span){ alias.data, alias.len });
 	if (err)
 		socket_own_error(s, q, err);
 	else
 		err = ask_joined(s, q, room.data, span_member(join, "then"), round, &seq);
 	m = room.len ? *find_member(s, room.data) : NULL;	/* the answer may have left it again */
-	if (m && err == HL_OK && span_text(span_member(join, "alias"), &alias))
-		room_alias(m, (struct span){ alias.data, alias.len });
 	if (m && err && !was_in)
 		leave_room(s, room.data);
 	else if (m)
@@ -186,18 +186,19 @@ join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 static enum hl_err
 emit_all(struct socket *s, const struct answer *a, const char *room)
 {
-	char offset[PUBLICATION_OFFSET_MAX], *first = room && a->seq >= 0 ? offset : NULL;
+	const struct member *m = room ? *find_member(s, room) : NULL;
+	char offset[PUBLICATION_OFFSET_MAX], *first = m && a->seq >= 0 ? offset : NULL;
 	const char *at = NULL;
 	struct span item;
 	enum hl_err err = HL_OK;
 
 	if (first)
-		publication_offset(room, a->seq, offset);
+		publication_offset(room_tag(m), a->seq, offset);
 	for (; err == HL_OK && span_next(a->emit, &at, &item); first = NULL)
 		err = socket_counted(s, item, first);
 	at = NULL;
-	while (err == HL_OK && room && span_next(a->messages, &at, &item))
-		err = socket_message(s, room, item);
+	while (err == HL_OK && m && span_next(a->messages, &at, &item))
+		err = socket_message(s, room_tag(m), item);
 	return err;
 }
 
@@ -262,6 +263,8 @@ connect_failed(struct socket *s, const struct relay_reply *reply)
 static void
 connect_answered(struct socket *s, struct question *q, const struct answer *a)
 {
+	const char *at = NULL;
+	struct span room;
 	enum hl_err err;
 
 	if (a->refuse.len) {
@@ -274,6 +277,9 @@ connect_answered(struct socket *s, struct question *q, const struct answer *a)
 		session_close(s->client->session);
 	if (err)
 		return;
+	keep_state(s, a->state);
+	while (!s->left && span_next(a->back, &at, &room))
+		join_one(s, q, room, 0);
 	socket_let_in(s);
 	err = apply(s, q, a, NULL, 0);
 	if (err)

@@ -70,7 +70,7 @@ void	 socket_packet(struct socket *, enum sio_type, struct span data);	/* CONNEC
 /* An event or an acknowledgement; id may be empty. */
 enum hl_err socket_args(struct socket *, enum sio_type, struct span id, struct span args) HL_MUST_CHECK;
 /* The events of one counted message: the first one with the offset. */
-enum hl_err socket_message(struct socket *, const char *room, struct span message) HL_MUST_CHECK;
+enum hl_err socket_message(struct socket *, const char *tag, struct span message) HL_MUST_CHECK;
 void	 socket_let_in(struct socket *);	/* sends CONNECT */
 /* From then on (clock_mono_ms(); 0: never) it is as if it had not come: its session is closed, and it is not remembered. */
 enum hl_err socket_ends(struct socket *, int64_t at_ms) HL_MUST_CHECK;

@@ -8,7 +8,7 @@
 #include "push/answer.h"
 #include "push/publication.h"
 
-#define OFFSET_TAG	6u	/* characters of a room's name */
+#define OFFSET_END	6u	/* characters of a room's name */
 
 struct held { struct held *next; struct publication *publication; };
 
@@ -39,28 +39,54 @@ publication_new(int64_t seq)
 /* ---- offsets ---- */
 
 static const char *
-tag_of(const char *room)
+end_of(const char *room)
 {
 	size_t len = strlen(room);
 
-	return len > OFFSET_TAG ? room + len - OFFSET_TAG : room;
+	return len > OFFSET_END ? room + len - OFFSET_END : room;
 }
 
 void
-publication_offset(const char *room, int64_t seq, char out[PUBLICATION_OFFSET_MAX])
+publication_tag(const char *room, struct span alias, char out[PUBLICATION_TAG_MAX])
 {
-	snprintf(out, PUBLICATION_OFFSET_MAX, "%lld.%s", (long long)seq, tag_of(room));
+	char id[ID_LEN + 1] = "";
+
+	if (alias.len == ID_LEN)
+		memcpy(id, alias.p, ID_LEN);
+	snprintf(out, PUBLICATION_TAG_MAX, "%s%s%s", end_of(room), id_valid(id) ? "." : "", id_valid(id) ? id : "");
+}
+
+void
+publication_offset(const char *tag, int64_t seq, char out[PUBLICATION_OFFSET_MAX])
+{
+	snprintf(out, PUBLICATION_OFFSET_MAX, "%lld.%s", (long long)seq, tag);
 }
 
 int64_t
 publication_offset_seq(const char *room, const char *offset, size_t len)
 {
-	const char *tag = tag_of(room), *dot = memchr(offset, '.', len);
-	size_t digits = dot ? (size_t)(dot - offset) : 0;
+	const char *dot = memchr(offset, '.', len), *behind, *end = end_of(room);
+	size_t n = strlen(end), left;
 
-	if (digits == 0 || len - digits - 1 != strlen(tag) || memcmp(dot + 1, tag, len - digits - 1) != 0)
+	if (dot == NULL || dot == offset)
 		return -1;
-	return span_integer((struct span){ offset, digits }, -1);
+	left = len - (size_t)(dot + 1 - offset);
+	behind = dot + 1 + n;
+	if (left < n || memcmp(dot + 1, end, n) != 0 || (left > n && (*behind != '.' || left - n != 1 + ID_LEN)))
+		return -1;
+	return span_integer((struct span){ offset, (size_t)(dot - offset) }, -1);
+}
+
+bool
+publication_offset_alias(const char *offset, char ret_alias[ID_LEN + 1], int64_t *ret_seq)
+{
+	const char *dot = strchr(offset, '.'), *second = dot ? strchr(dot + 1, '.') : NULL;
+
+	if (second == NULL || !id_valid(second + 1))
+		return false;
+	memcpy(ret_alias, second + 1, ID_LEN + 1);
+	*ret_seq = span_integer((struct span){ offset, (size_t)(dot - offset) }, -1);
+	return *ret_seq >= 0;
 }
 
 /* ---- events ---- */
@@ -94,7 +120,7 @@ add_binary(struct publication *p, const char *event, size_t len)
 }
 
 enum hl_err
-publication_add(struct publication *p, const char *event, size_t len, const char *room)
+publication_add(struct publication *p, const char *event, size_t len, const char *tag)
 {
 	struct buf text = BUF_INIT(len + PUBLICATION_OFFSET_MAX + 4);
 	char offset[PUBLICATION_OFFSET_MAX];
@@ -106,9 +132,9 @@ publication_add(struct publication *p, const char *event, size_t len, const char
 		return add_binary(p, event, len);
 	if (p->count == PUBLICATION_MAX_EVENTS || event[0] != '[')
 		return HL_BAD_REQUEST;
-	if (room == NULL || p->seq == 0 || p->count > 0)
+	if (tag == NULL || p->seq == 0 || p->count > 0)
 		return add_message(p, event, len);
-	publication_offset(room, p->seq, offset);
+	publication_offset(tag, p->seq, offset);
 	args_with_offset(&text, (struct span){ event, len }, offset);
 	err = buf_err(&text);
 	if (err == HL_OK)
@@ -144,7 +170,7 @@ parse_head(struct publication *p, const char *at, const char *end)
 }
 
 enum hl_err
-publication_parse(const char *payload, size_t len, const char *room, struct publication **ret)
+publication_parse(const char *payload, size_t len, const char *tag, struct publication **ret)
 {
 	const char *end = payload + len, *at, *eol;
 	struct publication *p = publication_new(0);
@@ -161,7 +187,7 @@ publication_parse(const char *payload, size_t len, const char *room, struct publ
 		if (eol == NULL)
 			eol = end;
 		if (eol > at)
-			err = publication_add(p, at, (size_t)(eol - at), room);
+			err = publication_add(p, at, (size_t)(eol - at), tag);
 	}
 	if (err) {
 		publication_unref(p);

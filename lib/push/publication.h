@@ -5,8 +5,9 @@
  * {"args":[…],"binary":[base64…]}.  The socket <except> does not get the first of them, for it is what that socket said.
  *
  * With offsets on, the first event of a counted publication (the one that a replay gives too) has one more argument, by
- * which clients say on their return how far they came: "<seq>.<the last six characters of the room's name>".  It is the
- * same for all who get it, so a publication is still encoded once.
+ * which clients say on their return how far they came: "<seq>.<the last six characters of the room's name>", and behind
+ * them ".<alias>" (room.h) where that is an id, by which the events program finds the room again for a daemon that knows
+ * nothing of the socket.  It is the same for all who get it, so a publication is still encoded once.
  */
 #ifndef HL_PUBLICATION_H
 #define HL_PUBLICATION_H
@@ -17,10 +18,12 @@
 
 #include "base/error.h"
 #include "base/id.h"
+#include "base/socketio.h"
 #include "push/message.h"
 
 #define PUBLICATION_MAX_EVENTS	64
-#define PUBLICATION_OFFSET_MAX	32	/* with its NUL */
+#define PUBLICATION_TAG_MAX	(8 + ID_LEN)			/* with its NUL */
+#define PUBLICATION_OFFSET_MAX	(20 + 1 + PUBLICATION_TAG_MAX)	/* likewise */
 #define HELD_MAX		256	/* publications */
 
 /* Events for all members of a room, ready to be sent on the namespace "/". */
@@ -34,15 +37,19 @@ struct publication {
 
 /* Without events; the caller owns its only reference.  NULL: no memory. */
 struct publication *publication_new(int64_t seq);
-/* One more event, as a line of the text has it.  room is the name of the room for the offset, or NULL for none. */
-enum hl_err publication_add(struct publication *, const char *event, size_t len, const char *room) HL_MUST_CHECK;
+/* One more event, as a line of the text has it.  tag is the room's for the offset, or NULL for none. */
+enum hl_err publication_add(struct publication *, const char *event, size_t len, const char *tag) HL_MUST_CHECK;
 /* The text.  HL_BAD_REQUEST: not a publication. */
-enum hl_err publication_parse(const char *payload, size_t len, const char *room, struct publication **ret) HL_MUST_CHECK;
+enum hl_err publication_parse(const char *payload, size_t len, const char *tag, struct publication **ret) HL_MUST_CHECK;
 void	 publication_unref(struct publication *);
 
-void	 publication_offset(const char *room, int64_t seq, char out[PUBLICATION_OFFSET_MAX]);
-/* The seq of an offset of that room; -1: it is not one. */
+/* What offsets of that room end with; alias may be empty. */
+void	 publication_tag(const char *room, struct span alias, char out[PUBLICATION_TAG_MAX]);
+void	 publication_offset(const char *tag, int64_t seq, char out[PUBLICATION_OFFSET_MAX]);
+/* The seq of an offset of that room, with whatever alias; -1: it is not one. */
 int64_t	 publication_offset_seq(const char *room, const char *offset, size_t len);
+/* The alias of an offset, and its seq; false: it has none that is an id, or is no offset. */
+bool	 publication_offset_alias(const char *offset, char ret_alias[ID_LEN + 1], int64_t *ret_seq) HL_MUST_CHECK;
 
 /* Publications that wait, in their order; zeros are an empty list. */
 struct held_list { struct held *head, *last; unsigned count; };

@@ -105,29 +105,37 @@ lost_new(const char *sid, const char *pid, struct span nsp)
 	return l;
 }
 
+static void
+lost_room_free(struct lost_room *r)
+{
+	free(r->name);
+	free(r->alias);
+}
+
 void
 lost_free(struct lost *l)
 {
 	if (l == NULL)
 		return;
 	for (size_t i = 0; i < l->other_count; i++)
-		free(l->others[i]);
+		lost_room_free(&l->others[i]);
+	lost_room_free(&l->room);
 	free(l->nsp);
 	free(l->state);
-	free(l->room);
 	free(l);
 }
 
 enum hl_err
-lost_add_room(struct lost *l, const char *name)
+lost_add_room(struct lost *l, const char *name, struct span alias, bool counted)
 {
-	if (l->other_count == RECOVERY_MAX_ROOMS)
+	struct lost_room *room = counted ? &l->room : &l->others[l->other_count];
+
+	if (counted ? l->room.name != NULL : l->other_count == RECOVERY_MAX_ROOMS)
 		return HL_TOO_MANY;
-	l->others[l->other_count] = strdup(name);
-	if (l->others[l->other_count] == NULL)
-		return HL_NO_MEMORY;
-	l->other_count++;
-	return HL_OK;
+	room->name = strdup(name);
+	room->alias = alias.len ? strndup(alias.p, alias.len) : NULL;
+	l->other_count += !counted;
+	return room->name && (room->alias || alias.len == 0) ? HL_OK : HL_NO_MEMORY;
 }
 
 void
@@ -176,7 +184,7 @@ static bool
 was_in(const struct lost *l, const char *room)
 {
 	for (size_t i = 0; i < l->other_count; i++)
-		if (strcmp(l->others[i], room) == 0)
+		if (strcmp(l->others[i].name, room) == 0)
 			return true;
 	return false;
 }

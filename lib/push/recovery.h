@@ -28,13 +28,16 @@ struct own { int64_t seq[RECOVERY_OWN]; unsigned count; };	/* a ring */
 void	 own_add(struct own *, int64_t seq);		/* once, however often it is told */
 bool	 own_has(const struct own *, int64_t seq);
 
+struct lost_room { char *name, *alias; };	/* strings or NULL */
+
 struct lost {
 	struct lost	*next_in_bucket;
 	struct lost	*older, *newer;
 	int64_t		 until_ms;
 	char		 sid[ID_LEN + 1], pid[ID_LEN + 1];
-	char		*nsp, *state, *room;	/* strings; state and room may be NULL */
-	char		*others[RECOVERY_MAX_ROOMS];
+	char		*nsp, *state;		/* strings; state may be NULL */
+	struct lost_room room;			/* whose messages are counted */
+	struct lost_room others[RECOVERY_MAX_ROOMS];
 	size_t		 other_count;
 	int64_t		 last;			/* seq in the room */
 	struct own	 own;
@@ -57,7 +60,8 @@ void	 recovery_free(struct recovery *);
 
 struct lost *lost_new(const char *sid, const char *pid, struct span nsp);	/* NULL: out of memory */
 void	 lost_free(struct lost *);
-enum hl_err lost_add_room(struct lost *, const char *name) HL_MUST_CHECK;	/* HL_TOO_MANY */
+/* counted: the one whose messages are.  HL_TOO_MANY: there are RECOVERY_MAX_ROOMS, or one that is counted. */
+enum hl_err lost_add_room(struct lost *, const char *name, struct span alias, bool counted) HL_MUST_CHECK;
 
 void	 recovery_keep(struct recovery *, struct lost *take_lost);
 /* Forgets those that were in a room which is not counted. */

@@ -13,13 +13,9 @@ note_room(struct lost *l, const struct member *m)
 {
 	if (!m->live)
 		return HL_CONFLICT;	/* it was still coming in */
-	if (m->last < 0)
-		return lost_add_room(l, room_name(m));
-	if (l->room)
-		return HL_CONFLICT;
-	l->room = strdup(room_name(m));
-	l->last = m->last;
-	return l->room ? HL_OK : HL_NO_MEMORY;
+	if (m->last >= 0)
+		l->last = m->last;
+	return lost_add_room(l, room_name(m), room_alias_of(m), m->last >= 0);
 }
 
 void
@@ -41,7 +37,7 @@ socket_remember(struct socket *s)
 		err = note_room(l, m);
 	l->ends_ms = s->ends.expired ? s->ends.at_ms : 0;
 	l->own = s->own;
-	if (err == HL_OK && l->room)
+	if (err == HL_OK && l->room.name)
 		recovery_keep(r, l);
 	else
 		lost_free(l);
@@ -70,7 +66,7 @@ returning(struct hub *h, struct span nsp, struct span auth, int64_t *ret_seen)
 	l = recovery_take(&h->recovery, pid, nsp);
 	if (l == NULL)
 		return NULL;
-	*ret_seen = publication_offset_seq(l->room, offset.p, offset.len);
+	*ret_seen = publication_offset_seq(l->room.name, offset.p, offset.len);
 	if (*ret_seen >= 0 && *ret_seen <= l->last)
 		return l;
 	lost_free(l);
@@ -78,18 +74,26 @@ returning(struct hub *h, struct span nsp, struct span auth, int64_t *ret_seen)
 }
 
 static enum hl_err
-rejoin(struct socket *s, const struct lost *l, struct member **ret)
+rejoin_one(struct socket *s, const struct lost_room *l, struct member **ret)
 {
-	enum hl_err err = socket_join(s, l->room, ret);
+	enum hl_err err = socket_join(s, l->name, ret);
 
 	if (err == HL_OK)
 		err = room_wait(*ret);
+	if (err == HL_OK && l->alias)
+		room_alias(*ret, (struct span){ l->alias, strlen(l->alias) });
+	return err;
+}
+
+static enum hl_err
+rejoin(struct socket *s, const struct lost *l, struct member **ret)
+{
+	enum hl_err err = rejoin_one(s, &l->room, ret);
+
 	for (size_t i = 0; err == HL_OK && i < l->other_count; i++) {
 		struct member *m;
 
-		err = socket_join(s, l->others[i], &m);
-		if (err == HL_OK)
-			err = room_wait(m);
+		err = rejoin_one(s, &l->others[i], &m);
 		if (err == HL_OK)
 			room_go_live(m, -1);
 	}
@@ -98,13 +102,13 @@ rejoin(struct socket *s, const struct lost *l, struct member **ret)
 
 /* What it missed goes out before CONNECT; *ret_seq is where the room goes on. */
 static enum hl_err
-send_missed(struct socket *s, const char *room, int64_t seen, int64_t *ret_seq)
+send_missed(struct socket *s, const struct member *m, int64_t seen, int64_t *ret_seq)
 {
 	struct relay_reply reply;
 	struct answer answer;
 	struct span message;
 	const char *at = NULL;
-	enum hl_err err = room_ask_replay(&s->client->hub->rooms, room, seen, &reply, &answer);
+	enum hl_err err = room_ask_replay(&s->client->hub->rooms, room_name(m), seen, &reply, &answer);
 
 	*ret_seq = seen;
 	if (err == HL_OK && s->left)
@@ -112,7 +116,7 @@ send_missed(struct socket *s, const char *room, int64_t seen, int64_t *ret_seq)
 	while (err == HL_OK && span_next(answer.messages, &at, &message)) {
 		*ret_seq = span_integer(span_member(message, "seq"), *ret_seq);
 		if (!own_has(&s->own, *ret_seq))
-			err = socket_message(s, room, message);
+			err = socket_message(s, room_tag(m), message);
 	}
 	relay_reply_free(&reply);
 	return err;
@@ -139,7 +143,7 @@ socket_return(struct socket *s, const struct lost *l, int64_t seen)
 
 	s->own = l->own;
 	if (err == HL_OK)
-		err = send_missed(s, l->room, seen, &seq);
+		err = send_missed(s, m, seen, &seq);
 	if (err == HL_OK)
 		err = socket_ends(s, l->ends_ms);
 	if (err) {

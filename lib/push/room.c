@@ -26,6 +26,7 @@ struct room {
 	struct room	*next_alias;	/* in the bucket of aliases */
 	char		*alias;		/* or NULL */
 	size_t		 alias_len;
+	char		 tag[PUBLICATION_TAG_MAX];
 	struct redis_sub *sub;
 	struct member	*members;
 	struct waiter	*waiters;
@@ -114,6 +115,7 @@ set_alias(struct room *r, const char *alias, size_t len)
 	at = alias_bucket(r->rooms, alias, len);
 	r->next_alias = *at;
 	*at = r;
+	publication_tag(r->name, (struct span){ alias, len }, r->tag);
 }
 
 static void
@@ -134,6 +136,18 @@ void
 room_alias(struct member *m, struct span alias)
 {
 	set_alias(m->room, alias.p, alias.len);
+}
+
+struct span
+room_alias_of(const struct member *m)
+{
+	return (struct span){ m->room->alias, m->room->alias_len };
+}
+
+const char *
+room_tag(const struct member *m)
+{
+	return m->room->tag;
 }
 
 const struct room *
@@ -247,7 +261,7 @@ on_message(void *arg, const char *payload, size_t len)
 	struct room *r = arg;
 	struct publication *p;
 
-	if (publication_parse(payload, len, r->rooms->offsets ? r->name : NULL, &p) != HL_OK)
+	if (publication_parse(payload, len, r->rooms->offsets ? r->tag : NULL, &p) != HL_OK)
 		return;			/* not ours */
 	arrived(r, p);
 	publication_unref(p);
@@ -291,7 +305,7 @@ replay_one(struct room *r, struct span message)
 	if (p == NULL)
 		return;
 	while (span_next(events, &at, &event))
-		if (publication_add(p, event.p, event.len, r->rooms->offsets ? r->name : NULL) != HL_OK)
+		if (publication_add(p, event.p, event.len, r->rooms->offsets ? r->tag : NULL) != HL_OK)
 			break;
 	for (struct member *m = r->members; m; m = m->next)
 		if (m->live && p->seq > 0)
@@ -431,6 +445,7 @@ room_get(struct rooms *rooms, const char *name, struct room **ret)
 	if (r == NULL)
 		return HL_NO_MEMORY;
 	memcpy(r->name, name, len);
+	publication_tag(r->name, (struct span){ NULL, 0 }, r->tag);
 	r->rooms = rooms;
 	r->replay.run = run_replay;
 	if (strncmp(name, ROOM_LOCAL, sizeof(ROOM_LOCAL) - 1) == 0)

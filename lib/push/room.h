@@ -70,6 +70,8 @@ const char *room_name(const struct member *);
 
 /* What emitters call its room; the first word counts.  Of a local one it is the name behind ROOM_LOCAL. */
 void	 room_alias(struct member *, struct span alias);
+struct span room_alias_of(const struct member *);
+const char *room_tag(const struct member *);		/* what its offsets end with (publication.h) */
 /* The rooms that are called so: after is NULL at first, then the last one got.  NULL: no more. */
 const struct room *room_called(const struct rooms *, struct span alias, const struct room *after);
 const struct member *room_members(const struct room *);

@@ -179,14 +179,14 @@ socket_counted(struct socket *s, struct span args, const char *offset)
 }
 
 enum hl_err
-socket_message(struct socket *s, const char *room, struct span message)
+socket_message(struct socket *s, const char *tag, struct span message)
 {
 	struct span event, events = span_member(message, "emit");
 	char offset[PUBLICATION_OFFSET_MAX], *first = offset;
 	const char *at = NULL;
 	enum hl_err err = HL_OK;
 
-	publication_offset(room, span_integer(span_member(message, "seq"), 0), offset);
+	publication_offset(tag, span_integer(span_member(message, "seq"), 0), offset);
 	for (; err == HL_OK && span_next(events, &at, &event); first = NULL)
 		err = socket_counted(s, event, first);
 	return err;

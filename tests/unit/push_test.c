@@ -329,22 +329,47 @@ static void
 an_offset_goes_with_the_first_event_of_what_is_counted(void **state)
 {
 	static const char counted[] = "7 2 -\n[\"a\",1] \n[\"b\"]", uncounted[] = "0 2 -\n[\"a\",1]";
-	static const char *const bad[] = { "", "7", "7.", ".abcdef", "7.abcdeg", "7.abcdef0", "-7.abcdef", "x.abcdef",
-	    "1234567890123456789.abcdef" };
+	static const char first[] = "42[\"a\",1,\"7.abcdef\"]";
 	struct publication *p;
 
 	(void)state;
-	assert_int_equal(publication_parse(counted, strlen(counted), "room:xxabcdef", &p), HL_OK);
-	assert_int_equal(p->messages[0]->len, strlen("42[\"a\",1,\"7.abcdef\"]"));
-	assert_memory_equal(message_data(p->messages[0]), "42[\"a\",1,\"7.abcdef\"]", p->messages[0]->len);
+	assert_int_equal(publication_parse(counted, strlen(counted), "abcdef", &p), HL_OK);
+	assert_int_equal(p->messages[0]->len, strlen(first));
+	assert_memory_equal(message_data(p->messages[0]), first, p->messages[0]->len);
 	assert_memory_equal(message_data(p->messages[1]), "42[\"b\"]", p->messages[1]->len);
 	publication_unref(p);
-	assert_int_equal(publication_parse(uncounted, strlen(uncounted), "room:xxabcdef", &p), HL_OK);
+	assert_int_equal(publication_parse(uncounted, strlen(uncounted), "abcdef", &p), HL_OK);
 	assert_memory_equal(message_data(p->messages[0]), "42[\"a\",1]", p->messages[0]->len);
 	publication_unref(p);
+}
+
+#define ID	"0123456789_-ABCDEFGHab"
+
+static void
+an_offset_names_the_seq_the_room_and_its_alias(void **state)
+{
+	static const char *const bad[] = { "", "7", "7.", ".abcdef", "7.abcdeg", "7.abcdef0", "-7.abcdef", "x.abcdef",
+	    "1234567890123456789.abcdef", "7.abcdef.", "7.abcdef." ID "x", "7.abcdef0" ID };
+	static const char *const none[] = { "", "7.abcdef", "7.abcdef.", "7.abcdef.x", "7.abcdef." ID "x", "x.abcdef." ID, ".." ID,
+	    "-1.a." ID, "1234567890123456789.abcdef." ID, "." ID };
+	char tag[PUBLICATION_TAG_MAX], offset[PUBLICATION_OFFSET_MAX], alias[ID_LEN + 1];
+	int64_t seq;
+
+	(void)state;
+	publication_tag("room:xxabcdef", SPAN("not an id"), tag);
+	assert_string_equal(tag, "abcdef");
+	publication_tag("room:xxabcdef", SPAN(ID), tag);
+	publication_offset(tag, INT64_MAX, offset);
+	assert_string_equal(offset, "9223372036854775807.abcdef." ID);
 	assert_int_equal(publication_offset_seq("room:xxabcdef", "7.abcdef", 8), 7);
+	assert_int_equal(publication_offset_seq("room:xxabcdef", "7.abcdef." ID, 9 + ID_LEN), 7);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(publication_offset_seq("room:xxabcdef", bad[i], strlen(bad[i])), -1);
+	assert_true(publication_offset_alias("7.abcdef." ID, alias, &seq));
+	assert_string_equal(alias, ID);
+	assert_int_equal(seq, 7);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		assert_false(publication_offset_alias(none[i], alias, &seq));
 }
 
 static void
@@ -430,7 +455,7 @@ keep_one(struct recovery *r, char pid[ID_LEN + 1])
 	id_new(pid);
 	l = lost_new("0123456789012345678901", pid, as_span("/"));
 	assert_non_null(l);
-	assert_int_equal(lost_add_room(l, "emitter:x"), HL_OK);
+	assert_int_equal(lost_add_room(l, "emitter:x", as_span("x"), false), HL_OK);
 	recovery_keep(r, l);
 	return pid;
 }
@@ -498,7 +523,7 @@ a_lost_socket_whose_token_is_over_or_that_was_sent_away_is_not_given(void **stat
 	assert_true(take_one(&r, pid[2], "/"));
 	recovery_drop(&r, "emitter:y");
 	assert_int_equal(r.count, 2);
-	assert_int_equal(lost_add_room(r.oldest, "emitter:y"), HL_OK);
+	assert_int_equal(lost_add_room(r.oldest, "emitter:y", as_span(""), false), HL_OK);
 	recovery_drop(&r, "emitter:y");
 	assert_false(take_one(&r, pid[0], "/"));
 	assert_true(take_one(&r, pid[1], "/"));
@@ -525,6 +550,7 @@ main(void)
 		cmocka_unit_test(packets_with_attachments_are_several_messages),
 		cmocka_unit_test(a_publication_is_a_head_and_events),
 		cmocka_unit_test(an_offset_goes_with_the_first_event_of_what_is_counted),
+		cmocka_unit_test(an_offset_names_the_seq_the_room_and_its_alias),
 		cmocka_unit_test(what_is_held_comes_out_in_its_order_and_has_a_limit),
 		cmocka_unit_test(a_socket_is_found_by_its_sid_among_many),
 		cmocka_unit_test(a_lost_socket_is_kept_for_a_while_and_given_once),
