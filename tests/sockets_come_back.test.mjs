@@ -219,6 +219,32 @@ describe("recovery by one pushd", () => {
 		assert.equal(client.all("to the session").length, 1);
 	});
 
+	for (const [what, again] of [
+		["joins again", (client, sessionId) => client.ask("join-chat", { userId: "visitor-1", sessionId })],
+		["repeats a message", (client, sessionId) => client.ask("send-message", { sessionId, userId: "visitor-1", message: "first", clientMessageId: "c1" })],
+	])
+		test(`who is in the session and ${what} while others talk misses nothing`, async () => {
+			const client = await one.client(RECONNECTS);
+			const sessionId = await client.join();
+			const first = await client.ask("send-message", { sessionId, userId: "visitor-1", message: "first", clientMessageId: "c1" });
+			await client.when("message-received", (m) => m.seq === first.seq + 1);
+			let over = false;
+			const busy = (async () => {
+				while (!over)
+					assert.equal((await again(client, sessionId)).ok, true);
+			})();
+			for (let i = 0; i < 40; i++)
+				await one.say(sessionId, `message ${i}`);
+			over = true;
+			await busy;
+			const history = await one.history(sessionId);
+			await client.when("message-received", (m) => m.seq === history.length);
+			const live = [...client.all("message-accepted"), ...bot(client)].filter((m) => m.seq > 2);
+			const once = new Set(live.map((m) => m.seq));
+			assert.deepEqual([...once].sort((a, b) => a - b), seqs(history).slice(2));
+			assert.equal(live.length, once.size, "nothing came twice");
+		});
+
 	test("who said goodbye is not remembered", async () => {
 		const client = await one.client(RECONNECTS);
 		await client.join();

@@ -79,13 +79,17 @@ out:
 	return err == HL_OK || err == HL_STORE ? err : push_refusal(call, err, NULL);
 }
 
+/* after: the seq that the client has named, or NULL. */
 static void
-write_joined(struct buf *out, const struct conversation *conv, const struct entries *messages, bool with_history)
+write_joined(struct buf *out, const struct conversation *conv, const struct entries *messages, const int64_t *after)
 {
-	buf_printf(out, "{\"epoch\":%lld,\"seq\":%lld,\"ack\":[{\"ok\":true,\"sessionId\":\"%s\",\"seq\":%lld}],\"emit\":[[\"chat-joined\","
+	buf_putc(out, '{');
+	if (after)
+		buf_printf(out, "\"from\":%lld,", (long long)*after);
+	buf_printf(out, "\"epoch\":%lld,\"seq\":%lld,\"ack\":[{\"ok\":true,\"sessionId\":\"%s\",\"seq\":%lld}],\"emit\":[[\"chat-joined\","
 	    "{\"sessionId\":\"%s\",\"seq\":%lld,\"owner\":\"%s\"", (long long)conv->epoch, (long long)conv->seq, conv->id, (long long)conv->seq, conv->id,
 	    (long long)conv->seq, conv->person ? "human" : "ai");
-	if (with_history) {
+	if (after) {
 		buf_puts(out, ",\"history\":[");
 		for (size_t i = 0; i < messages->count; i++) {
 			if (i)
@@ -112,7 +116,7 @@ chat_joined(struct call *call, const char *id, const struct json *then)
 		err = call_session_error(call, err);
 		goto out;
 	}
-	write_joined(&body, &conv, &messages, with_history);
+	write_joined(&body, &conv, &messages, with_history ? &seq : NULL);
 	err = reply_json(call, 200, &body);
 out:
 	entries_free(&messages);

@@ -115,6 +115,7 @@ answer_parse(const char *text, size_t len, struct answer *ret)
 	ret->emit = span_member(all, "emit");
 	ret->messages = span_member(all, "messages");
 	ret->seq = span_integer(span_member(all, "seq"), -1);
+	ret->from = span_integer(span_member(all, "from"), -1);
 	ret->own = span_integer(span_member(all, "own"), -1);
 	ret->epoch = span_integer(span_member(all, "epoch"), 0);
 	ret->lives_ms = span_integer(span_member(all, "lives"), -1);

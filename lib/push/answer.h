@@ -23,6 +23,7 @@ struct answer {
 	struct span	 join, leave, emit, messages;	/* arrays */
 	struct span	 back;		/* to a connect, like join: the rooms of a socket that was cut off, before CONNECT goes out */
 	int64_t		 seq;
+	int64_t		 from;		/* its emissions tell all that came after that, up to seq; absent: -1 */
 	int64_t		 own;		/* of what the socket has said, which it is not to hear itself; absent: -1 */
 	int64_t		 epoch;		/* of the room that was joined; absent: 0 */
 	int64_t		 lives_ms;	/* to a connect: as long as the token that it came with; absent: -1 */

@@ -118,6 +118,16 @@ join_room(struct socket *s, const char *room, bool *ret_was_in)
 static enum hl_err apply(struct socket *, struct question *, const struct answer *, const char *room, unsigned round);
 
 /*
+ * How far a joined answer brings a member that is held back.  Who was in the room before has had all up to his last, and what
+ * came since is held for him, unless the answer tells all of it.
+ */
+static int64_t
+brings_to(const struct member *m, const struct answer *a)
+{
+	return m->last < 0 || (a->from >= 0 && a->from <= m->last) ? a->seq : m->last;
+}
+
+/*
  * The subscription is live: asks again with what the first answer wanted to know then.  *ret_seq is where to
  * go on.
  */
@@ -142,11 +152,12 @@ ask_joined(struct socket *s, struct question *q, const char *room, struct span t
 		socket_error(s, q, reply.message.data, reply.code.data);
 	} else {
 		err = answer_parse(reply.body.data, reply.body.len, &answer);
-		if (err == HL_OK)
+		if (err == HL_OK) {
+			*ret_seq = brings_to(*find_member(s, room), &answer);
 			err = apply(s, q, &answer, room, round + 1);
+		}
 		if (err)
 			socket_own_error(s, q, err);
-		*ret_seq = answer.seq;
 		if (err == HL_OK && *find_member(s, room))
 			room_raise_epoch(*find_member(s, room), answer.epoch);
 	}
@@ -182,7 +193,10 @@ join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 	buf_free(&room);
 }
 
-/* What a joined answer tells of the room: up to its seq, which the first of its emissions carries. */
+/*
+ * What a joined answer tells of the room: the first of its emissions carries how far that brings the client.  Of the messages,
+ * those are left out that are held for it.
+ */
 static enum hl_err
 emit_all(struct socket *s, const struct answer *a, const char *room)
 {
@@ -193,12 +207,13 @@ emit_all(struct socket *s, const struct answer *a, const char *room)
 	enum hl_err err = HL_OK;
 
 	if (first)
-		publication_offset(room_tag(m), a->seq, offset);
+		publication_offset(room_tag(m), brings_to(m, a), offset);
 	for (; err == HL_OK && span_next(a->emit, &at, &item); first = NULL)
 		err = socket_counted(s, item, first);
 	at = NULL;
 	while (err == HL_OK && m && span_next(a->messages, &at, &item))
-		err = socket_message(s, room_tag(m), item);
+		if (m->last < 0 || span_integer(span_member(item, "seq"), 0) <= m->last)
+			err = socket_message(s, room_tag(m), item);
 	return err;
 }
 

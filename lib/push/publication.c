@@ -240,3 +240,17 @@ held_drop(struct held_list *list)
 	while ((p = held_take(list)) != NULL)
 		publication_unref(p);
 }
+
+void
+held_drop_told(struct held_list *list, int64_t seq)
+{
+	unsigned told = 0, n = 0;
+
+	for (const struct held *h = list->head; h; h = h->next) {
+		n++;
+		if (h->publication->seq > 0 && h->publication->seq <= seq)
+			told = n;
+	}
+	while (told-- > 0)
+		publication_unref(held_take(list));
+}

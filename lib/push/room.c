@@ -536,6 +536,7 @@ room_go_live(struct member *m, int64_t seq)
 
 	m->last = seq;
 	m->live = true;
+	held_drop_told(&m->held, seq);		/* and what led to it: the words of an answer, typing */
 	while ((p = held_take(&m->held)) != NULL) {
 		/* A counted one behind a gap comes back with the replay, together with what is missing. */
 		if (p->seq && m->last >= 0 && p->seq > m->last + 1)

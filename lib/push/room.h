@@ -61,7 +61,7 @@ enum hl_err room_join(struct rooms *, const char *name, void *owner, struct memb
 enum hl_err room_wait(struct member *) HL_MUST_CHECK;
 /* Holds publications back again, for a member that asks anew. */
 void	 room_hold(struct member *);
-/* What is held and newer than seq goes out, then what comes.  seq -1: all of it. */
+/* What is held behind seq goes out, then what comes.  seq -1: all of it. */
 void	 room_go_live(struct member *, int64_t seq);
 /* What is not counted and of a lower epoch is dropped from now on, also if it is held. */
 void	 room_raise_epoch(struct member *, int64_t epoch);
