@@ -3,7 +3,7 @@
 import { test, before, after, beforeEach } from "node:test";
 import assert from "node:assert/strict";
 import { startUpstream, reply } from "./upstream.mjs";
-import { startStack, waitFor } from "./harness.mjs";
+import { startStack, waitFor, pause } from "./harness.mjs";
 
 let upstream, stack, redis;
 
@@ -58,6 +58,30 @@ test("a program that is replaced ends what it has begun, once", async () => {
 	await stack.restart("chat");
 	assert.equal((await answer).json.response, "In my own time.");
 	assert.equal(upstream.chats.length, 1);
+});
+
+test("a program that ends while it looks for turns of the dead leaves them to others", async () => {
+	upstream.otherwise = reply("In parts.", { tokenDelay: 300 });
+	const id = await stack.session();
+	await stack.say(id, "hello");
+	const key = (await redis.call("KEYS", "c:*")).map(String).find((k) => /^c:\{0\}:[^:]+$/.test(k));
+	// As a dead process would have left it, and found while the store keeps everybody waiting.
+	await redis.call("HSET", key, "dn", "0");
+	await redis.call("MULTI");
+	await redis.call("ZADD", "due:{0}", "0", key.split(":").at(-1));
+	await redis.call("CLIENT", "PAUSE", "1600");
+	const done = redis.call("EXEC");
+	await pause(1200);		// they all look once a second
+	const old = await Promise.all(["chat", "desk", "events"].map((name) => stack.program(name)));
+	for (const { pid } of old)
+		process.kill(pid, "SIGTERM");
+	await done;
+	await waitFor("they have been replaced", async () => {
+		const now = await stack.programs();
+		return old.every(({ name, pid }) => now.find((p) => p.name === name).pid !== pid);
+	});
+	await waitFor("another one has done it", async () => Number(await redis.call("ZCARD", "due:{0}")) === 0);
+	assert.deepEqual(stack.log().split("\n").filter((l) => /why="(was killed by signal 6|ended with status [1-9])/.test(l)), []);
 });
 
 test("names of the dead are forgotten", async () => {

@@ -94,8 +94,13 @@ describe("without a token", () => {
 		const redis = await stack.redis();
 		const keys = (await redis.call("KEYS", "c:*")).map(String);
 		const lives = await Promise.all(keys.map(async (key) => [key, Number(await redis.call("PTTL", key))]));
-		const ending = lives.filter(([key, ms]) => !key.endsWith(":seen") && ms > 86_000_000 && ms <= 86_400_000);
-		assert.equal(ending.length, 2, `the record and its log: ${JSON.stringify(lives)}`);
+		const within = ([, ms]) => ms > 86_000_000 && ms <= 86_400_000;
+		assert.equal(lives.filter(([key]) => !key.endsWith(":seen")).filter(within).length, 2, `the record and its log: ${JSON.stringify(lives)}`);
+		const known = new Set((await redis.call("KEYS", "e:*")).map(String));
+		client.emit("user_message", { conversationId, message: "I want to talk to a person please" });
+		await client.when("ai_response", (m) => m.needsEscalation);
+		const [escalation] = (await redis.call("KEYS", "e:*")).map(String).filter((key) => !known.has(key));
+		assert.ok(within([escalation, Number(await redis.call("PTTL", escalation))]), "its escalation with it");
 		client.close();
 	});
 

@@ -138,6 +138,22 @@ describe("the routes", () => {
 		assert.equal((await stack.say(one.sessionId, "another question")).response, "Here again.");
 	});
 
+	test("one that is closed while an answer is written that needs a person is opened again", async () => {
+		const { sessionId, id } = await escalated();
+		upstream.next(reply("Let me see.", { delay: 600 }));
+		const answer = stack.say(sessionId, "my manager said no");
+		await upstream.arrived(1);
+		await ok(bob.close(id));
+		const { escalation, needsEscalation } = await answer;
+		assert.equal(needsEscalation, true);
+		const open = await ok(ada.get(escalation.id));
+		assert.equal(open.status, "open");
+		assert.equal(open.originalMessage, "my manager said no");
+		assert.ok((await ok(ada.list("?status=open"))).some((e) => e._id === escalation.id));
+		await ok(ada.take(escalation.id));
+		await ok(ada.close(escalation.id));
+	});
+
 	test("a reply is stored once under its clientMessageId", async () => {
 		const { sessionId, id } = await escalated();
 		await ok(ada.take(id));

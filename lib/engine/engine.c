@@ -81,6 +81,17 @@ renew_all(struct engine *e)
 	free(places);
 }
 
+/* To whoever looks next; without the store it is found when its lease has run out. */
+static void
+give_back(struct engine *e, struct lease *lease)
+{
+	enum hl_err err = conversation_leave(&e->store, lease);
+
+	if (err)
+		log_line(LOG_LEVEL_WARN, "leave", "problem", redis_problem(e->store.redis), NULL);
+	lease_clear(lease);
+}
+
 /* As many as come at once.  How many there were: 0 also when the store is away, which the next tick finds out. */
 static size_t
 take_some_over(struct engine *e)
@@ -92,9 +103,13 @@ take_some_over(struct engine *e)
 
 	if (conversation_overdue(&e->store, overdue, OVERDUE_AT_ONCE, &n) != HL_OK)
 		return 0;
-	for (size_t i = 0; i < n && e->running < (size_t)e->conf->max_waiting; i++) {
+	for (size_t i = 0; i < n && !e->draining && e->running < (size_t)e->conf->max_waiting; i++) {
 		if (*runner_slot(e, &overdue[i]) || conversation_claim(&e->store, &overdue[i], &lease) != HL_OK)
 			continue;
+		if (e->draining) {		/* since we asked */
+			give_back(e, &lease);
+			break;
+		}
 		log_line(LOG_LEVEL_INFO, "turn_taken_over", NULL);
 		metrics_count(M_TURN_TAKEN_OVER, 1);
 		taken++;

@@ -166,6 +166,13 @@ nobody_answers(const struct turn *t, const struct waiter *w)
 	return err == HL_NOT_FOUND || (err == HL_OK && owner.person);
 }
 
+/* One that began behind that message answers what came later. */
+static bool
+answers(const struct runner *r, int64_t seq)
+{
+	return r && r->lease.before < seq;
+}
+
 /* Another process runs it, or will when its lease has run out: its answer is heard of, and looked for now and then. */
 static enum hl_err
 wait_for_others(struct turn *t, struct waiter *w, struct entry *ret)
@@ -182,7 +189,7 @@ wait_for_others(struct turn *t, struct waiter *w, struct entry *ret)
 	while (err == HL_OK) {
 		struct runner *r = *runner_slot(t->engine, &t->place);
 
-		if (r)			/* taken over by this process in the meantime */
+		if (answers(r, w->seq))		/* taken over by this process in the meantime */
 			wait_for_runner(w, r);
 		if (w->answered) {
 			*ret = w->answer;
@@ -266,7 +273,7 @@ turn_wait(struct turn *t, const struct turn_deltas *deltas, struct entry *ret)
 	*ret = (struct entry){ 0 };
 	if (t->mine)
 		run_own(&w, t->mine);
-	else if (r && turn_is_assistants(t) && !(t->accepted.how == ACCEPTED_AGAIN && t->accepted.answered))
+	else if (answers(r, w.seq) && turn_is_assistants(t) && !(t->accepted.how == ACCEPTED_AGAIN && t->accepted.answered))
 		wait_for_runner(&w, r);
 	if (w.answered) {
 		*ret = w.answer;

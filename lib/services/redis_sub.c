@@ -195,6 +195,7 @@ redis_subscribe(struct redis *r, const char *name, const struct redis_sub_calls 
 {
 	struct redis_sub *s = calloc(1, sizeof(*s));
 	struct channel *c = s ? channel_get(r, name) : NULL;
+	struct link *l = &r->subscriptions;
 
 	*ret = NULL;
 	if (c == NULL) {
@@ -207,8 +208,8 @@ redis_subscribe(struct redis *r, const char *name, const struct redis_sub_calls 
 	s->next = c->subs;
 	c->subs = s;
 	*ret = s;
-	if (r->subscriptions.ac == NULL && !uv_is_active((uv_handle_t *)&r->subscriptions.retry))
-		link_connect(&r->subscriptions);	/* only programs that listen have the second connection */
+	if (l->ac == NULL && l->asking == NULL && !uv_is_active((uv_handle_t *)&l->retry))
+		link_connect(l);			/* only programs that listen have the second connection */
 	channel_settle(c);
 	return HL_OK;
 }
