@@ -172,6 +172,21 @@ describe("the routes", () => {
 		assert.equal((await stack.history(sessionId)).filter((m) => m.by === "human").length, 3);
 	});
 
+	test("what a reply is named by counts in its escalation, and is nothing of the customer's", async () => {
+		const { sessionId, id } = await escalated();
+		const clientMessageId = "1";
+		const replies = [];
+		for (const [one, e] of [[ada, id], [bob, null]]) {
+			const now = e ?? (await stack.say(sessionId, "a person again please")).escalation.id;
+			await ok(one.take(now));
+			replies.push(await ok(one.reply(now, { content: "Hello", clientMessageId }), 201));
+			await ok(one.close(now));
+		}
+		assert.notEqual(replies[0].seq, replies[1].seq);
+		const theirs = (await stack.history(sessionId)).filter((m) => m.by === "human");
+		assert.deepEqual(theirs.map((m) => [m.content, m.provider, "clientMessageId" in m]), [["Hello", "human", false], ["Hello", "human", false]]);
+	});
+
 	test("a reply with an Idempotency-Key and a clientMessageId is one by either", async () => {
 		const { sessionId, id } = await escalated();
 		await ok(ada.take(id));
@@ -283,9 +298,13 @@ describe("the assistant", () => {
 		assert.deepEqual((await stack.history(sessionId)).slice(2).map((m) => [m.role, m.by]),
 			[["user", undefined], ["assistant", "human"], ["user", undefined]]);
 		assert.equal(upstream.requests.length, asked, "the model was not asked");
+		upstream.next(reply("You are welcome."), reply("It is BASSOON-7."));
 		await ok(ada.giveBack(id, { note: "He likes tubas." }));
-		assert.equal((await stack.history(sessionId)).length, 5, "what was written meanwhile is not answered now");
-		upstream.next(reply("It is BASSOON-7."));
+		const history = await waitFor("what came after his last word is answered", async () => {
+			const h = await stack.history(sessionId);
+			return h.length > 5 && h;
+		});
+		assert.deepEqual(history.slice(5).map((m) => m.content), ["You are welcome."]);
 		const answer = await stack.say(sessionId, "What was my code?");
 		assert.equal(answer.response, "It is BASSOON-7.");
 		assert.equal(answer.needsEscalation, false);
@@ -316,7 +335,6 @@ describe("the assistant", () => {
 		await ok(ada.take(again.id));
 		await stack.say(again.sessionId, "Hello?");
 		await ok(ada.reply(again.id, { content: "Done." }), 201);
-		await stack.say(again.sessionId, "Thank you!");
 		upstream.reset();
 		await ok(ada.giveBack(again.id));
 		upstream.otherwise = reply("Welcome.");

@@ -174,6 +174,20 @@ describe("recovery by one pushd", () => {
 		}
 	});
 
+	test("typing ends for who comes back to the answer, by recovery or by asking again", async () => {
+		const client = await one.client(RECONNECTS);
+		const sessionId = await client.join();
+		const typing = (on) => waitFor(`typing ${on}`, () => client.all("typing").at(-1) === on);
+		upstream.next(reply("while away", { firstDelay: 500 }));
+		assert.equal((await client.ask("send-message", { sessionId, message: "one", userId: "visitor-1" })).ok, true);
+		await typing(true);
+		client.socket.io.reconnectionDelay(1000);
+		cut(client);
+		await client.when("message-received", (m) => m.message === "while away");
+		assert.equal(client.socket.recovered, true);
+		await typing(false);
+	});
+
 	test("who has only joined is recovered too: chat-joined carries an offset", async () => {
 		const client = await one.client(RECONNECTS);
 		const sessionId = await client.join();

@@ -17,6 +17,7 @@ chat_write_event(struct buf *out, const struct entry *e)
 {
 	static const char *const names[] = { "by", "needsEscalation", "confidence", "provider", "escalation", "sources",
 		"clientMessageId" };
+	size_t count = sizeof(names) / sizeof(names[0]) - e->human;	/* what a person named his reply by is his */
 	bool user = e->user;
 	char at[CLOCK_ISO_LEN + 1];
 
@@ -26,8 +27,8 @@ chat_write_event(struct buf *out, const struct entry *e)
 	json_view_write(out, entry_member(e, "content"));
 	buf_printf(out, ",\"timestamp\":\"%s\",%s", at, user ? "\"role\":\"user\"" :
 	    e->human ? "\"isBot\":false" : "\"isBot\":true");
-	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
-	buf_puts(out, "}]");
+	entry_members(out, e, names, count);
+	buf_puts(out, user ? "}]" : "}],[\"typing\",false]");
 }
 
 /* ---- join-chat ---- */

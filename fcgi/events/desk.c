@@ -27,6 +27,7 @@ desk_write_event(struct buf *out, const struct entry *e, const char *conversatio
 {
 	static const char *const names[] = { "by", "audioUrl", "audioNotice", "needsEscalation", "confidence", "provider", "sentiment", "escalation", "sources",
 		"clientMessageId" };
+	size_t count = sizeof(names) / sizeof(names[0]) - e->human;	/* what a person named his reply by is his */
 	bool user = e->user;
 	char at[CLOCK_ISO_LEN + 1];
 
@@ -35,7 +36,7 @@ desk_write_event(struct buf *out, const struct entry *e, const char *conversatio
 	    user ? "message-accepted" : "ai_response", e->id, (long long)e->seq, conversation_id);
 	json_view_write(out, entry_member(e, "content"));
 	buf_printf(out, ",\"timestamp\":\"%s\",\"role\":\"%s\"", at, user ? "user" : "assistant");
-	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
+	entry_members(out, e, names, count);
 	buf_puts(out, user ? "}]" : "}],[\"typing\",false]");
 }
 

@@ -57,7 +57,7 @@ enum hl_err chat_joined_by_sending(struct call *, const char *room, const struct
 /* Of the messages behind one that a customer sent, the answer to it; NULL: there is none yet. */
 const struct entry *events_answer(const struct entries *, int64_t sent);
 
-/* A stored message as the event that sockets got, or would have got. */
+/* A stored message as what sockets got, or would have got: one event, or several with commas. */
 void	 chat_write_event(struct buf *, const struct entry *);
 
 /* ---- desk.c: likewise ---- */

@@ -215,11 +215,12 @@ begin(struct buf *out, const struct entry *e, const char *id_name)
 void
 entry_write(struct buf *out, const struct entry *e)
 {
-	static const char *const names[] = { "by", "clientMessageId", "confidence", "provider", "needsEscalation", "escalation",
-		"sources" };
+	static const char *const names[] = { "by", "confidence", "provider", "needsEscalation", "escalation", "sources",
+		"clientMessageId" };
+	size_t count = sizeof(names) / sizeof(names[0]) - e->human;	/* what a person named his reply by is his */
 
 	begin(out, e, "id");
-	entry_members(out, e, names, sizeof(names) / sizeof(names[0]));
+	entry_members(out, e, names, count);
 	buf_putc(out, '}');
 }
 

@@ -289,12 +289,13 @@ write_reply(const struct escalation *e, const struct reply *r, int64_t now, cons
 	clock_iso(now, at);
 	buf_puts(entry, "{\"role\":\"assistant\",\"by\":\"human\",\"content\":");
 	buf_json(entry, r->text, r->len);
-	buf_printf(entry, ",\"ts\":%lld,\"for\":%lld,\"needsEscalation\":false,\"confidence\":1", (long long)now,
+	buf_printf(entry, ",\"ts\":%lld,\"for\":%lld,\"needsEscalation\":false,\"confidence\":1,\"provider\":\"human\"", (long long)now,
 	    (long long)e->asked);
 	buf_printf(head, "[\"%s\",{\"id\":\"%s\",\"seq\":", *e->account ? "ai_response" : "message-received", id);
 	buf_puts(tail, ",\"message\":");
 	buf_json(tail, r->text, r->len);
-	buf_printf(tail, ",\"timestamp\":\"%s\",\"isBot\":false,\"by\":\"human\",\"needsEscalation\":false,\"confidence\":1", at);
+	buf_printf(tail, ",\"timestamp\":\"%s\",\"isBot\":false,\"by\":\"human\",\"needsEscalation\":false,\"confidence\":1,"
+	    "\"provider\":\"human\"", at);
 	if (*e->account) {
 		buf_puts(tail, ",\"conversationId\":");
 		buf_json_str(tail, json_get_string(e->data, "sessionId"));
@@ -305,6 +306,16 @@ write_reply(const struct escalation *e, const struct reply *r, int64_t now, cons
 		buf_json_str(entry, r->client_id);
 	}
 	buf_putc(entry, '}');
+}
+
+/* What a person names a reply by counts in this escalation: the next one may be another's, who counts from 1 too. */
+static void
+name_in(const struct store *s, const struct escalation *e, const char *kind, const char *text, char out[CRYPTO_NAME_LEN + 1])
+{
+	char purpose[32 + ID_LEN];
+
+	snprintf(purpose, sizeof(purpose), "%s %s", kind, e->id);
+	crypto_name(s->crypto, purpose, text, strlen(text), out);
 }
 
 enum hl_err
@@ -323,9 +334,9 @@ escalation_reply(struct store *s, struct escalation *e, const struct staff *staf
 	change_begin(s, e, staff, &c);
 	c.key[3] = RA(ACTIVE_KEY);
 	id_new(id);
-	crypto_name(s->crypto, r->client_named ? "staff-message" : "staff-request", r->client_id, strlen(r->client_id), field);
+	name_in(s, e, r->client_named ? "staff-message" : "staff-request", r->client_id, field);
 	if (r->key)
-		crypto_name(s->crypto, "staff-key", r->key, strlen(r->key), second);
+		name_in(s, e, "staff-key", r->key, second);
 	crypto_name(s->crypto, "body", r->text, r->len, body);
 	write_reply(e, r, now, id, &entry, &head, &tail);
 	if ((err = buf_err(&entry)) || (err = buf_err(&tail)) || (err = entry_seal(s, &c.k, id, &entry, &sealed)))

@@ -119,7 +119,6 @@ static struct redis_script reply_script = { .durable = true, .text =
 	"local was = desk and facts(KEYS[1]) "
 	"local seq = redis.call('RPUSH', KEYS[2], ARGV[6]) "
 	"note(seq .. ' ' .. ARGV[4]) "
-	"redis.call('HSET', KEYS[6], 'rp', 1) "
 	"redis.call('HSET', KEYS[1], 'seq', seq, 'up', now, 'lb', bytes, 'dn', math.max(n(s[6]), tonumber(ARGV[5]))) "
 	"redis.call('PUBLISH', ARGV[7], seq .. ' ' .. n(s[3]) .. ' -\\n' .. ARGV[8] .. seq .. ARGV[9]) "
 	"if desk then "
@@ -157,8 +156,8 @@ static struct redis_script end_script = { .durable = true, .text =
 	"redis.call('HDEL', KEYS[1], 'ow') "
 	"if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'nt', ARGV[8]) end "
 	"hand_over(ARGV[9], ARGV[10]) "
-	/* Where the person has said nothing, the assistant answers what was asked; else what came last is no question to it. */
-	"local owed = ARGV[5] == 'returned' and n(s[5]) > n(s[6]) and redis.call('HEXISTS', KEYS[6], 'rp') == 0 "
+	/* What the customer said after the person's last word is the assistant's to answer. */
+	"local owed = ARGV[5] == 'returned' and n(s[5]) > n(s[6]) "
 	"if owed then redis.call('ZADD', KEYS[4], 0, ARGV[1]) else redis.call('HSET', KEYS[1], 'dn', n(s[5])) end "
 	"if not desk then "
 	"  expire(s[2]) "
