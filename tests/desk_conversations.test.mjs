@@ -705,6 +705,26 @@ describe("POST /api/conversations/reanalyze-sentiment", () => {
 		assert.deepEqual([progress.running, progress.totalConversations, progress.analyzedConversations, progress.updatedConversations], [false, 4, 4, 0]);
 	});
 
+	test("what it found holds until something new is said", async () => {
+		const kay = await Person.join(stack, "Kay Analyst");
+		upstream.next(said("Well.", { sentiment: "positive" }), said("Well.", { sentiment: "positive" }));
+		const [one, two] = [(await kay.conversation())._id, (await kay.conversation())._id];
+		for (const id of [one, two])
+			await kay.say(id, "This is terrible, I want a refund");
+		assert.equal((await kay.ok("POST", `${BASE}/reanalyze-sentiment`)).updatedConversations, 2);
+		const mood = async (id) => (await kay.read(id)).metadata.sentiment;
+		await kay.ok("PUT", `${BASE}/${one}/end`, {});
+		await kay.ok("PUT", `${BASE}/${two}`, { status: "archived" });
+		assert.deepEqual([await mood(one), await mood(two)], ["negative", "negative"]);
+		await kay.ok("PUT", `${BASE}/${two}`, { status: "completed" });
+		assert.equal(await mood(two), "negative");
+		upstream.next(said("Gladly.", { sentiment: "positive" }));
+		await kay.say(one, "Lovely, thank you");
+		await kay.ok("PUT", `${BASE}/${one}/end`, {});
+		assert.equal(await mood(one), "positive");
+		await equalsARecount(kay, "after all that");
+	});
+
 	test("one at a time; what a dead program left is begun again", async () => {
 		const max = await Person.join(stack, "Max Twice");
 		await Promise.all([max.conversation(), max.conversation()]);

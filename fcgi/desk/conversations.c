@@ -84,7 +84,7 @@ static enum hl_err
 check_title(struct call *call, const char *text, size_t len, char out[DESK_TITLE_MAX + 1])
 {
 	person_trim(&text, &len);
-	if (len == 0 || len > DESK_TITLE_MAX)
+	if (str_blank(text, len) || len > DESK_TITLE_MAX)
 		return call_fail(call, HL_BAD_REQUEST, "title must be text of 1 to %d bytes", DESK_TITLE_MAX);
 	if (!person_line_ok(text, len))
 		return call_fail(call, HL_BAD_REQUEST, "title must be one line of plain text, without < and >");

@@ -94,12 +94,10 @@ request_json(struct call *call, size_t max)
 		return call_fail(call, HL_TOO_LARGE, "The body is larger than %zu bytes", max);
 	if (fcgi_body_cut(call->fcgi))
 		return call_fail(call, HL_BAD_REQUEST, "The body is shorter than announced");
-	if (len == 0)
-		return call_fail(call, HL_BAD_JSON, "The body is empty; it must be a JSON object");
-	err = json_parse(text, len, &call->body);
+	err = len > 0 ? json_parse(text, len, &call->body) : json_parse("{}", 2, &call->body);	/* nothing says nothing */
 	if (err == HL_BAD_JSON)
-		return call_fail(call, HL_BAD_JSON, "The body is not valid JSON: UTF-8, at most %d levels deep, no member "
-		    "twice, no \\u0000 and no half surrogate pairs", JSON_MAX_DEPTH);
+		return call_fail(call, HL_BAD_JSON, "The body is not valid JSON: UTF-8, at most %d levels deep and %d values, no member "
+		    "twice, no \\u0000 and no half surrogate pairs", JSON_MAX_DEPTH, JSON_MAX_NODES);
 	if (err)
 		return err;
 	if (json_kind(call->body) != JSON_OBJECT)

@@ -9,7 +9,7 @@
 int64_t
 budget_money(const struct conf *c, int64_t prompt, int64_t completion)
 {
-	return (int64_t)((double)prompt * c->price_input + (double)completion * c->price_output);
+	return llround((double)prompt * c->price_input + (double)completion * c->price_output);
 }
 
 /* No limit, or no store: nothing is set aside, and nothing is in the way. */

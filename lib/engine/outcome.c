@@ -40,15 +40,28 @@ rules_insight(const struct entry *e, struct insight *ret)
 	*ret = (struct insight){ .sentiment = sentiment_of(text, len), .intents = intents_of(text, len) };
 }
 
+/* What the turn found that answered a customer's message; nothing where a person did. */
+static bool
+found_by(const struct entries *es, size_t index, struct insight *ret)
+{
+	int64_t covered;
+
+	for (size_t i = index + 1; i < es->count; i++) {
+		const struct entry *e = &es->list[i];
+
+		if (!e->user && (!json_view_integer(entry_member(e, "for"), &covered) || covered >= es->list[index].seq))
+			return stored_insight(e, ret);
+	}
+	return false;
+}
+
 bool
 insight_of(const struct entries *es, size_t index, struct insight *ret)
 {
 	if (!es->list[index].user)
 		return stored_insight(&es->list[index], ret);
-	for (size_t i = index + 1; i < es->count; i++)
-		if (!es->list[i].user && stored_insight(&es->list[i], ret))
-			return true;
-	rules_insight(&es->list[index], ret);
+	if (!found_by(es, index, ret))
+		rules_insight(&es->list[index], ret);
 	return true;
 }
 

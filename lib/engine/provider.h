@@ -58,7 +58,7 @@ struct model_answer {
 	double		 confidence;
 	bool		 has_confidence;
 	bool		 wants_person;
-	char		 sentiment[16];	/* as printed, cut; "" if it did not say */
+	char		 sentiment[64];	/* as printed, cut; "" if it did not say */
 	char		 intents[4][16];
 	size_t		 intent_count;
 	char		 title[TITLE_MAX + 1];	/* cleaned; "" if it did not say */

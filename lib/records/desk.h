@@ -7,7 +7,7 @@
  *   c:{S}:H       hash   clear: dk bit set (1 always, 2 begun without a token, 4 simulator, 8 the title is a person's, 16 has
  *                        been handed to a person once; absent: a chat session), uh = A, ag = G (absent: none), ds status
  *                        (absent 0, 1 completed, 2 archived), en when it was ended, sa satisfaction 1-5, se sentiment
- *                        (absent: pending), in intents, fu time of the first customer message, lm of the last message (ms),
+ *                        (absent: pending), in intents, ra the seq as of which both were analysed anew, fu time of the first customer message, lm of the last message (ms),
  *                        cv the account's version of its last change, eo its escalations that are over, ks and ke when its calls began and ended (calls.h); sealed: d = the id alone, ui = the account's id, tt and tx =
  *                        title.  Values longer than 64 bytes would double what the hash takes: hence d and ui apart, and
  *                        the title's end in tx

@@ -21,9 +21,10 @@
 #define LUA_LIMITS(first, at)									\
 	"local tats = {} "									\
 	"for i = " #first ", #KEYS do "								\
-	"  local tat = math.max(tonumber(redis.call('GET', KEYS[i]) or 0), now) "		\
+	"  local tat, step = math.max(tonumber(redis.call('GET', KEYS[i]) or 0), now), tonumber(ARGV[" #at " + i - " #first "]) " \
+	"  if tat - now > 15000 + step then tat = now end "	/* the clock was set back */	\
 	"  if tat - now > 15000 then return {'limited', math.ceil(tat - now - 15000)} end "	\
-	"  tats[i] = tat + tonumber(ARGV[" #at " + i - " #first "]) "				\
+	"  tats[i] = tat + step "								\
 	"end "											\
 	"for i, tat in pairs(tats) do "								\
 	"  redis.call('SET', KEYS[i], string.format('%.3f', tat), 'PX', math.ceil(tat - now) + 1) " \

@@ -32,6 +32,32 @@ say(struct entries *es, const char *role, const char *content, const char *more)
 }
 
 static void
+a_message_is_judged_by_the_turn_that_answered_it(void **state)
+{
+	struct entries es = { 0 };
+	struct insight found;
+
+	(void)state;
+	say(&es, "user", "This is terrible, cancel my order", "");						/* 1 */
+	say(&es, "user", "And I want to buy a lamp", "");							/* 2, while 1 is answered */
+	say(&es, "assistant", "Sorry.", ",\"for\":1,\"sentiment\":\"urgent\",\"intents\":[\"support\"]");
+	say(&es, "assistant", "Gladly.", ",\"for\":2,\"sentiment\":\"positive\",\"intents\":[\"purchase\"]");
+	say(&es, "user", "This is awful", "");								/* 5, to a person */
+	say(&es, "assistant", "I see.", ",\"by\":\"human\",\"for\":5");
+	say(&es, "user", "Thanks a lot", "");
+	say(&es, "assistant", "Welcome.", ",\"for\":7,\"sentiment\":\"positive\",\"intents\":[\"general\"]");
+	assert_true(insight_of(&es, 0, &found));
+	assert_int_equal(found.sentiment, SENTIMENT_URGENT);
+	assert_true(insight_of(&es, 1, &found));
+	assert_int_equal(found.sentiment, SENTIMENT_POSITIVE);
+	assert_true(insight_of(&es, 4, &found));
+	assert_int_equal(found.sentiment, SENTIMENT_NEGATIVE);
+	assert_true(insight_of(&es, 6, &found));
+	assert_int_equal(found.sentiment, SENTIMENT_POSITIVE);
+	entries_free(&es);
+}
+
+static void
 what_turns_found_wins_and_rules_fill_in(void **state)
 {
 	struct entries es = { 0 };
@@ -199,6 +225,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_turns_found_wins_and_rules_fill_in),
+		cmocka_unit_test(a_message_is_judged_by_the_turn_that_answered_it),
 		cmocka_unit_test(who_wrote_nothing_is_neutral),
 		cmocka_unit_test(a_body_is_kept_for_its_version_and_within_bounds),
 		cmocka_unit_test(of_many_one_makes_it),
