@@ -18,18 +18,22 @@
 
 /* ---- one hash ---- */
 
+static int
+cost_of(const char *hash)
+{
+	return (hash[4] - '0') * 10 + hash[5] - '0';
+}
+
 /* A bad setting makes crypt(3) silently fall back to something else: only what is whole goes in. */
 static bool
 is_bcrypt(const char *hash)
 {
 	static const char digits[] = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-	int cost;
 
 	if (hash == NULL || strlen(hash) != PASSWORD_HASH_LEN || strncmp(hash, "$2", 2) != 0 ||
 	    strchr("aby", hash[2]) == NULL || hash[3] != '$' || strspn(hash + 4, "0123456789") != 2 || hash[6] != '$' || strspn(hash + 7, digits) != 53)
 		return false;
-	cost = (hash[4] - '0') * 10 + hash[5] - '0';
-	return cost >= 4 && cost <= PASSWORD_COST_MAX;
+	return cost_of(hash) >= 4 && cost_of(hash) <= PASSWORD_COST_MAX;
 }
 
 /* ret gets the hash of the first PASSWORD_BYTES_MAX bytes. */
@@ -52,6 +56,29 @@ run_crypt(const char *password, const char *setting, char ret[PASSWORD_HASH_LEN 
 		explicit_bzero(data, sizeof(*data));
 	free(data);
 	return ok;
+}
+
+/* A hash of no password that anybody has: 184 bits that nothing was hashed to. */
+static void
+write_nobodys(int cost, char ret[PASSWORD_HASH_LEN + 1])
+{
+	snprintf(ret, PASSWORD_HASH_LEN + 1, "$2b$%02d$%s", cost, "Nobody.has.this.oneeNothing.was.hashed.to.these.bits.");
+}
+
+/*
+ * After a wrong password: what a hash of that cost would have taken more.  An account whose hash is of a lower one than those
+ * of nobody would be told by the time: 2^c + 2^c + 2^(c+1) + … + 2^(C-1) = 2^C.
+ */
+static void
+make_up(const char *hash, int cost, const char *password)
+{
+	char nobodys[PASSWORD_HASH_LEN + 1], made[PASSWORD_HASH_LEN + 1];
+	bool some = is_bcrypt(hash);
+
+	for (int c = some ? cost_of(hash) : cost; some ? c < cost : c == cost; c++) {
+		write_nobodys(c, nobodys);
+		(void)run_crypt(password, nobodys, made);
+	}
 }
 
 enum hl_err
@@ -103,9 +130,7 @@ passwords_new(int cost, struct passwords **ret)
 	p->cost = cost;
 	p->at_once = cores < 1 ? 1 : cores > (long)POOL_THREADS ? POOL_THREADS : (unsigned)cores;
 	p->each_ms = COST_12_MS * (double)(1 << cost) / (double)(1 << 12);
-	/* Of no password that anybody has: 184 bits that nothing was hashed to. */
-	snprintf(p->nobodys, sizeof(p->nobodys), "$2b$%02d$%s", cost,
-	    "Nobody.has.this.oneeNothing.was.hashed.to.these.bits.");
+	write_nobodys(cost, p->nobodys);
 	return HL_OK;
 }
 
@@ -163,9 +188,11 @@ on_pool(void *arg)
 
 	if (!lowered)
 		lowered = setpriority(PRIO_PROCESS, 0, LOW_PRIORITY) == 0;	/* of this thread alone */
-	if (h->hash)
+	if (h->hash) {
 		h->matches = password_matches(h->hash, h->password);
-	else
+		if (!h->matches)
+			make_up(h->hash, h->cost, h->password);
+	} else
 		h->err = password_hash(h->cost, h->password, h->made);
 }
 
@@ -209,7 +236,7 @@ enum hl_err
 passwords_check(struct passwords *p, const char *source, const char *hash, const char *password, bool *ret_matches,
     int64_t *retry_ms)
 {
-	struct hashing h = { .source = source, .password = password, .hash = hash && *hash ? hash : p->nobodys };
+	struct hashing h = { .source = source, .password = password, .hash = hash && *hash ? hash : p->nobodys, .cost = p->cost };
 	enum hl_err err = run(p, &h, retry_ms);
 
 	*ret_matches = err == HL_OK && hash && *hash && h.matches;

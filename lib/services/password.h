@@ -29,7 +29,7 @@ void	 passwords_free(struct passwords *);	/* nobody may be waiting; or NULL */
 enum hl_err passwords_make(struct passwords *, const char *source, const char *password,
 	    char ret[PASSWORD_HASH_LEN + 1], int64_t *retry_ms) HL_MUST_CHECK;
 
-/* hash NULL: nobody's.  It takes the time of a real one of the same cost, and does not match. */
+/* hash NULL: nobody's.  What does not match takes the time of the setting's cost, or of the hash's own if that is higher. */
 enum hl_err passwords_check(struct passwords *, const char *source, const char *hash, const char *password,
 	    bool *ret_matches, int64_t *retry_ms) HL_MUST_CHECK;
 
