@@ -472,6 +472,14 @@ describe("PUT /api/auth/profile", () => {
 		assert.deepEqual([same._id, same.role], [user._id, "user"]);
 	});
 
+	test("a current password that is sent is checked for an address too", async () => {
+		const { token, email } = await signedUp();
+		assertProblem(await call("PUT", "profile", { email: address(), currentPassword: "Wrong1horse" }, token), 400);
+		assert.equal((await ok(me(token))).email, email);
+		const moved = address();
+		assert.equal((await ok(call("PUT", "profile", { email: moved, currentPassword: PASSWORD }, token))).email, moved);
+	});
+
 	test("an address that another has is 400, and nothing changes", async () => {
 		const [a, b] = [await signedUp(), await signedUp()];
 		assertProblem(await call("PUT", "profile", { name: "Eve", email: b.email }, a.token), 400, "User already exists with this email");

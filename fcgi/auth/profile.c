@@ -103,10 +103,10 @@ auth_put_profile(struct call *call)
 		err = HL_BAD_REQUEST;
 	if (err)
 		return err;
-	if (*p.password) {
+	if (*p.password || *current)
 		err = prove_current(call, &who, current);
-		if (err == HL_OK)
-			err = auth_passwords(call, &passwords);
+	if (err == HL_OK && *p.password) {
+		err = auth_passwords(call, &passwords);
 		if (err == HL_OK)
 			err = passwords_make(passwords, call->address, p.password, hash, &call->retry_ms);
 	}
