@@ -480,6 +480,12 @@ describe("PUT /api/auth/profile", () => {
 		assert.equal((await ok(call("PUT", "profile", { email: moved, currentPassword: PASSWORD }, token))).email, moved);
 	});
 
+	test("of many changes at once none is refused", async () => {
+		const { token } = await signedUp();
+		const all = await Promise.all(Array.from({ length: 16 }, (_, i) => call("PUT", "profile", { name: `Name ${i}` }, token)));
+		assert.deepEqual(all.map((res) => res.status), all.map(() => 200));
+	});
+
 	test("an address that another has is 400, and nothing changes", async () => {
 		const [a, b] = [await signedUp(), await signedUp()];
 		assertProblem(await call("PUT", "profile", { name: "Eve", email: b.email }, a.token), 400, "User already exists with this email");

@@ -9,7 +9,7 @@
 #include "auth/auth.h"
 #include "records/sign_in.h"
 
-#define CHANGE_TRIES	4	/* of a profile that somebody else changes at the same time */
+#define CHANGE_TRIES	40	/* of a profile that somebody else changes at the same time: each time one is through */
 
 enum hl_err
 auth_get_me(struct call *call)

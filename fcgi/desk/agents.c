@@ -26,7 +26,7 @@
 #define TEMPERATURE	0.7		/* of one whose owner did not say */
 #define STYLE		"friendly"	/* likewise */
 #define REPLY_MAX	(64u * 1024 * 1024)
-#define TRIES		5		/* of a change that another one came between */
+#define TRIES		40		/* of a change that another one came between: each time one is through */
 
 /* ---- what they look like ---- */
 
