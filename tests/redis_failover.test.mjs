@@ -163,6 +163,8 @@ test("the master is killed under traffic: nothing acknowledged is lost or double
 
 test("without a replica nothing is acknowledged; the client's next try is the same message", { timeout: 120_000 }, async () => {
 	const id = await stack.session();
+	const signedUp = await stack.post("/api/auth/register", { name: "Ada", email: `${unique()}@example.com`, password: "Secret-passw0rd" });
+	const refresh = () => stack.post("/api/auth/refresh", { refreshToken: signedUp.json.refreshToken });
 	const master = await masterPort(sentinels[0]);
 	const other = ["two", "three"].find((name) => ports[name] !== master);
 	servers.get(other).kill("SIGKILL");
@@ -171,6 +173,7 @@ test("without a replica nothing is acknowledged; the client's next try is the sa
 	const refused = await stack.message(id, "is anybody copying this", message);
 	assertProblem(refused, 503, /replica/i);
 	assert.ok(Number(refused.headers["retry-after"]) > 0);
+	assertProblem(await refresh(), 503, /replica/i);
 	await waitFor("/health says so", async () => {
 		const health = await stack.get("/health");
 		return health.status === 503 && /replica/i.test(health.json.error);
@@ -184,4 +187,6 @@ test("without a replica nothing is acknowledged; the client's next try is the sa
 	assert.equal(answer.response, "You said: is anybody copying this");
 	const stored = await stack.history(id);
 	assert.deepEqual(stored.map((m) => m.role), ["user", "assistant"]);
+	assert.equal((await refresh()).status, 200, "a token that was exchanged for nothing is good");
+	assertProblem(await refresh(), 401);
 });

@@ -12,7 +12,7 @@
  *   accounts:{S}      zset   H by creation
  *   email:{S}:E       string H
  *   first:{S}         string H of the first administrator
- *   rf:{S}:F          hash   u (H), cur and prev: keyed names of the tokens that are next and were last; expires when
+ *   rf:{S}:F          hash   u (H), cur and prev: keyed names of the tokens that are next and were last, un the former if nobody was told it; expires when
  *                            nobody comes any more
  *   lf:{S}:…          string failed sign-ins (GCRA, as rl:), see sign_in.h
  */

@@ -224,10 +224,10 @@ static struct redis_script family_script = { .durable = true, .text =
 /* KEYS rf  ARGV F token next life most, of what is over: life most */
 static struct redis_script exchange_script = { .durable = true, .text =
 	LUA_NOW LUA_USED LUA_OVER
-	"local f = redis.call('HMGET', KEYS[1], 'u', 'cur', 'prev') "
+	"local f = redis.call('HMGET', KEYS[1], 'u', 'cur', 'prev', 'un') "
 	"if not f[1] then return {'gone'} end "
 	"local u = 'u:" SHARD ":' .. f[1] "
-	"if f[2] ~= ARGV[2] and not (f[3] == ARGV[2] and f[2] == ARGV[3]) then "
+	"if f[2] ~= ARGV[2] and not (f[3] == ARGV[2] and (f[2] == ARGV[3] or f[2] == f[4])) then "
 	"  is_over(f[1], 6) "
 	"  return {'gone'} "
 	"end "
@@ -235,6 +235,10 @@ static struct redis_script exchange_script = { .durable = true, .text =
 	"used(u .. ':families', ARGV[1], ARGV[4], ARGV[5]) "
 	"return {'ok', f[1], redis.call('HMGET', u, " ACCOUNT_FIELDS ")} "
 };
+
+/* KEYS rf  ARGV next */
+static const char untold_script[] =
+	"if redis.call('HGET', KEYS[1], 'cur') == ARGV[1] then redis.call('HSET', KEYS[1], 'un', ARGV[1]) end ";
 
 /* KEYS rf  ARGV F life most */
 static struct redis_script end_script = { .durable = true, .text =
@@ -322,6 +326,15 @@ next_token(const struct store *s, const struct family *family, const char *token
 	snprintf(out, REFRESH_LEN + 1, "%s.%s", family->id, secret);
 }
 
+/* Who was told that the store failed has the old token alone, and is told to come again with it. */
+static void
+note_untold(struct store *s, const struct family *family, const char *next)
+{
+	struct redis_arg args[] = { RA("EVAL"), RA(untold_script), RA("1"), RA(family->key), RA(next) };
+
+	redis_send(s->redis, args, 5);		/* if that fails too, he signs in again */
+}
+
 enum hl_err
 refresh_exchange(struct store *s, const char *token, const char *request_id, struct account *ret,
     char ret_next[REFRESH_LEN + 1])
@@ -343,6 +356,8 @@ refresh_exchange(struct store *s, const char *token, const char *request_id, str
 		number_arg(&remembered, FAMILIES_OVER) };
 
 	err = redis_script(s->redis, &exchange_script, keys, 1, args, 7, &reply);
+	if (err == HL_STORE)
+		note_untold(s, &family, next);
 	if (err == HL_OK && !said(reply, "ok"))
 		err = HL_UNAUTHORIZED;
 	if (err)
