@@ -14,6 +14,7 @@ libhelpline_a_SOURCES = \
 	lib/base/conf.c lib/base/conf.h lib/base/conf_file.c lib/base/conf_credentials.c \
 	lib/base/engineio.c lib/base/engineio.h \
 	lib/base/csv.c lib/base/csv.h \
+	lib/base/fold.c lib/base/fold.h \
 	lib/base/gzip.c lib/base/gzip.h \
 	lib/base/error.c lib/base/error.h \
 	lib/base/histogram.c lib/base/histogram.h \

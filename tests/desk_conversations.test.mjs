@@ -388,6 +388,12 @@ describe("GET /api/conversations", () => {
 		assert.deepEqual(await find("zauberspaten"), [ids[5]]);
 		assert.deepEqual(await find("straße"), [ids[5]], "what the assistant said");
 		assert.deepEqual(await find("NUMBER 3"), [ids[3]], "a title");
+		for (const q of ["strasse", "  STRAßE\u00a0", "Str\u0061\u00dfe", "spaten 12", "kostet zauberspaten", "ｋｏｓｔｅｔ"])
+			assert.deepEqual(await find(q), [ids[5]], q);
+		assert.deepEqual(await find("zauberspaten nowhere"), [], "each word is there");
+		await bob.ok("PUT", `${BASE}/${ids[6]}`, { title: "Zu\u0308rich, Việt Nam, 한국" });
+		for (const q of ["Zürich", "zu\u0308rich", "zurich", "vie\u0323\u0302t", "viet", "한국".normalize("NFD")])
+			assert.deepEqual(await find(q), [ids[6]], q);
 		assert.deepEqual(await find("nowhere to be found"), []);
 		assert.deepEqual(await find("%&\"\\"), []);
 		assert.deepEqual(await eve.list("?q=zauberspaten"), []);

@@ -12,6 +12,7 @@ unit_tests = \
 	tests/unit/breaker_test \
 	tests/unit/buf_test \
 	tests/unit/clock_test \
+	tests/unit/fold_test \
 	tests/unit/gzip_test \
 	tests/unit/persona_test \
 	tests/unit/sound_test \
@@ -111,6 +112,8 @@ tests_unit_clock_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_clock_test_LDADD = $(unit_libs)
 tests_unit_buf_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_buf_test_LDADD = $(unit_libs)
+tests_unit_fold_test_CPPFLAGS = $(unit_cppflags)
+tests_unit_fold_test_LDADD = $(unit_libs)
 tests_unit_gzip_test_CPPFLAGS = $(unit_cppflags)
 tests_unit_gzip_test_LDADD = $(unit_libs)
 tests_unit_breaker_test_CPPFLAGS = $(unit_cppflags)

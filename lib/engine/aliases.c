@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fold.h"
 #include "base/id.h"
 #include "base/str.h"
 #include "engine/aliases.h"
@@ -52,53 +53,22 @@ put(struct token *t, uint32_t c)
 	t->letters++;
 }
 
-/* Letters of other scripts that people write with and without a mark, or that are one letter or a letter and a mark. */
-static uint32_t
-without_mark(uint32_t c)
-{
-	static const struct { uint16_t from, to; } letters[] = {
-		{ 0x390, 0x3b9 }, { 0x3ac, 0x3b1 }, { 0x3ad, 0x3b5 }, { 0x3ae, 0x3b7 }, { 0x3af, 0x3b9 }, { 0x3b0, 0x3c5 },
-		{ 0x3ca, 0x3b9 }, { 0x3cb, 0x3c5 }, { 0x3cc, 0x3bf }, { 0x3cd, 0x3c5 }, { 0x3ce, 0x3c9 },	/* Greek */
-		{ 0x439, 0x438 }, { 0x451, 0x435 }, { 0x457, 0x456 }, { 0x45e, 0x443 },				/* Cyrillic */
-	};
-
-	if (c < 0x390 || c > 0x45e)
-		return c;
-	for (size_t i = 0; i < sizeof(letters) / sizeof(*letters); i++)
-		if (letters[i].from == c)
-			return letters[i].to;
-	return c;
-}
-
-/* One letter, or the two or three that it is folded to. */
 static void
 put_folded(struct token *t, uint32_t c)
 {
-	static const char *const ligatures[] = { "ff", "fi", "fl", "ffi", "ffl", "st", "st" };
-	const char *several = NULL;
+	uint32_t letters[FOLD_MAX];
+	size_t n = fold_letter(c, letters);
 
-	if (c == 0xdf || c == 0x1e9e)
-		several = "ss";
-	else if (c >= 0xfb00 && c <= 0xfb06)
-		several = ligatures[c - 0xfb00];
-	if (several == NULL) {
-		put(t, without_mark(word_plain(c)));
-		return;
-	}
-	for (; *several; several++)
-		put(t, (unsigned char)*several);
+	for (size_t i = 0; i < n; i++)
+		put(t, letters[i]);
 }
 
 static bool
-is_mark(uint32_t c)
+is_unseen(uint32_t c)
 {
-	return c >= 0x300 && c <= 0x36f;
-}
+	uint32_t letters[FOLD_MAX];
 
-static bool
-is_invisible(uint32_t c)
-{
-	return c == 0xad || c == 0x200c || c == 0x200d || c == 0x2060 || c == 0xfeff;
+	return fold_letter(c, letters) == 0;
 }
 
 static bool
@@ -118,7 +88,7 @@ next_token(uint64_t seed, const char **at, const char *end, struct token *ret)
 
 		if (c >= 0xff01 && c <= 0xff5e)
 			c -= 0xfee0;		/* full width */
-		if (is_invisible(c) || is_mark(c))
+		if (is_unseen(c))
 			continue;
 		if (c != 0xfffd && uni_is_letter_or_digit(c) && !word_unspaced(c)) {
 			put_folded(ret, c);
@@ -144,7 +114,7 @@ alias_usable(const char *text, size_t len)
 	while (text < end) {
 		uint32_t c = utf8_next(&text, end);
 
-		if (c != 0xfffd && !is_mark(c) && uni_is_letter_or_digit(c))
+		if (c != 0xfffd && !is_unseen(c) && uni_is_letter_or_digit(c))
 			return true;
 	}
 	return false;

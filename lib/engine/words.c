@@ -1,25 +1,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/fold.h"
 #include "base/str.h"
 #include "engine/words.h"
-
-/* U+00E0…U+00FF and U+0100…U+017F without their accents ('*': not a letter). */
-static const char latin1[] = "aaaaaaaceeeeiiiidnooooo*ouuuuyty";
-static const char latin_a[] =
-	"aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllll"
-	"nnnnnnnnnoooooooorrrrrrsssssssstttttt" "uuuuuuuuuuuuwwyyyzzzzzzs";
-
-uint32_t
-word_plain(uint32_t c)
-{
-	c = uni_fold(c);
-	if (c >= 0xe0 && c <= 0xff && c != 0xf7)
-		return (unsigned char)latin1[c - 0xe0];
-	if (c >= 0x100 && c <= 0x17f)
-		return (unsigned char)latin_a[c - 0x100];
-	return c;
-}
 
 bool
 word_unspaced(uint32_t c)
@@ -97,7 +81,7 @@ word_next(const char **at, const char *end, enum apostrophe mode, struct word *r
 		uint32_t c = utf8_next(&p, end);
 
 		if (c != 0xfffd && uni_is_letter_or_digit(c)) {
-			put(ret, word_plain(c));
+			put(ret, fold_plain(c));
 		} else if (ret->len == 0) {
 			ret->pause |= is_pause(c, p, end);
 		} else if (mode == APOSTROPHE_SPLITS || !is_apostrophe(c)) {

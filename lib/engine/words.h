@@ -21,9 +21,6 @@ enum apostrophe { APOSTROPHE_JOINS, APOSTROPHE_SPLITS };	/* "what's" is "whats",
 /* The next word of [*at, end), or false when there is none.  Any bytes will do, valid UTF-8 or not. */
 bool	 word_next(const char **at, const char *end, enum apostrophe, struct word *ret);
 
-/* A letter folded, Latin ones without accents. */
-uint32_t word_plain(uint32_t);
-
 /* Scripts without spaces between words, and Korean, which joins particles to them: a word may end at any letter. */
 bool	 word_unspaced(uint32_t);
 

@@ -144,7 +144,7 @@ struct desk_query {
 	bool		 by_status, by_sentiment;
 	enum desk_status status;
 	enum sentiment	 sentiment;	/* SENTIMENT_PENDING too */
-	const char	*text;		/* in the title or a message, whatever the case; NULL or "": all */
+	const char	*text;		/* its words, each in the title or a message (fold.h); NULL or "": all */
 	const char	*cursor;	/* of the page before; NULL: from the newest */
 	size_t		 limit;		/* at most DESK_LIST_MAX */
 

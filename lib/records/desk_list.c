@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fold.h"
 #include "base/str.h"
 #include "records/desk_head.h"
 #include "records/entry.h"
@@ -13,6 +14,7 @@
 #define PAGE_LOG_MAX	4194304	/* bytes of messages in what a script returns; what is over is cut */
 #define CUT_LAST	2	/* messages of a conversation that is cut */
 #define NEEDLE_MAX	4096u
+#define NEEDLES_MAX	256u		/* words */
 
 /*
  * KEYS conversations
@@ -129,28 +131,74 @@ cursor_after(struct desk_page *page, const struct desk_conversation *c)
 
 /* ---- what is looked for ---- */
 
-static bool
-holds(struct buf *scratch, const char *text, size_t len, const struct buf *needle)
+struct needle { size_t at, len; bool found; };
+
+/* Words, each somewhere in a conversation. */
+struct needles {
+	struct buf	 text;			/* folded */
+	struct needle	 words[NEEDLES_MAX];
+	size_t		 count;
+};
+
+static enum hl_err
+needles_read(struct needles *n, const char *text)
 {
+	size_t at = 0;
+
+	fold_text(&n->text, text, strlen(text));
+	if (buf_err(&n->text))
+		return HL_BAD_REQUEST;
+	while (at < n->text.len) {
+		const char *here = n->text.data + at, *next = here, *end = n->text.data + n->text.len;
+		struct needle *last = &n->words[n->count ? n->count - 1 : 0];
+		bool goes_on;
+
+		utf8_next(&next, end);
+		goes_on = n->count && last->at + last->len == at;
+		if (!str_blank(here, (size_t)(next - here))) {
+			if (!goes_on && n->count == NEEDLES_MAX)
+				return HL_BAD_REQUEST;
+			if (!goes_on)
+				n->words[n->count++] = (struct needle){ .at = at };
+			n->words[n->count - 1].len += (size_t)(next - here);
+		}
+		at += (size_t)(next - here);
+	}
+	return HL_OK;
+}
+
+/* How many of the words the text holds that were not found before. */
+static size_t
+look_into(struct buf *scratch, const char *text, size_t len, struct needles *n)
+{
+	size_t found = 0;
+
 	buf_reset(scratch);
-	str_fold(scratch, text, len);
-	return scratch->len >= needle->len && memmem(scratch->data, scratch->len, needle->data, needle->len);
+	fold_text(scratch, text, len);
+	for (struct needle *w = n->words; w < n->words + n->count && scratch->len; w++)
+		if (!w->found && memmem(scratch->data, scratch->len, n->text.data + w->at, w->len)) {
+			w->found = true;
+			found++;
+		}
+	return found;
 }
 
 static bool
-matches(struct buf *scratch, const struct desk_conversation *c, const struct buf *needle)
+matches(struct buf *scratch, const struct desk_conversation *c, struct needles *n)
 {
+	size_t left = n->count, len;
 	const char *text;
-	size_t len;
 
-	if (c->title.len && holds(scratch, c->title.data, c->title.len, needle))
-		return true;
-	for (size_t i = 0; i < c->messages.count; i++) {
+	for (size_t i = 0; i < n->count; i++)
+		n->words[i].found = false;
+	if (c->title.len)
+		left -= look_into(scratch, c->title.data, c->title.len, n);
+	for (size_t i = 0; i < c->messages.count && left; i++) {
 		text = entry_content(&c->messages.list[i], &len);
-		if (len && holds(scratch, text, len, needle))
-			return true;
+		if (len)
+			left -= look_into(scratch, text, len, n);
 	}
-	return false;
+	return left == 0;
 }
 
 /* ---- pages ---- */
@@ -167,7 +215,8 @@ desk_page_free(struct desk_page *p)
 
 struct search {
 	const struct desk_query *query;
-	struct buf	 needle, scratch;
+	struct needles	 needles;
+	struct buf	 scratch;
 	size_t		 limit, opened, bytes;	/* bytes: of messages in the page */
 	unsigned	 scans;
 	bool		 more;
@@ -227,11 +276,11 @@ take_heads(const struct store *s, const struct redis_reply *heads, struct search
 		c->version = page->version;
 		x->opened++;
 		cursor_after(page, c);
-		if (x->needle.len && !matches(&x->scratch, c, &x->needle)) {
+		if (x->needles.count && !matches(&x->scratch, c, &x->needles)) {
 			desk_clear(c);
 			continue;
 		}
-		if (x->needle.len)
+		if (x->needles.count)
 			cut_to_fit(x, c);
 		page->count++;
 	}
@@ -266,7 +315,7 @@ ask_list(struct store *s, const struct search *x, size_t most, const struct curs
 		RA(q->agent ? q->agent : ""),
 		!q->by_status ? RA("") : q->status == DESK_ACTIVE ? RA("-") : number_arg(&status, q->status),
 		!q->by_sentiment ? RA("") : q->sentiment == SENTIMENT_PENDING ? RA("-") : number_arg(&sentiment, q->sentiment),
-		number_arg(&log_max, PAGE_LOG_MAX), number_arg(&whole, x->needle.len > 0),
+		number_arg(&log_max, PAGE_LOG_MAX), number_arg(&whole, x->needles.count > 0),
 		number_arg(&version, q->known_version), buf_arg(&known) };
 
 	err = buf_err(&known);
@@ -281,7 +330,7 @@ static enum hl_err
 list_some(struct store *s, struct search *x, struct desk_page *page)
 {
 	const struct redis_reply *reply;
-	size_t most = x->needle.len ? SEARCH_AT_ONCE : x->limit - page->count, before = x->opened;
+	size_t most = x->needles.count ? SEARCH_AT_ONCE : x->limit - page->count, before = x->opened;
 	struct cursor from;
 	enum hl_err err = cursor_parse(page->cursor, &from);
 
@@ -302,7 +351,7 @@ list_some(struct store *s, struct search *x, struct desk_page *page)
 enum hl_err
 desk_list(struct store *s, const struct desk_query *q, struct desk_page *ret)
 {
-	struct search x = { .query = q, .needle = BUF_INIT(NEEDLE_MAX), .scratch = BUF_INIT(2 * ENTRY_MAX),
+	struct search x = { .query = q, .needles.text = BUF_INIT(NEEDLE_MAX), .scratch = BUF_INIT(2 * ENTRY_MAX),
 		.limit = q->limit < DESK_LIST_MAX ? q->limit : DESK_LIST_MAX, .more = true };
 	enum hl_err err;
 
@@ -310,18 +359,16 @@ desk_list(struct store *s, const struct desk_query *q, struct desk_page *ret)
 	if (q->cursor && strlen(q->cursor) >= sizeof(ret->cursor))
 		return HL_BAD_REQUEST;
 	snprintf(ret->cursor, sizeof(ret->cursor), "%s", q->cursor ? q->cursor : "");
-	if (q->text)
-		str_fold(&x.needle, q->text, strlen(q->text));
-	err = buf_err(&x.needle) ? HL_BAD_REQUEST : HL_OK;
+	err = q->text ? needles_read(&x.needles, q->text) : HL_OK;
 	ret->list = err ? NULL : calloc(x.limit + 1, sizeof(*ret->list));
 	if (err == HL_OK && ret->list == NULL)
 		err = HL_NO_MEMORY;
 	while (err == HL_OK && x.more && ret->count < x.limit && x.scans < SCANS_MAX &&
-	    (x.needle.len == 0 || x.opened < DESK_SCAN_MAX))
+	    (x.needles.count == 0 || x.opened < DESK_SCAN_MAX))
 		err = list_some(s, &x, ret);
 	if (err == HL_OK && !x.more)
 		ret->cursor[0] = '\0';
-	buf_free(&x.needle);
+	buf_free(&x.needles.text);
 	buf_free(&x.scratch);
 	if (err)
 		desk_page_free(ret);

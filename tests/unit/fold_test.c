@@ -1,0 +1,69 @@
+/*
+ * fold_test - the same words are the same, however they were written and composed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/fold.h"
+#include "base/str.h"
+
+static void
+as_people_look_for_it(void **state)
+{
+	static const struct { const char *text, *folded; } known[] = {
+		{ "Hello, World 12!", "hello, world 12!" },
+		{ "Straße STRASSE \u1e9e", "strasse strasse ss" },
+		{ "Café Cafe\u0301 CAFÉ", "cafe cafe cafe" },
+		{ "İstanbul i\u0307stanbul", "istanbul istanbul" },
+		{ "Ａｂｃ\u00ad \ufb01sh e\ufb03cient", "abc fish efficient" },
+		{ "Việt Vie\u0323\u0302t ẞ Ÿ Łódź", "viet viet ss y lodz" },
+		{ "Ελλάδα й ё Ї", "ελλαδα и е і" },
+		{ "\u200bzero\u200d", "zero" },
+		{ "× ÷ ſ", "× ÷ s" },
+		{ "日本語", "日本語" },
+		{ "한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		struct buf b = BUF_INIT(4096);
+
+		fold_text(&b, known[i].text, strlen(known[i].text));
+		assert_string_equal(b.data, known[i].folded);
+		buf_free(&b);
+	}
+}
+
+static void
+every_letter_folds_to_what_stays(void **state)
+{
+	uint32_t once[FOLD_MAX], twice[FOLD_MAX];
+
+	(void)state;
+	for (uint32_t c = 0; c < 0x20000; c++) {
+		size_t n = fold_letter(c, once);
+
+		assert_true(n <= FOLD_MAX);
+		for (size_t i = 0; i < n; i++) {
+			assert_int_equal(fold_letter(once[i], twice), 1);
+			if (twice[0] != once[i])
+				fail_msg("U+%04X folds to U+%04X, and that to U+%04X", c, once[i], twice[0]);
+		}
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(as_people_look_for_it),
+		cmocka_unit_test(every_letter_folds_to_what_stays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
