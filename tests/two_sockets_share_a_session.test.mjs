@@ -32,6 +32,19 @@ test("both sockets see the answer, the deltas and the typing", async () => {
 	assert.deepEqual(b.all("typing"), [true, false]);
 });
 
+test("typing begins again for what was written while an answer was", async () => {
+	upstream.next(reply("to the first one", { tokenDelay: 100 }), reply("to the second", { delay: 200 }));
+	const a = await stack.client();
+	const sessionId = await a.join();
+	await a.ask("send-message", { sessionId, message: "one", userId: "visitor-1" });
+	await a.when("message-delta");
+	await a.ask("send-message", { sessionId, message: "two", userId: "visitor-1" });
+	await a.when("message-received", (m) => m.message === "to the second");
+	await waitFor("typing ends", () => a.all("typing").at(-1) === false);
+	assert.deepEqual(a.events.filter((e) => ["typing", "message-received"].includes(e.name)).map((e) => e.data.message ?? e.data),
+		[true, "to the first one", false, true, "to the second", false]);
+});
+
 test("the other socket learns what the customer wrote on this one", async () => {
 	const a = await stack.client();
 	const b = await stack.client();

@@ -113,8 +113,10 @@ take_some_over(struct engine *e)
 		log_line(LOG_LEVEL_INFO, "turn_taken_over", NULL);
 		metrics_count(M_TURN_TAKEN_OVER, 1);
 		taken++;
-		if ((r = runner_new(e, &lease)) != NULL)
+		if ((r = runner_new(e, &lease)) != NULL) {
+			runner_tell_typing(r);
 			runner_background(r);
+		}
 	}
 	return taken;
 }

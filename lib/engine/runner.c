@@ -108,6 +108,16 @@ tell_room(const struct runner *r, const struct buf *lines)
 	buf_free(&payload);
 }
 
+void
+runner_tell_typing(const struct runner *r)
+{
+	static char line[] = "[\"typing\",true]";
+	const struct buf typing = { .data = line, .len = sizeof(line) - 1 };
+
+	if (r->lease.listeners > 0)
+		tell_room(r, &typing);
+}
+
 /* What they have not had yet. */
 static void
 tell_delta(struct runner *r)
@@ -492,6 +502,7 @@ runner_run(struct runner *r, bool only_one)
 			return false;		/* who never stops writing would keep this process alive */
 		if (look_again(r, &changed) != HL_OK || !changed)
 			return false;
+		runner_tell_typing(r);
 	} while (!only_one);
 	return true;
 }

@@ -91,6 +91,7 @@ struct runner **runner_slot(struct engine *, const struct place *);
 struct runner *runner_new(struct engine *, struct lease *take_lease);	/* NULL: no memory */
 /* Suspends.  One turn after the other until nothing is owed, or another process is to go on.  only_one: returns true if something still is. */
 bool	 runner_run(struct runner *, bool only_one);
+void	 runner_tell_typing(const struct runner *);	/* to the room; the script that accepts a message tells it of the turn that it begins */
 void	 runner_background(struct runner *);	/* likewise, in a task of its own, which ends it */
 void	 runner_end(struct runner *);		/* frees it; who waits goes on */
 /* Handed over: its model is not asked on, nothing more of it is told, and who waits for it goes on. */
