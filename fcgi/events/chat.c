@@ -67,7 +67,7 @@ chat_join(struct call *call, const struct json *payload)
 		goto out;
 	}
 	buf_putc(&body, '{');
-	push_begin_join(&body, call, &conv.place, conv.id);
+	push_begin_join(&body, "join", &conv.place, conv.id);
 	buf_printf(&body, "\"joined\":\"%s\"", conv.id);
 	if (seq >= 0)
 		buf_printf(&body, ",\"seq\":%lld", (long long)seq);
@@ -82,9 +82,9 @@ out:
 
 /* after: the seq that the client has named, or NULL. */
 static void
-write_joined(struct buf *out, const struct conversation *conv, const struct entries *messages, const int64_t *after)
+write_joined(struct buf *out, const struct call *call, const struct conversation *conv, const struct entries *messages, const int64_t *after)
 {
-	buf_putc(out, '{');
+	push_begin_joined(out, call);
 	if (after)
 		buf_printf(out, "\"from\":%lld,", (long long)*after);
 	buf_printf(out, "\"epoch\":%lld,\"seq\":%lld,\"ack\":[{\"ok\":true,\"sessionId\":\"%s\",\"seq\":%lld}],\"emit\":[[\"chat-joined\","
@@ -117,7 +117,7 @@ chat_joined(struct call *call, const char *id, const struct json *then)
 		err = call_session_error(call, err);
 		goto out;
 	}
-	write_joined(&body, &conv, &messages, with_history ? &seq : NULL);
+	write_joined(&body, call, &conv, &messages, with_history ? &seq : NULL);
 	err = reply_json(call, 200, &body);
 out:
 	entries_free(&messages);
@@ -173,7 +173,7 @@ chat_send(struct call *call, const struct json *payload)
 		push_write_sent(&body, turn, client_id);
 	} else {
 		/* Who speaks in a session hears it: also who has not joined it, and who asks for what was answered before. */
-		push_begin_join(&body, call, &place, in.id);
+		push_begin_join(&body, "join", &place, in.id);
 		buf_printf(&body, "\"sent\":%lld,\"again\":%s,\"ack\":", (long long)turn_seq(turn), joined ? "true" : "false");
 		push_write_sent(&body, turn, client_id);
 		buf_puts(&body, "}}]");
@@ -201,7 +201,8 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 	if (err)
 		goto out;
 	answer = again ? events_answer(&messages, sent) : NULL;		/* who has long been in the room has had the rest */
-	buf_printf(&body, "{\"seq\":%lld,\"own\":%lld,\"ack\":", (long long)(sent + (int64_t)messages.count), (long long)sent);
+	push_begin_joined(&body, call);
+	buf_printf(&body, "\"seq\":%lld,\"own\":%lld,\"ack\":", (long long)(sent + (int64_t)messages.count), (long long)sent);
 	json_write(&body, json_get(then, "ack"));
 	buf_puts(&body, ",\"messages\":[");
 	for (size_t i = 0; i < messages.count; i++) {

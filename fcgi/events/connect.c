@@ -91,17 +91,6 @@ find_cut_off(struct call *call, const char *account, struct cut_off *ret)
 	return HL_OK;
 }
 
-/* Members, each with a comma behind it: who he is, for the next question, and where he goes on. */
-static void
-write_state(struct buf *body, const char *account, const struct cut_off *from)
-{
-	if (*from->id) {
-		push_begin_room(body, "back", account, &from->place, from->id);
-		buf_printf(body, "\"desk\":\"%s\",\"after\":%lld}}],", from->id, (long long)from->after);
-	} else if (account)
-		buf_printf(body, "\"state\":{\"account\":\"%s\"},", account);
-}
-
 /* An admin hears of every escalation, anybody else who is signed in of those of his own agents, CHAT_OWNER of sessions too. */
 static enum hl_err
 join_those_of(struct call *call, const struct account *who, struct buf *body)
@@ -139,7 +128,12 @@ let_in(struct call *call, const struct account *who)
 	buf_putc(&body, '{');
 	if (who)
 		buf_printf(&body, "\"lives\":%lld,", (long long)lives_ms(who));
-	write_state(&body, account, &from);
+	if (account)
+		buf_printf(&body, "\"state\":{\"account\":\"%s\"},", account);
+	if (*from.id) {
+		push_begin_join(&body, "back", &from.place, from.id);
+		buf_printf(&body, "\"desk\":\"%s\",\"after\":%lld}}],", from.id, (long long)from.after);
+	}
 	buf_puts(&body, "\"join\":[");
 	if (who)
 		err = join_those_of(call, who, &body);

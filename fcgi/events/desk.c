@@ -211,7 +211,7 @@ write_started(struct buf *out, struct call *call, const struct beginning *b, con
 	buf_putc(out, '}');
 	push_write_offset(out, call, &conv->place, conv->id, conv->seq);
 	buf_printf(out, "]],\"ack\":[{\"ok\":true,\"conversationId\":\"%s\"}],", conv->id);
-	push_begin_join(out, call, &conv->place, conv->id);
+	push_begin_join(out, "join", &conv->place, conv->id);
 	buf_printf(out, "\"desk\":\"%s\",\"after\":%lld", conv->id, (long long)conv->seq);
 	if (b->aloud == ALOUD_CHUNKS && *b->sound.url) {
 		buf_puts(out, ",\"voice\":");
@@ -305,7 +305,7 @@ desk_write_accepted(struct buf *out, struct call *call, const struct incoming *i
 	push_write_sent(out, turn, client_id);
 	if (!joined || repeated) {
 		buf_putc(out, ',');
-		push_begin_join(out, call, &place, in->id);
+		push_begin_join(out, "join", &place, in->id);
 		buf_printf(out, "\"desk\":\"%s\",\"after\":%lld%s%s}}]", in->id, (long long)turn_seq(turn),
 		    ai && !repeated ? ",\"typing\":true" : "", joined ? ",\"again\":true" : "");
 	}
@@ -335,12 +335,13 @@ desk_say(struct call *call, const struct json *payload)
 
 /* What was answered since then, in case it was quicker than the subscription. */
 static void
-write_joined(struct buf *out, const struct entries *messages, const char *id, int64_t after, bool typing, bool again)
+write_joined(struct buf *out, const struct call *call, const struct entries *messages, const char *id, int64_t after, bool typing, bool again)
 {
 	const struct entry *answer = again ? events_answer(messages, after) : NULL;
 	const char *comma = "";
 
-	buf_printf(out, "{\"seq\":%lld,\"messages\":[", (long long)(after + (int64_t)messages->count));
+	push_begin_joined(out, call);
+	buf_printf(out, "\"seq\":%lld,\"messages\":[", (long long)(after + (int64_t)messages->count));
 	if (typing) {
 		buf_printf(out, "{\"seq\":%lld,\"emit\":[[\"typing\",true]]}", (long long)after);
 		comma = ",";
@@ -392,7 +393,7 @@ desk_joined(struct call *call, const char *room, const struct json *then)
 	err = conversation_replay(&call->app->store, &place, after, &messages);
 	if (err)
 		return err;
-	write_joined(&body, &messages, id, after, json_true(json_get(then, "typing")), json_true(json_get(then, "again")));
+	write_joined(&body, call, &messages, id, after, json_true(json_get(then, "typing")), json_true(json_get(then, "again")));
 	err = reply_json(call, 200, &body);
 	if (err == HL_OK && json_get_string(then, "voice"))
 		say_welcome(call, &place, json_get_string(then, "voice"));

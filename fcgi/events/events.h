@@ -31,12 +31,10 @@ enum hl_err events_replay(struct call *) HL_MUST_CHECK;	/* a room is of one dial
 enum hl_err push_refusal(struct call *, enum hl_err why, const char *client_id) HL_MUST_CHECK;
 enum hl_err push_text(struct call *, const char *json) HL_MUST_CHECK;
 
-/*
- * "state":…,"join":[{"room":…,"then":{… - the caller goes on in "then" and closes both.  Or "back" instead of "join"; account is
- * a keyed name or NULL.
- */
-void	 push_begin_room(struct buf *, const char *member, const char *account, const struct place *, const char *id);
-void	 push_begin_join(struct buf *, const struct call *, const struct place *, const char *id);
+/* "join" (or "back"):[{"room":…,"then":{… - the caller goes on in "then" and closes both. */
+void	 push_begin_join(struct buf *, const char *member, const struct place *, const char *id);
+/* {"state":…, - what is asked when it has joined begins so, and only then the room is the one it is in. */
+void	 push_begin_joined(struct buf *, const struct call *);
 /* The last argument of an event that tells all up to seq, before its socket is in the room: what clients name when they return. */
 void	 push_write_offset(struct buf *, const struct call *, const struct place *, const char *id, int64_t seq);
 bool	 push_has_joined(const struct call *, const struct place *);	/* the socket is in that room already */

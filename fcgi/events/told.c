@@ -52,23 +52,25 @@ socket_account(const struct call *call)
 }
 
 void
-push_begin_room(struct buf *out, const char *member, const char *account, const struct place *place, const char *id)
+push_begin_join(struct buf *out, const char *member, const struct place *place, const char *id)
 {
 	char room[CONVERSATION_KEY_MAX];
 
 	conversation_room(place, room);
-	buf_printf(out, "\"state\":{\"room\":\"%s\"", room);
-	if (account)
-		buf_printf(out, ",\"account\":\"%s\"", account);
-	buf_printf(out, "},\"%s\":[{\"room\":\"%s\",\"alias\":", member, room);
+	buf_printf(out, "\"%s\":[{\"room\":\"%s\",\"alias\":", member, room);
 	buf_json_str(out, id);		/* what emitters call it */
 	buf_puts(out, ",\"then\":{");
 }
 
 void
-push_begin_join(struct buf *out, const struct call *call, const struct place *place, const char *id)
+push_begin_joined(struct buf *out, const struct call *call)
 {
-	push_begin_room(out, "join", socket_account(call), place, id);
+	const char *account = socket_account(call);
+
+	buf_printf(out, "{\"state\":{\"room\":\"room:%s\"", events_room(call));
+	if (account)
+		buf_printf(out, ",\"account\":\"%s\"", account);
+	buf_puts(out, "},");
 }
 
 void

@@ -48,7 +48,7 @@ without_mark(uint32_t c)
 static bool
 is_unseen(uint32_t c)
 {
-	return (c >= 0x300 && c <= 0x36f) || c == 0xad || (c >= 0x200b && c <= 0x200d) || c == 0x2060 || c == 0xfeff;
+	return (c >= 0x300 && c <= 0x36f) || c == 0xad || c == 0x200c || c == 0x200d || c == 0x2060 || c == 0xfeff;
 }
 
 size_t

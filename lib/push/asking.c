@@ -278,6 +278,7 @@ connect_failed(struct socket *s, const struct relay_reply *reply)
 static void
 connect_answered(struct socket *s, struct question *q, const struct answer *a)
 {
+	struct answer rest = *a;
 	const char *at = NULL;
 	struct span room;
 	enum hl_err err;
@@ -293,10 +294,11 @@ connect_answered(struct socket *s, struct question *q, const struct answer *a)
 	if (err)
 		return;
 	keep_state(s, a->state);
+	rest.state = (struct span){ NULL, 0 };		/* to go back to a room changes it */
 	while (!s->left && span_next(a->back, &at, &room))
 		join_one(s, q, room, 0);
 	socket_let_in(s);
-	err = apply(s, q, a, NULL, 0);
+	err = apply(s, q, &rest, NULL, 0);
 	if (err)
 		socket_own_error(s, q, err);
 }

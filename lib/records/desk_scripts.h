@@ -79,7 +79,7 @@ static struct redis_script desk_change_script = { .durable = true, .text =
 	"end "
 	"if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'sa', ARGV[8]) end "
 	"local ra = redis.call('HGET', KEYS[1], 'ra') "
-	"if ARGV[9] ~= '' and (ARGV[7] == '' or ra ~= was[3]) then redis.call('HSET', KEYS[1], 'se', ARGV[9], 'in', ARGV[10]) end "
+	"if ARGV[9] ~= '' and (ARGV[7] == '' or not ra or ra ~= was[3]) then redis.call('HSET', KEYS[1], 'se', ARGV[9], 'in', ARGV[10]) end "
 	"if ARGV[9] ~= '' and ARGV[7] == '' and was[3] then redis.call('HSET', KEYS[1], 'ra', was[3]) end "
 	"redis.call('HSET', KEYS[1], 'up', now) "
 	"tally(ARGV[1], was, facts(KEYS[1])) "

@@ -23,7 +23,7 @@ as_people_look_for_it(void **state)
 		{ "Ａｂｃ\u00ad \ufb01sh e\ufb03cient", "abc fish efficient" },
 		{ "Việt Vie\u0323\u0302t ẞ Ÿ Łódź", "viet viet ss y lodz" },
 		{ "Ελλάδα й ё Ї", "ελλαδα и е і" },
-		{ "\u200bzero\u200d", "zero" },
+		{ "\u200czero\u200bwidth\u200d", "zero\u200bwidth" },
 		{ "× ÷ ſ", "× ÷ s" },
 		{ "日本語", "日本語" },
 		{ "한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8" },
