@@ -107,6 +107,15 @@ test("over a socket, and across socket and REST", async () => {
 	assert.equal(client.all("error").at(-1).clientMessageId, clientMessageId);
 });
 
+test("an id of one message and a key of another, of the same words, name none", async () => {
+	const id = await stack.session();
+	const first = await stack.say(id, "the same", { clientMessageId: "a" });
+	const second = await stack.message(id, "the same", {}, { "idempotency-key": "k" });
+	assert.notEqual(second.json.seq, first.seq);
+	assertProblem(await stack.message(id, "the same", { clientMessageId: "a" }, { "idempotency-key": "k" }), 422);
+	assert.equal((await stack.message(id, "the same", {}, { "idempotency-key": "k" })).json.seq, second.json.seq);
+});
+
 test("bad ids are refused: too long, control characters", async () => {
 	const id = await stack.session();
 	assertProblem(await stack.message(id, "hi", { clientMessageId: "x".repeat(5000) }), 400, /client ?message ?id/i);

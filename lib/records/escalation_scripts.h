@@ -104,7 +104,7 @@ static struct redis_script reply_script = { .durable = true, .text =
 	"local known "
 	"for _, field in ipairs({ARGV[3], ARGV[13]}) do "
 	"  local v = field ~= '' and redis.call('HGET', KEYS[3], field) "
-	"  if v and string.match(v, ' (.*)$') ~= ARGV[4] then return {'conflict'} end "
+	"  if v and (string.match(v, ' (.*)$') ~= ARGV[4] or known and known ~= v) then return {'conflict'} end "
 	"  known = known or v "
 	"end "
 	"if known then "
