@@ -612,7 +612,7 @@ describe("what is kept", () => {
 describe("./run users", () => {
 	test("makes the first administrator, with a password from standard input or a made one", async () => {
 		const email = address();
-		const made = await users(["add", "--admin", "--email", ` ${email.toUpperCase()}`, "--name", "Root"]);
+		const made = await users(["add", "--admin", "--email", ` ${email.toUpperCase()}`, "--name", "  Root "]);
 		assert.equal(made.status, 0, made.stderr);
 		const password = made.stdout.trim().split("\n").at(-1);
 		const signedIn = await ok(login(email, password));

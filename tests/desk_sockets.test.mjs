@@ -183,6 +183,20 @@ describe("without a token", () => {
 		client.close();
 	});
 
+	test("an agent that takes no public calls is not found by its company's name either, except with a token", async () => {
+		const eve = await Person.join(stack, "Eve");
+		await eve.agent({ name: "Priva", companyName: "Hidden Parts Ltd", aliases: ["hidparts"], publicStart: false, systemPrompt: "SECRET-PARTS" });
+		for (const [client, found] of [[await socket(), false], [await withToken(eve), true], [await socket(), false]]) {
+			upstream.reset();
+			const { conversationId } = await simulator(client, eve);
+			client.emit("user_message", { conversationId, message: "I call hidparts, that is Hidden Parts Ltd" });
+			await client.when("ai_response");
+			assert.equal(JSON.stringify(upstream.chats.at(-1).body).includes("SECRET-PARTS"), found);
+			assert.equal((await eve.read(conversationId)).agentId !== null, found);
+			client.close();
+		}
+	});
+
 	for (const [what, payload] of Object.entries({
 		"no payload": undefined, "a string": "x", "an array": [1], null: null, "nothing in it": {},
 		"userId a number": { userId: 5, isCallSimulator: true }, "userId too long": { userId: "x".repeat(300), isCallSimulator: true },

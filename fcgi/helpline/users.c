@@ -29,6 +29,7 @@
 struct users {
 	const struct action *action;
 	const char	*email_text, *name, *role;
+	size_t		 name_len;		/* without the spaces around it */
 	struct books_place place;
 	bool		 admin, json;
 	char		 email[ACCOUNT_EMAIL_MAX + 1];
@@ -130,7 +131,7 @@ add(struct users *u)
 	enum hl_err err;
 
 	id_new(a.id);
-	snprintf(a.name, sizeof(a.name), "%s", u->name);
+	snprintf(a.name, sizeof(a.name), "%.*s", (int)u->name_len, u->name);
 	snprintf(a.email, sizeof(a.email), "%s", u->email);
 	err = account_create(u->store, u->hash, &a);
 	if (err == HL_OK)
@@ -271,9 +272,16 @@ check_values(struct users *u)
 	if (u->email_text && (!person_email_fold(u->email_text, strlen(u->email_text), u->email) ||
 	    person_email_problem(u->email, strlen(u->email))))
 		return "The email address is not valid";
-	if (u->name)
-		problem = utf8_valid(u->name, strlen(u->name)) ? person_name_problem(u->name, strlen(u->name)) :
-		    "The name must be UTF-8 text";
+	if (u->name) {
+		size_t len = strlen(u->name);
+
+		problem = "The name must be UTF-8 text";
+		if (utf8_valid(u->name, len)) {
+			person_trim(&u->name, &len);
+			problem = person_name_problem(u->name, len);
+			u->name_len = len;
+		}
+	}
 	if (problem == NULL && u->action->password)
 		problem = read_password(u);
 	return problem;

@@ -72,7 +72,8 @@ is_json(const char *type)
 	if (type == NULL || *type == '\0')
 		return true;
 	charset = strcasestr(type, "charset=");
-	if (charset && strncasecmp(charset + 8 + (charset[8] == '"'), "utf-8", 5) != 0)
+	if (charset && strncasecmp(charset + 8 + (charset[8] == '"'), "utf-8", 5) != 0 &&
+	    strncasecmp(charset + 8 + (charset[8] == '"'), "utf8", 4) != 0)
 		return false;
 	n = strcspn(type, "; \t");
 	return (n == 16 && strncasecmp(type, "application/json", n) == 0) ||

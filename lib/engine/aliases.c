@@ -290,7 +290,7 @@ aliases_find(const struct aliases *a, const char *text, size_t len, size_t *ret_
 /* ---- of agents ---- */
 
 enum hl_err
-aliases_of_agents(const struct agents *agents, struct aliases **ret)
+aliases_of_agents(const struct agents *agents, bool with_token, struct aliases **ret)
 {
 	size_t most = agents->count, n = 0, len;
 	struct alias *list;
@@ -305,7 +305,7 @@ aliases_of_agents(const struct agents *agents, struct aliases **ret)
 	for (size_t i = 0; i < agents->count; i++) {
 		const struct agent *a = &agents->list[i];
 
-		for (size_t j = 0; j < json_length(a->aliases) && agent_takes_calls(a, true); j++) {
+		for (size_t j = 0; j < json_length(a->aliases) && agent_takes_calls(a, with_token); j++) {
 			const char *text = json_string(json_at(a->aliases, j), &len);
 
 			if (text)
@@ -313,7 +313,7 @@ aliases_of_agents(const struct agents *agents, struct aliases **ret)
 		}
 	}
 	for (size_t i = 0; i < agents->count; i++)
-		if (agents->list[i].company && agent_takes_calls(&agents->list[i], true))
+		if (agents->list[i].company && agent_takes_calls(&agents->list[i], with_token))
 			list[n++] = (struct alias){ agents->list[i].company, strlen(agents->list[i].company), i };
 	err = aliases_new(list, n, ret);
 	free(list);

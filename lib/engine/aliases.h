@@ -26,10 +26,10 @@ enum hl_err aliases_new(const struct alias *, size_t count, struct aliases **ret
 void	 aliases_free(struct aliases *);
 
 /*
- * The aliases and the company's name of each agent that takes calls, an alias before a name; the index is the agent's
- * place in the list.
+ * The aliases and the company's name of each agent that takes calls, with a token or without, an alias before a name; the
+ * index is the agent's place in the list.
  */
-enum hl_err aliases_of_agents(const struct agents *, struct aliases **ret) HL_MUST_CHECK;
+enum hl_err aliases_of_agents(const struct agents *, bool with_token, struct aliases **ret) HL_MUST_CHECK;
 
 /* The longest alias in the text, of equally long ones the first.  False: there is none.  Any bytes will do; NULL aliases are none. */
 bool	 aliases_find(const struct aliases *, const char *text, size_t len, size_t *ret_index);

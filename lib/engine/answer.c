@@ -346,7 +346,7 @@ take_insight(const struct model_answer *a, const struct buf *question, struct ve
 	strcpy(v->title, a->title);
 	for (size_t i = 0; i < a->intent_count; i++)
 		(void)intent_parse(a->intents[i], &v->intents);
-	if (a->intent_count == 0)
+	if (v->intents == 0)		/* it said none, or none in particular */
 		v->intents = intents_of(question->data, question->len);
 }
 

@@ -257,7 +257,7 @@ of_agents(void **state)
 	struct json *doc;
 	struct agent list[] = {
 		{ .company = "Lamps", .temperature = -1 }, { .company = "Lantern & Leaf", .temperature = -1 },
-		{ .company = "Gone", .temperature = -1, .inactive = true },
+		{ .company = "Gone", .temperature = -1, .inactive = true }, { .company = "Private", .temperature = -1, .no_public_start = true },
 	};
 	struct agents agents = { list, COUNT(list) };
 	struct aliases *a;
@@ -266,7 +266,12 @@ of_agents(void **state)
 	assert_int_equal(json_parse(text, sizeof(text) - 1, &doc), HL_OK);
 	list[0].aliases = json_get(doc, "a");
 	list[1].aliases = json_get(doc, "b");
-	assert_int_equal(aliases_of_agents(&agents, &a), HL_OK);
+	assert_int_equal(aliases_of_agents(&agents, false, &a), HL_OK);
+	check(a, "the lamps", 1);
+	check(a, "private", NOBODY);
+	aliases_free(a);
+	assert_int_equal(aliases_of_agents(&agents, true, &a), HL_OK);
+	check(a, "private", 3);
 	check(a, "about my green house", 0);
 	check(a, "lantern & leaf", 1);
 	check(a, "the lamps", 1);		/* an alias before a name */
