@@ -415,6 +415,17 @@ describe("coming back", () => {
 		client.close();
 	});
 
+	test("an offset that is ahead of what is stored is as far as that is", async () => {
+		const first = await socket();
+		const { conversationId } = await simulator(first);
+		first.close();
+		const client = await socket({ auth: { pid: "x", offset: `50.abcdef.${conversationId}` } });
+		upstream.next(reply("Heard."));
+		assert.equal((await client.ask("user_message", { conversationId, message: "one" })).ok, true);
+		await client.when("ai_response", (m) => m.message === "Heard.");
+		client.close();
+	});
+
 	test("an offset opens what its conversation's id opens, and nothing more", async () => {
 		const bob = await Person.join(stack, "Bob");
 		const own = await ada.conversation();

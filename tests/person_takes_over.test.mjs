@@ -352,6 +352,30 @@ describe("the assistant", () => {
 		assert.equal((await ok(ada.get(said.escalation.id))).status, "open");
 	});
 
+	for (const [how, back] of [["recovered", async (client) => client.socket.recovered], ["with its seq, to another pushd", async (client, sessionId) => {
+		await client.ask("join-chat", { userId: "visitor-1", sessionId, seq: 3 });
+		return !client.socket.recovered;
+	}]])
+		test(`typing ends for a socket that was away when a person took it, and came back ${how}`, async () => {
+			const { sessionId, id } = await escalated();
+			const client = await stack.client({ reconnection: true, reconnectionDelay: 800, reconnectionDelayMax: 800, transports: ["websocket"] });
+			await client.ask("join-chat", { userId: "visitor-1", sessionId });
+			upstream.next(reply("Never shown.", { delay: 60_000 }));
+			await client.ask("send-message", { sessionId, userId: "visitor-1", message: "Are you there?" });
+			await client.when("typing", (on) => on === true);
+			if (how !== "recovered")
+				client.socket._pid = "x".repeat(22);
+			client.socket.io.engine.transport.ws.terminate();
+			await client.when("disconnect");
+			await ok(ada.take(id));
+			await waitFor("connected again", () => client.socket.connected && client.events.filter((e) => e.name === "connect").length === 2);
+			assert.equal(await back(client, sessionId), true);
+			await waitFor("typing ends", () => client.all("typing").at(-1) === false);
+			if (how === "recovered")
+				await client.when("hand-over", (o) => o.owner === "human");
+			client.close();
+		});
+
 	test("a repeated message gets the person's reply for an answer", async () => {
 		const { sessionId, id } = await escalated();
 		await ok(ada.take(id));

@@ -188,6 +188,30 @@ describe("recovery by one pushd", () => {
 		await typing(false);
 	});
 
+	test("what led to an answer does not come behind it, when the subscription was lost for a moment", async () => {
+		const client = await one.client(RECONNECTS);
+		const sessionId = await client.join();
+		await one.say(sessionId, "first");
+		await client.when("message-received");
+		const from = client.events.length, { pid } = await one.program("events");
+		const redis = await one.redis();
+		upstream.otherwise = reply("One two three four five.", { tokenDelay: 60 });
+		process.kill(pid, "SIGSTOP");		// the replay waits for it
+		await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
+		const [said] = [await one.say(sessionId, "second")];
+		process.kill(pid, "SIGCONT");
+		await client.when("message-received", (m) => m.seq === said.seq);
+		await one.say(sessionId, "third");
+		await client.when("message-received", (m) => m.seq === said.seq + 2);
+		await waitFor("typing ends", () => client.all("typing").at(-1) === false);
+		const over = new Set();
+		for (const e of client.events.slice(from)) {
+			if (e.name === "message-received")
+				over.add(e.data.id);
+			assert.ok(e.name !== "message-delta" || !over.has(e.data.id), "a delta behind its answer");
+		}
+	});
+
 	test("who has only joined is recovered too: chat-joined carries an offset", async () => {
 		const client = await one.client(RECONNECTS);
 		const sessionId = await client.join();

@@ -84,6 +84,8 @@ out:
 static void
 write_joined(struct buf *out, const struct call *call, const struct conversation *conv, const struct entries *messages, const int64_t *after)
 {
+	bool answered = false;
+
 	push_begin_joined(out, call);
 	if (after)
 		buf_printf(out, "\"from\":%lld,", (long long)*after);
@@ -96,10 +98,14 @@ write_joined(struct buf *out, const struct call *call, const struct conversation
 			if (i)
 				buf_putc(out, ',');
 			entry_write(out, &messages->list[i]);
+			answered = answered || !messages->list[i].user;
 		}
 		buf_putc(out, ']');
 	}
-	buf_puts(out, "}]]}");
+	buf_puts(out, "}]");
+	if (after && (answered || conv->person))		/* it may have missed the end of it */
+		buf_printf(out, ",[\"typing\",%s]", messages->count && messages->list[messages->count - 1].user && !conv->person ? "true" : "false");
+	buf_puts(out, "]}");
 }
 
 enum hl_err

@@ -87,6 +87,8 @@ find_cut_off(struct call *call, const char *account, struct cut_off *ret)
 		return err == HL_NOT_FOUND ? HL_OK : err;
 	}
 	ret->place = c.place;
+	if (ret->after > c.seq)		/* a store that took over has less than was told */
+		ret->after = c.seq;
 	desk_clear(&c);
 	return HL_OK;
 }
@@ -132,7 +134,7 @@ let_in(struct call *call, const struct account *who)
 		buf_printf(&body, "\"state\":{\"account\":\"%s\"},", account);
 	if (*from.id) {
 		push_begin_join(&body, "back", &from.place, from.id);
-		buf_printf(&body, "\"desk\":\"%s\",\"after\":%lld}}],", from.id, (long long)from.after);
+		buf_printf(&body, "\"desk\":\"%s\",\"after\":%lld,\"back\":true}}],", from.id, (long long)from.after);
 	}
 	buf_puts(&body, "\"join\":[");
 	if (who)

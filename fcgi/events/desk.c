@@ -333,15 +333,19 @@ desk_say(struct call *call, const struct json *payload)
 
 /* ---- joined ---- */
 
-/* What was answered since then, in case it was quicker than the subscription. */
+/* What was answered since then, in case it was quicker than the subscription.  owner: of one that comes back, or NULL. */
 static void
-write_joined(struct buf *out, const struct call *call, const struct entries *messages, const char *id, int64_t after, bool typing, bool again)
+write_joined(struct buf *out, const struct call *call, const struct ownership *owner, const struct entries *messages,
+    const char *id, int64_t after, bool typing, bool again)
 {
 	const struct entry *answer = again ? events_answer(messages, after) : NULL;
 	const char *comma = "";
 
 	push_begin_joined(out, call);
-	buf_printf(out, "\"seq\":%lld,\"messages\":[", (long long)(after + (int64_t)messages->count));
+	buf_puts(out, "\"emit\":[");
+	if (owner)
+		events_write_owner(out, owner);
+	buf_printf(out, "],\"seq\":%lld,\"messages\":[", (long long)(after + (int64_t)messages->count));
 	if (typing) {
 		buf_printf(out, "{\"seq\":%lld,\"emit\":[[\"typing\",true]]}", (long long)after);
 		comma = ",";
@@ -383,6 +387,8 @@ desk_joined(struct call *call, const char *room, const struct json *then)
 	const char *id = json_get_string(then, "desk");
 	struct buf body = BUF_INIT(ANSWER_BYTES);
 	struct entries messages = { 0 };
+	bool back = json_true(json_get(then, "back"));
+	struct ownership owner;
 	struct place place;
 	int64_t after = 0;
 	enum hl_err err;
@@ -390,10 +396,12 @@ desk_joined(struct call *call, const char *room, const struct json *then)
 	if (!id_valid(id) || !json_integer(json_get(then, "after"), &after))
 		return call_fail(call, HL_BAD_REQUEST, "then is not what this program gave");
 	snprintf(place.h, sizeof(place.h), "%s", room);
-	err = conversation_replay(&call->app->store, &place, after, &messages);
+	err = back ? conversation_owner(&call->app->store, &place, &owner) : HL_OK;
+	if (err == HL_OK)
+		err = conversation_replay(&call->app->store, &place, after, &messages);
 	if (err)
 		return err;
-	write_joined(&body, call, &messages, id, after, json_true(json_get(then, "typing")), json_true(json_get(then, "again")));
+	write_joined(&body, call, back ? &owner : NULL, &messages, id, after, json_true(json_get(then, "typing")), json_true(json_get(then, "again")));
 	err = reply_json(call, 200, &body);
 	if (err == HL_OK && json_get_string(then, "voice"))
 		say_welcome(call, &place, json_get_string(then, "voice"));

@@ -52,6 +52,11 @@ enum hl_err chat_joined(struct call *, const char *id, const struct json *then) 
 enum hl_err chat_send(struct call *, const struct json *payload) HL_MUST_CHECK;
 enum hl_err chat_joined_by_sending(struct call *, const char *room, const struct json *then, int64_t sent) HL_MUST_CHECK;
 
+/* ---- replay.c ---- */
+
+/* Whose the conversation is, for who may have missed that it changed: events with commas, or nothing. */
+void	 events_write_owner(struct buf *, const struct ownership *);
+
 /* Of the messages behind one that a customer sent, the answer to it; NULL: there is none yet. */
 const struct entry *events_answer(const struct entries *, int64_t sent);
 

@@ -20,7 +20,7 @@ uint32_t fold_plain(uint32_t);
  */
 size_t	 fold_letter(uint32_t, uint32_t ret[FOLD_MAX]);
 
-/* Appends each letter so, and Korean syllables in their parts, as some computers write them. */
+/* Appends each letter so, Korean syllables in their parts and kana with their voicing, however they were composed. */
 void	 fold_text(struct buf *out, const char *, size_t);
 
 #endif

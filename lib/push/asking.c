@@ -165,7 +165,7 @@ ask_joined(struct socket *s, struct question *q, const char *room, struct span t
 	return err;
 }
 
-static void
+static enum hl_err
 join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 {
 	struct buf room = BUF_INIT(512), alias = BUF_INIT(512);
@@ -191,6 +191,7 @@ join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 		room_go_live(m, err ? m->last : seq);
 	buf_free(&alias);
 	buf_free(&room);
+	return err;
 }
 
 /*
@@ -235,7 +236,7 @@ apply(struct socket *s, struct question *q, const struct answer *a, const char *
 		err = socket_args(s, SIO_ACK, (struct span){ q->id, strlen(q->id) }, a->ack);
 	}
 	while (err == HL_OK && round < MAX_ROUNDS && !s->left && span_next(a->join, &at, &item))
-		join_one(s, q, item, round);
+		(void)!join_one(s, q, item, round);	/* the client has been told */
 	if (err == HL_OK && a->line.len)
 		err = line_open(s, a->line);
 	return err;
@@ -296,7 +297,12 @@ connect_answered(struct socket *s, struct question *q, const struct answer *a)
 	keep_state(s, a->state);
 	rest.state = (struct span){ NULL, 0 };		/* to go back to a room changes it */
 	while (!s->left && span_next(a->back, &at, &room))
-		join_one(s, q, room, 0);
+		err = err ? err : join_one(s, q, room, 0);
+	if (err) {		/* it comes back once more, by itself */
+		if (s->client->session)
+			session_close(s->client->session);
+		return;
+	}
 	socket_let_in(s);
 	err = apply(s, q, &rest, NULL, 0);
 	if (err)

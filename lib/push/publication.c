@@ -241,8 +241,8 @@ held_drop(struct held_list *list)
 		publication_unref(p);
 }
 
-void
-held_drop_told(struct held_list *list, int64_t seq)
+unsigned
+held_told(const struct held_list *list, int64_t seq)
 {
 	unsigned told = 0, n = 0;
 
@@ -251,6 +251,5 @@ held_drop_told(struct held_list *list, int64_t seq)
 		if (h->publication->seq > 0 && h->publication->seq <= seq)
 			told = n;
 	}
-	while (told-- > 0)
-		publication_unref(held_take(list));
+	return told;
 }

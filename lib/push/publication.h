@@ -59,7 +59,7 @@ bool	 held_add(struct held_list *, struct publication *) HL_MUST_CHECK;
 /* The first one, or NULL; the caller owns the reference. */
 struct publication *held_take(struct held_list *);
 void	 held_drop(struct held_list *);
-/* Drops all up to the last counted one whose seq is not above that. */
-void	 held_drop_told(struct held_list *, int64_t seq);
+/* How many there are up to the last counted one whose seq is not above that: it has been told, and they led to it. */
+unsigned held_told(const struct held_list *, int64_t seq);
 
 #endif

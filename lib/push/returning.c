@@ -118,6 +118,10 @@ send_missed(struct socket *s, const struct member *m, int64_t seen, int64_t *ret
 		if (!own_has(&s->own, *ret_seq))
 			err = socket_message(s, room_tag(m), message);
 	}
+	if (err == HL_OK && answer.seq >= 0 && answer.seq < seen)
+		*ret_seq = answer.seq;		/* room.c, rewind_to() */
+	for (at = NULL; err == HL_OK && span_next(answer.emit, &at, &message);)
+		err = socket_args(s, SIO_EVENT, (struct span){ NULL, 0 }, message);
 	relay_reply_free(&reply);
 	return err;
 }

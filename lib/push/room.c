@@ -210,12 +210,15 @@ has_gap(const struct room *r, const struct publication *p)
 	return false;
 }
 
+/* over: what it led to has been told to those who are live, the end of an answer before its words. */
 static void
-deliver_to_all(struct room *r, struct publication *p)
+deliver_to_all(struct room *r, struct publication *p, bool over)
 {
 	for (struct member *m = r->members; m; m = m->next) {
-		if (m->live)
+		if (m->live && (!over || p->seq))
 			deliver(m, p);
+		else if (m->live)
+			continue;
 		else if (!held_add(&m->held, p))
 			m->missed = true;	/* a counted one comes back by a replay */
 	}
@@ -250,7 +253,7 @@ arrived(struct room *r, struct publication *p)
 	if (!r->replaying && has_gap(r, p))
 		ask_replay(r, p->seq);
 	if (!r->replaying)
-		deliver_to_all(r, p);
+		deliver_to_all(r, p, false);
 	else if (!held_add(&r->held, p))
 		r->overflow = true;
 }
@@ -279,6 +282,18 @@ lowest_last(const struct room *r)
 		if (m->live && m->last >= 0 && (lowest < 0 || m->last < lowest))
 			lowest = m->last;
 	return lowest;
+}
+
+/* Of those who are live: how far all of them are after a replay. */
+static int64_t
+highest_last(const struct room *r)
+{
+	int64_t highest = -1;
+
+	for (const struct member *m = r->members; m; m = m->next)
+		if (m->live && m->last > highest)
+			highest = m->last;
+	return highest;
 }
 
 enum hl_err
@@ -349,6 +364,7 @@ static void
 release(struct room *r)
 {
 	struct held_list held = r->held;
+	unsigned told = held_told(&held, highest_last(r));
 	struct publication *p;
 
 	r->held = (struct held_list){ NULL, NULL, 0 };
@@ -356,9 +372,10 @@ release(struct room *r)
 		if (!r->replaying && has_gap(r, p))
 			ask_replay(r, p->seq);
 		if (!r->replaying)
-			deliver_to_all(r, p);
+			deliver_to_all(r, p, told > 0);
 		else if (!held_add(&r->held, p))
 			r->overflow = true;
+		told -= told > 0;
 		publication_unref(p);
 	}
 }
@@ -525,6 +542,7 @@ room_wait(struct member *m)
 void
 room_hold(struct member *m)
 {
+	m->missed = m->missed || m->room->replaying;	/* it gets nothing of that one */
 	m->live = false;
 }
 
@@ -536,7 +554,8 @@ room_go_live(struct member *m, int64_t seq)
 
 	m->last = seq;
 	m->live = true;
-	held_drop_told(&m->held, seq);		/* and what led to it: the words of an answer, typing */
+	for (unsigned told = held_told(&m->held, seq); told > 0; told--)
+		publication_unref(held_take(&m->held));
 	while ((p = held_take(&m->held)) != NULL) {
 		/* A counted one behind a gap comes back with the replay, together with what is missing. */
 		if (p->seq && m->last >= 0 && p->seq > m->last + 1)

@@ -293,6 +293,7 @@ bool	 handover_parse(const char *payload, size_t len, struct place *ret_place, i
 /* Who has it now.  HL_NOT_FOUND: it is gone. */
 struct ownership {
 	bool	 person;
+	int64_t	 epoch;				/* 0: nobody else has had it */
 	char	 escalation_id[ID_LEN + 1];	/* of the one that is open or taken; "" if none is */
 	char	 reason[32];
 };

@@ -360,6 +360,8 @@ desk_list(struct store *s, const struct desk_query *q, struct desk_page *ret)
 		return HL_BAD_REQUEST;
 	snprintf(ret->cursor, sizeof(ret->cursor), "%s", q->cursor ? q->cursor : "");
 	err = q->text ? needles_read(&x.needles, q->text) : HL_OK;
+	if (q->text && *q->text && x.needles.count == 0)
+		x.more = false;		/* marks alone are in no word */
 	ret->list = err ? NULL : calloc(x.limit + 1, sizeof(*ret->list));
 	if (err == HL_OK && ret->list == NULL)
 		err = HL_NO_MEMORY;

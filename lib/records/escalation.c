@@ -300,7 +300,7 @@ write_reply(const struct escalation *e, const struct reply *r, int64_t now, cons
 		buf_puts(tail, ",\"conversationId\":");
 		buf_json_str(tail, json_get_string(e->data, "sessionId"));
 	}
-	buf_puts(tail, "}]");
+	buf_puts(tail, "}]\n[\"typing\",false]");
 	if (r->client_named) {
 		buf_puts(entry, ",\"clientMessageId\":");
 		buf_json_str(entry, r->client_id);

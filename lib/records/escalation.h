@@ -15,7 +15,7 @@
 
 #include "records/conversation.h"
 
-#define ESCALATIONS_MAX	5000	/* in a list */
+#define ESCALATIONS_MAX	500	/* in a list */
 
 /* Who acts.  An admin may end what another has taken, and close what nobody has. */
 struct staff { const char *name; bool admin; };

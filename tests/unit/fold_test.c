@@ -25,7 +25,9 @@ as_people_look_for_it(void **state)
 		{ "Ελλάδα й ё Ї", "ελλαδα и е і" },
 		{ "\u200czero\u200bwidth\u200d", "zero\u200bwidth" },
 		{ "× ÷ ſ", "× ÷ s" },
-		{ "日本語", "日本語" },
+		{ "日本語 バグ ハ\u3099ク\u3099 パ ハ\u309a ヴ ウ\u3099", "日本語 バグ バグ パ パ ヴ ヴ" },
+		{ "được đu\u031bo\u031b\u0323c Greșită nǐ hǎo", "duoc duoc gresita ni hao" },
+		{ "ἀρχή ѝ Ӂ", "αρχη и ж" },
 		{ "한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8" },
 	};
 

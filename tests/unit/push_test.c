@@ -400,7 +400,7 @@ what_is_held_comes_out_in_its_order_and_has_a_limit(void **state)
 }
 
 static void
-what_led_to_what_was_told_is_dropped_with_it(void **state)
+what_led_to_what_was_told_is_known(void **state)
 {
 	static const int64_t order[] = { 0, 7, 0, 0, 8, 0, 9, 0 };
 	struct held_list list = { NULL, NULL, 0 };
@@ -412,18 +412,11 @@ what_led_to_what_was_told_is_dropped_with_it(void **state)
 		assert_true(held_add(&list, p));
 		publication_unref(p);
 	}
-	held_drop_told(&list, 6);
-	assert_int_equal(list.count, 8);
-	held_drop_told(&list, 8);
-	assert_int_equal(list.count, 3);
-	p = held_take(&list);
-	assert_int_equal(p->seq, 0);
-	publication_unref(p);
-	p = held_take(&list);
-	assert_int_equal(p->seq, 9);
-	publication_unref(p);
-	held_drop_told(&list, -1);
-	assert_int_equal(list.count, 1);
+	assert_int_equal(held_told(&list, 6), 0);
+	assert_int_equal(held_told(&list, 7), 2);
+	assert_int_equal(held_told(&list, 8), 5);
+	assert_int_equal(held_told(&list, 100), 7);
+	assert_int_equal(held_told(&list, -1), 0);
 	held_drop(&list);
 }
 
@@ -579,7 +572,7 @@ main(void)
 		cmocka_unit_test(a_publication_is_a_head_and_events),
 		cmocka_unit_test(an_offset_goes_with_the_first_event_of_what_is_counted),
 		cmocka_unit_test(an_offset_names_the_seq_the_room_and_its_alias),
-		cmocka_unit_test(what_led_to_what_was_told_is_dropped_with_it),
+		cmocka_unit_test(what_led_to_what_was_told_is_known),
 		cmocka_unit_test(what_is_held_comes_out_in_its_order_and_has_a_limit),
 		cmocka_unit_test(a_socket_is_found_by_its_sid_among_many),
 		cmocka_unit_test(a_lost_socket_is_kept_for_a_while_and_given_once),
