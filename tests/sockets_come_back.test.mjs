@@ -198,7 +198,8 @@ describe("recovery by one pushd", () => {
 		upstream.otherwise = reply("One two three four five.", { tokenDelay: 60 });
 		process.kill(pid, "SIGSTOP");		// the replay waits for it
 		await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
-		const [said] = [await one.say(sessionId, "second")];
+		await waitFor("pushd listens again", async () => (await redis.call("PUBSUB", "CHANNELS", "room:*")).length > 0);
+		const said = await one.say(sessionId, "second");
 		process.kill(pid, "SIGCONT");
 		await client.when("message-received", (m) => m.seq === said.seq);
 		await one.say(sessionId, "third");
