@@ -152,6 +152,7 @@ class SocketClient extends Client {
 	last = 0;		// highest seq of an event
 	person = false;		// has the conversation
 	handed = 0;		// times that it was handed over
+	joined = false;
 	wakers = new Set();
 
 	async newSession() {
@@ -171,13 +172,16 @@ class SocketClient extends Client {
 				this.wakers.forEach((wake) => wake());
 			});
 			this.socket.on("chat-joined", (m) => (m.history ?? []).filter((e) => e.role === "assistant").forEach((e) => this.see(e, e.content)));
-			this.socket.on("connect", () => this.sessionId && this.join().catch(() => {}));
+			// Who spoke before he has asked for what he missed would be told from there on.
+			this.socket.on("disconnect", () => { this.joined = false; });
+			this.socket.on("connect", () => this.sessionId && this.insist(() => this.join()));
 		}
 		this.sessionId = undefined;
 		this.sessionId = await this.insist(async () => {
 			const ack = await this.ask("join-chat", { userId: this.userId });
 			return ack.ok ? ack.sessionId : undefined;
 		});
+		this.joined = true;
 		this.report("session", { socket: true });
 	}
 
@@ -189,7 +193,8 @@ class SocketClient extends Client {
 
 	async join() {
 		const ack = await this.ask("join-chat", { userId: this.userId, sessionId: this.sessionId, seq: this.last });
-		return ack.ok || (ack.code === "not_found" && this.field.mayLose ? false : undefined);
+		this.joined = ack.ok || (ack.code === "not_found" && this.field.mayLose);
+		return ack.ok || (this.joined ? false : undefined);
 	}
 
 	// While a person has it, the model is not heard.
@@ -227,6 +232,8 @@ class SocketClient extends Client {
 	async send(m) {
 		const body = { sessionId: this.sessionId, userId: this.userId, message: m.message, clientMessageId: m.clientMessageId };
 		const ack = await this.insist(async () => {
+			if (!this.joined)
+				throw new Error("not connected");
 			const got = await this.ask("send-message", { ...body, sessionId: this.sessionId });
 			this.field.saw(got.ok ? "ok" : got.code);
 			if (got.ok)
