@@ -42,6 +42,8 @@ buf_reserve(struct buf *b, size_t n)
 		return b->data + b->len;
 	while (cap < b->len + n + 1)
 		cap += cap < SMALL_CAP ? cap * 3 : cap / 2;
+	if (cap - 1 > b->max)
+		cap = b->max + 1;
 	data = realloc(b->data, cap);
 	if (data == NULL) {
 		b->err = HL_NO_MEMORY;
@@ -57,36 +59,6 @@ buf_grow(struct buf *b, size_t n)
 {
 	b->len += n;
 	b->data[b->len] = '\0';
-}
-
-/* Most of what is written is a few bytes, and mostly there is room. */
-static inline bool
-fits(const struct buf *b, size_t n)
-{
-	return n < b->cap - b->len && n <= b->max - b->len && b->err == HL_OK;
-}
-
-void
-buf_add(struct buf *b, const void *bytes, size_t n)
-{
-	char *p = fits(b, n) ? b->data + b->len : buf_reserve(b, n);
-
-	if (p == NULL)
-		return;
-	if (n)
-		memcpy(p, bytes, n);
-	buf_grow(b, n);
-}
-
-void
-buf_putc(struct buf *b, char c)
-{
-	char *p = fits(b, 1) ? b->data + b->len : buf_reserve(b, 1);
-
-	if (p == NULL)
-		return;
-	*p = c;
-	buf_grow(b, 1);
 }
 
 /* One of the directives that nearly all formats here are made of, after its %; 0: another one. */

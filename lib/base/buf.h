@@ -18,7 +18,7 @@
 struct buf {
 	char		*data;
 	size_t		 len;
-	size_t		 cap;
+	size_t		 cap;	/* never more than max and the NUL */
 	size_t		 max;	/* bytes; adding beyond it fails with HL_TOO_LARGE */
 	enum hl_err	 err;
 };
@@ -27,8 +27,6 @@ struct buf {
 
 void	 buf_free(struct buf *);		/* also resets; the cap stays */
 void	 buf_reset(struct buf *);		/* empties, keeps the memory, forgets the error */
-void	 buf_add(struct buf *, const void *, size_t);
-void	 buf_putc(struct buf *, char);
 void	 buf_printf(struct buf *, const char *, ...) __attribute__((format(printf, 2, 3)));
 void	 buf_int(struct buf *, int64_t);
 char	*buf_reserve(struct buf *, size_t);	/* room for n bytes at the end, or NULL; then buf_grow() */
@@ -37,6 +35,26 @@ void	 buf_consume(struct buf *, size_t);	/* drops n bytes from the front */
 void	 buf_trim(struct buf *);		/* gives back room that is not used: for what is kept for long */
 char	*buf_steal(struct buf *);		/* the caller frees it with free(3); the buffer is empty then */
 enum hl_err buf_err(const struct buf *) HL_MUST_CHECK;
+
+/* Most of what is written is a few bytes for which there is room: hundreds of times a message, so without a call. */
+static inline void
+buf_add(struct buf *b, const void *bytes, size_t n)
+{
+	char *p = n < b->cap - b->len && b->err == HL_OK ? b->data + b->len : buf_reserve(b, n);
+
+	if (p == NULL)
+		return;
+	if (n)
+		memcpy(p, bytes, n);
+	p[n] = '\0';
+	b->len += n;
+}
+
+static inline void
+buf_putc(struct buf *b, char c)
+{
+	buf_add(b, &c, 1);
+}
 
 /* Here, so that the compiler counts the letters of a literal. */
 static inline void

@@ -106,15 +106,15 @@ utf8_valid(const char *s, size_t len)
 }
 
 uint32_t
-utf8_next(const char **at, const char *end)
+utf8_next_wide(const char **at, const char *end)
 {
 	const unsigned char *p = (const unsigned char *)*at;
-	size_t n = *p < 0x80 ? 1 : sequence(p, (size_t)(end - *at));
+	size_t n = sequence(p, (size_t)(end - *at));
 	uint32_t c;
 
-	if (n <= 1) {
+	if (n == 0) {
 		*at += 1;
-		return n ? p[0] : 0xfffd;
+		return 0xfffd;
 	}
 	c = p[0] & (0x7fu >> n);
 	for (size_t i = 1; i < n; i++)
@@ -124,15 +124,11 @@ utf8_next(const char **at, const char *end)
 }
 
 void
-utf8_put(struct buf *out, uint32_t c)
+utf8_put_wide(struct buf *out, uint32_t c)
 {
 	char b[4];
-	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
 
-	if (n == 1) {
-		buf_putc(out, (char)c);
-		return;
-	}
 	for (size_t i = n; i-- > 1; c >>= 6)
 		b[i] = (char)(0x80 | (c & 0x3f));
 	b[0] = (char)((0xf00u >> n & 0xf0) | c);
@@ -150,10 +146,8 @@ utf8_cut(const char *s, size_t len, size_t max)
 }
 
 bool
-uni_is_letter_or_digit(uint32_t c)
+uni_is_letter_or_digit_wide(uint32_t c)
 {
-	if (c < 0x80)
-		return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
 	/* Combining marks belong to the letter before them; the C library does not call them all alphabetic. */
 	return iswalnum_l((wint_t)c, unicode()) || iswctype_l((wint_t)c, wctype_l("combining", unicode()), unicode());
 }
@@ -165,10 +159,8 @@ uni_is_lower(uint32_t c)
 }
 
 uint32_t
-uni_fold(uint32_t c)
+uni_fold_wide(uint32_t c)
 {
-	if (c < 0x80)
-		return c >= 'A' && c <= 'Z' ? c + 32 : c;
 	if (c == 0x1e9e)			/* capital sharp s */
 		return 0xdf;
 	if (c == 0x3c2)				/* final sigma */
@@ -291,20 +283,21 @@ str_hash(const char *s, size_t len)
 	return h;
 }
 
+#define INT_DIGITS	19		/* of the largest int64_t */
+
 size_t
 str_int(char out[STR_INT_MAX], int64_t value)
 {
-	char digits[STR_INT_MAX], *p = digits + sizeof(digits);
 	uint64_t v = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-	size_t n;
+	unsigned digits = 1;
+	char *end;
 
-	*--p = '\0';
-	do
+	for (uint64_t ten = 10; digits < INT_DIGITS && v >= ten; ten *= 10)
+		digits++;
+	out[0] = '-';
+	end = out + (value < 0) + digits;
+	*end = '\0';
+	for (char *p = end; digits-- > 0; v /= 10)
 		*--p = (char)('0' + v % 10);
-	while (v /= 10);
-	if (value < 0)
-		*--p = '-';
-	n = (size_t)(digits + sizeof(digits) - p);
-	memcpy(out, p, n);
-	return n - 1;
+	return (size_t)(end - out);
 }

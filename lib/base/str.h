@@ -13,16 +13,45 @@
 /* Strict UTF-8 (RFC 3629): no overlong forms, no surrogates, at most U+10FFFF. */
 bool	 utf8_valid(const char *, size_t);
 
+uint32_t utf8_next_wide(const char **, const char *end);	/* these are for the functions below */
+void	 utf8_put_wide(struct buf *, uint32_t);
+bool	 uni_is_letter_or_digit_wide(uint32_t);
+uint32_t uni_fold_wide(uint32_t);
+
 /* Decodes the code point at *p (p < end) and moves p behind it; a byte that is no part of valid UTF-8 is U+FFFD. */
-uint32_t utf8_next(const char **p, const char *end);
-void	 utf8_put(struct buf *, uint32_t);
+static inline uint32_t
+utf8_next(const char **p, const char *end)
+{
+	return (unsigned char)**p < 0x80 ? (unsigned char)*(*p)++ : utf8_next_wide(p, end);
+}
+
+static inline void
+utf8_put(struct buf *out, uint32_t c)
+{
+	if (c < 0x80)
+		buf_putc(out, (char)c);
+	else
+		utf8_put_wide(out, c);
+}
 
 /* The largest n <= max at which the text can be cut without splitting a code point. */
 size_t	 utf8_cut(const char *, size_t len, size_t max);
 
-bool	 uni_is_letter_or_digit(uint32_t);	/* in any script, combining marks counted in */
+/* In any script, combining marks counted in. */
+static inline bool
+uni_is_letter_or_digit(uint32_t c)
+{
+	return c < 0x80 ? (c | 32) - 'a' < 26 || c - '0' < 10 : uni_is_letter_or_digit_wide(c);
+}
+
+/* Simple case folding. */
+static inline uint32_t
+uni_fold(uint32_t c)
+{
+	return c < 0x80 ? (c - 'A' < 26 ? c + 32 : c) : uni_fold_wide(c);
+}
+
 bool	 uni_is_lower(uint32_t);		/* a lower-case letter; none of a script without cases is */
-uint32_t uni_fold(uint32_t);			/* simple case folding */
 uint32_t uni_upper(uint32_t);			/* simple upper case; itself if it has none */
 
 /* Appends the text case-folded. */

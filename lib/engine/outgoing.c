@@ -51,13 +51,13 @@ write_entry(struct buf *out, const struct lease *l, const struct verdict *v, int
 	buf_puts(out, "{\"role\":\"assistant\",\"content\":");
 	buf_json(out, v->text.data, v->text.len);
 	buf_printf(out, ",\"ts\":%lld,\"for\":%lld", (long long)at_ms, (long long)l->covered);
-	write_common(out, v, escalation_id);
 	buf_printf(out, ",\"sentiment\":\"%s\",\"intents\":[", sentiment_name(v->sentiment));
 	for (size_t i = 0; i < n; i++)
 		buf_printf(out, "%s\"%s\"", i ? "," : "", intents[i]);
 	buf_putc(out, ']');
 	aloud_write(out, v->audio_url, NULL);
 	write_silence(out, v);
+	write_common(out, v, escalation_id);	/* last: its sources are most of the entry, and readers look for the others */
 	buf_putc(out, '}');
 }
 

@@ -2,59 +2,43 @@
 #include <string.h>
 
 #include "base/engineio.h"
-#include "base/json.h"
+#include "base/json_view.h"
 #include "push/answer.h"
 
 #define PACKET_MAX	(16u << 20)
 
 /* ---- slices ---- */
 
-static struct span
-value_at(const char *p, const char *end)
+static struct json_view
+view_of(struct span s)
 {
-	const char *after = json_skip(p, end, JSON_JS);
+	return s.len ? (struct json_view){ s.p, s.p + s.len } : (struct json_view){ NULL, NULL };
+}
 
-	return (struct span){ p, after ? (size_t)(after - p) : 0 };
+static struct span
+span_of(struct json_view v)
+{
+	enum json_kind kind = json_view_kind(v);
+
+	return kind == JSON_NONE || kind == JSON_NULL ? (struct span){ NULL, 0 } : (struct span){ v.at, (size_t)(v.end - v.at) };
 }
 
 struct span
 span_member(struct span object, const char *name)
 {
-	const char *end = object.p + object.len, *p;
-	size_t n = strlen(name);
-
-	if (object.len == 0 || object.p[0] != '{')
-		return (struct span){ NULL, 0 };
-	for (p = json_space(object.p + 1, end); p < end && *p == '"'; p = json_space(p, end)) {
-		struct span key = value_at(p, end), value;
-
-		p = json_space(p + key.len, end) + 1;			/* behind the colon */
-		value = value_at(json_space(p, end), end);
-		if (key.len == n + 2 && memcmp(key.p + 1, name, n) == 0)
-			return value.len && value.p[0] == 'n' ? (struct span){ NULL, 0 } : value;
-		p = json_space(value.p + value.len, end);
-		if (value.len == 0 || *p != ',')
-			break;
-		p++;
-	}
-	return (struct span){ NULL, 0 };
+	return span_of(json_view_get(view_of(object), name));
 }
 
 bool
 span_next(struct span array, const char **at, struct span *ret_item)
 {
-	const char *end = array.p + array.len, *p;
+	struct json_view item = { *at, *at };
 
-	if (array.len == 0 || array.p[0] != '[')
+	if (!json_view_next(view_of(array), &item))
 		return false;
-	p = json_space(*at ? *at : array.p + 1, end);
-	if (*at && p < end && *p == ',')
-		p = json_space(p + 1, end);
-	if (p >= end || *p == ']')
-		return false;
-	*ret_item = value_at(p, end);
-	*at = p + ret_item->len;
-	return ret_item->len > 0;
+	*ret_item = (struct span){ item.at, (size_t)(item.end - item.at) };
+	*at = item.end;
+	return true;
 }
 
 int64_t
@@ -99,26 +83,29 @@ begins_with(struct span s, char c)
 enum hl_err
 answer_parse(const char *text, size_t len, struct answer *ret)
 {
-	const char *start = json_space(text, text + len);
-	struct span all = { start, (size_t)(text + len - start) };
+	enum { REFUSE, LINE, STATE, ACK, JOIN, BACK, LEAVE, EMIT, MESSAGES, SEQ, FROM, OWN, EPOCH, LIVES, MEMBERS };
+	static const char *const names[MEMBERS] = { "refuse", "line", "state", "ack", "join", "back", "leave", "emit", "messages",
+	    "seq", "from", "own", "epoch", "lives" };
+	struct json_view doc, member[MEMBERS];
 
 	*ret = (struct answer){ .seq = -1 };
-	if (json_check(text, len, JSON_JS) != HL_OK || *start != '{')
+	if (json_view_open(text, len, JSON_JS, &doc) != HL_OK || json_view_kind(doc) != JSON_OBJECT)
 		return HL_UPSTREAM;
-	ret->refuse = span_member(all, "refuse");
-	ret->line = span_member(all, "line");
-	ret->state = span_member(all, "state");
-	ret->ack = span_member(all, "ack");
-	ret->join = span_member(all, "join");
-	ret->back = span_member(all, "back");
-	ret->leave = span_member(all, "leave");
-	ret->emit = span_member(all, "emit");
-	ret->messages = span_member(all, "messages");
-	ret->seq = span_integer(span_member(all, "seq"), -1);
-	ret->from = span_integer(span_member(all, "from"), -1);
-	ret->own = span_integer(span_member(all, "own"), -1);
-	ret->epoch = span_integer(span_member(all, "epoch"), 0);
-	ret->lives_ms = span_integer(span_member(all, "lives"), -1);
+	json_view_members(doc, names, member, MEMBERS);
+	ret->refuse = span_of(member[REFUSE]);
+	ret->line = span_of(member[LINE]);
+	ret->state = span_of(member[STATE]);
+	ret->ack = span_of(member[ACK]);
+	ret->join = span_of(member[JOIN]);
+	ret->back = span_of(member[BACK]);
+	ret->leave = span_of(member[LEAVE]);
+	ret->emit = span_of(member[EMIT]);
+	ret->messages = span_of(member[MESSAGES]);
+	ret->seq = span_integer(span_of(member[SEQ]), -1);
+	ret->from = span_integer(span_of(member[FROM]), -1);
+	ret->own = span_integer(span_of(member[OWN]), -1);
+	ret->epoch = span_integer(span_of(member[EPOCH]), 0);
+	ret->lives_ms = span_integer(span_of(member[LIVES]), -1);
 	return begins_with(ret->refuse, '{') && begins_with(ret->line, '{') && begins_with(ret->join, '[') &&
 	    begins_with(ret->back, '[') && begins_with(ret->leave, '[') && begins_with(ret->emit, '[') &&
 	    begins_with(ret->messages, '[') ? HL_OK : HL_UPSTREAM;

@@ -83,6 +83,7 @@ const char *entry_content(const struct entry *, size_t *len);
 struct json_view entry_member(const struct entry *, const char *name);
 
 /* Appends ,"name":value for each of the names that the message has. */
+#define ENTRY_MEMBERS_MAX	16
 void	 entry_members(struct buf *, const struct entry *, const char *const *names, size_t count);
 void	 entry_time(const struct entry *, char out[CLOCK_ISO_LEN + 1]);
 

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,13 +186,15 @@ entry_time(const struct entry *e, char out[CLOCK_ISO_LEN + 1])
 void
 entry_members(struct buf *out, const struct entry *e, const char *const *names, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct json_view v = entry_member(e, names[i]);
+	struct json_view found[ENTRY_MEMBERS_MAX];
 
-		if (v.at == NULL)
+	assert(count <= ENTRY_MEMBERS_MAX);
+	json_view_members(e->json, names, found, count);
+	for (size_t i = 0; i < count; i++) {
+		if (found[i].at == NULL)
 			continue;
 		buf_printf(out, ",\"%s\":", names[i]);
-		json_view_write(out, v);
+		json_view_write(out, found[i]);
 	}
 }
 

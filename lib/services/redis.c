@@ -159,24 +159,35 @@ check_deposed(struct link *l, const redisReply *reply)
 #define MAX_ARGS	56
 #define KEPT_BYTES	65536u	/* of the buffer in which commands are written */
 
-static void
-write_length(struct buf *out, char kind, size_t n)
+#define LENGTH_MAX	(1 + STR_INT_MAX + 2)	/* of "$123\r\n" */
+
+static char *
+write_length(char *p, char kind, size_t n)
 {
-	buf_putc(out, kind);
-	buf_int(out, (int64_t)n);
-	buf_puts(out, "\r\n");
+	*p++ = kind;
+	p += str_int(p, (int64_t)n);
+	return mempcpy(p, "\r\n", 2);
 }
 
 /* RESP, an array of bulk strings.  Left to hiredis, it was an eighth of the time that chat takes for a new session. */
 static void
 write_command(struct buf *out, const struct redis_arg *args, size_t nargs)
 {
-	write_length(out, '*', nargs);
+	size_t all = LENGTH_MAX;
+	char *p;
+
+	for (size_t i = 0; i < nargs; i++)
+		all += LENGTH_MAX + args[i].len + 2;
+	if ((p = buf_reserve(out, all)) == NULL)
+		return;
+	p = write_length(p, '*', nargs);
 	for (size_t i = 0; i < nargs; i++) {
-		write_length(out, '$', args[i].len);
-		buf_add(out, args[i].bytes, args[i].len);
-		buf_puts(out, "\r\n");
+		p = write_length(p, '$', args[i].len);
+		if (args[i].len)
+			p = mempcpy(p, args[i].bytes, args[i].len);
+		p = mempcpy(p, "\r\n", 2);
 	}
+	buf_grow(out, (size_t)(p - out->data));
 }
 
 /* With sentinels nothing is sent before the server has said that it is the master. */
