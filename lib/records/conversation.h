@@ -302,9 +302,14 @@ enum hl_err conversation_owner(struct store *, const struct place *, struct owne
 
 /* ---- spend ---- */
 
+/*
+ *   spend:{S}:DAY[:H]       hash  t tokens, m micro_money that the installation, or the account H, has spent on a day
+ *   spend:{S}:DAY[:H]:held  zset  "tokens:micro_money:id" of a request under way, by the time at which it must be over (ms)
+ */
+
 /* What one request may cost, and on which day (UTC) it was begun. */
 struct spend {
-	char		 day[11];
+	char		 day[11], id[ID_LEN + 1];	/* both set by spend_reserve() */
 	char		 account[CRYPTO_NAME_LEN + 1];	/* whose: keyed name; "": the installation's */
 	int64_t		 tokens, micro_money;
 };
@@ -312,8 +317,8 @@ struct spend_limit { bool money; int64_t most; };	/* a day, in tokens or in mill
 
 /*
  * Counts the request as if it cost as much, unless the day's limit has been reached.  So however many begin at once, in
- * however many processes, the limit is passed by one of them at most.  What it did cost is told by the second call; a
- * process that dies between the two leaves it counted as reserved.
+ * however many processes, the limit is passed by one of them at most.  What it did cost is told by the second call; what
+ * a process that dies between the two had reserved counts no longer than a turn can take.
  */
 enum hl_err spend_reserve(struct store *, const struct spend_limit *, struct spend *, bool *ret_within) HL_MUST_CHECK;
 enum hl_err spend_settle(struct store *, const struct spend *reserved, int64_t tokens, int64_t micro_money) HL_MUST_CHECK;

@@ -341,6 +341,49 @@ TASK_TEST(a_days_limit_is_passed_by_one_at_most_and_told_what_it_did_cost)
 	assert_in_range(redis_int(own_redis("TTL spend:{0}:%s", one.day)), 3000000, 3456000);
 }
 
+/* As if the time that a turn can take were over for all that is under way. */
+static void
+age_what_is_held(const char *day)
+{
+	int64_t count = redis_int(own_redis("ZCARD spend:{0}:%s:held", day));
+
+	for (int64_t i = 0; i < count; i++) {
+		char member[64];
+
+		/* The newest goes to the front, so that each comes last once. */
+		snprintf(member, sizeof(member), "%s", redis_str(redis_at(own_redis("ZRANGE spend:{0}:%s:held -1 -1", day), 0), NULL));
+		own_redis("ZADD spend:{0}:%s:held XX %lld %s", day, (long long)(1 + i), member);
+	}
+}
+
+TASK_TEST(what_a_dead_process_had_reserved_counts_no_longer_than_a_turn_can_take)
+{
+	const struct spend_limit tokens = { .most = 100 };
+	struct spend dead = { .tokens = 100, .micro_money = 0 }, late = { .tokens = 40, .micro_money = 7 }, next = late;
+	int64_t before;
+	bool within;
+
+	(void)arg;
+	own_redis("FLUSHALL");
+	assert_int_equal(spend_reserve(store, &tokens, &late, &within), HL_OK);
+	assert_int_equal(spend_reserve(store, &tokens, &dead, &within), HL_OK);
+	assert_true(within);
+	assert_int_equal(spend_reserve(store, &tokens, &next, &within), HL_OK);
+	assert_false(within);
+	age_what_is_held(dead.day);
+	assert_int_equal(spend_reserve(store, &tokens, &next, &within), HL_OK);
+	assert_true(within);
+	before = redis_int(own_redis("HGET spend:{0}:%s t", dead.day));
+	assert_int_equal(before, 40);
+	/* One that took longer than it can is counted all the same, once. */
+	assert_int_equal(spend_settle(store, &late, 30, 5), HL_OK);
+	assert_int_equal(redis_int(own_redis("HGET spend:{0}:%s t", dead.day)), before + 30);
+	assert_int_equal(spend_settle(store, &next, 10, 1), HL_OK);
+	assert_int_equal(redis_int(own_redis("HGET spend:{0}:%s t", dead.day)), 40);
+	assert_int_equal(redis_int(own_redis("HGET spend:{0}:%s m", dead.day)), 6);
+	assert_int_equal(redis_int(own_redis("EXISTS spend:{0}:%s:held", dead.day)), 0);
+}
+
 /* ---- whose the chat is ---- */
 
 TASK_TEST(the_chat_is_the_first_administrators_or_whose_the_settings_say)
@@ -399,6 +442,7 @@ main(void)
 		cmocka_unit_test(of_a_kind_of_work_one_is_done_at_a_time),
 		cmocka_unit_test(who_has_not_been_heard_of_is_dead_and_the_next_one_begins),
 		cmocka_unit_test(a_days_limit_is_passed_by_one_at_most_and_told_what_it_did_cost),
+		cmocka_unit_test(what_a_dead_process_had_reserved_counts_no_longer_than_a_turn_can_take),
 		cmocka_unit_test(the_chat_is_the_first_administrators_or_whose_the_settings_say),
 	};
 
