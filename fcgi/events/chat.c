@@ -13,7 +13,7 @@
 #define USER_ID_MAX	256
 
 void
-chat_write_event(struct buf *out, const struct entry *e)
+chat_write_event(struct buf *out, const struct entry *e, bool ends_typing)
 {
 	static const char *const names[] = { "by", "needsEscalation", "confidence", "provider", "escalation", "sources",
 		"clientMessageId" };
@@ -28,7 +28,7 @@ chat_write_event(struct buf *out, const struct entry *e)
 	buf_printf(out, ",\"timestamp\":\"%s\",%s", at, user ? "\"role\":\"user\"" :
 	    e->human ? "\"isBot\":false" : "\"isBot\":true");
 	entry_members(out, e, names, count);
-	buf_puts(out, user ? "}]" : "}],[\"typing\",false]");
+	buf_puts(out, user || !ends_typing ? "}]" : "}],[\"typing\",false]");
 }
 
 /* ---- join-chat ---- */
@@ -104,7 +104,7 @@ write_joined(struct buf *out, const struct call *call, const struct conversation
 	}
 	buf_puts(out, "}]");
 	if (after && (answered || conv->person))		/* it may have missed the end of it */
-		buf_printf(out, ",[\"typing\",%s]", messages->count && messages->list[messages->count - 1].user && !conv->person ? "true" : "false");
+		buf_printf(out, ",[\"typing\",%s]", conv->owed ? "true" : "false");
 	buf_puts(out, "]}");
 }
 
@@ -199,11 +199,14 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 	struct entries messages = { 0 };
 	struct place place;
 	bool first = true, again = json_true(json_get(then, "again"));
+	struct ownership owner = { 0 };
 	const struct entry *answer;
 	enum hl_err err;
 
 	snprintf(place.h, sizeof(place.h), "%s", room);
 	err = conversation_replay(&call->app->store, &place, sent, &messages);
+	if (err == HL_OK && again)
+		err = conversation_owner(&call->app->store, &place, &owner);
 	if (err)
 		goto out;
 	answer = again ? events_answer(&messages, sent) : NULL;		/* who has long been in the room has had the rest */
@@ -218,7 +221,7 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 			buf_putc(&body, ',');
 		first = false;
 		buf_printf(&body, "{\"seq\":%lld,\"emit\":[", (long long)messages.list[i].seq);
-		chat_write_event(&body, &messages.list[i]);
+		chat_write_event(&body, &messages.list[i], !owner.owed);
 		buf_puts(&body, "]}");
 	}
 	buf_puts(&body, "]}");

@@ -23,7 +23,7 @@
 /* ---- events ---- */
 
 void
-desk_write_event(struct buf *out, const struct entry *e, const char *conversation_id)
+desk_write_event(struct buf *out, const struct entry *e, const char *conversation_id, bool ends_typing)
 {
 	static const char *const names[] = { "by", "audioUrl", "audioNotice", "needsEscalation", "confidence", "provider", "sentiment", "escalation", "sources",
 		"clientMessageId" };
@@ -37,7 +37,7 @@ desk_write_event(struct buf *out, const struct entry *e, const char *conversatio
 	json_view_write(out, entry_member(e, "content"));
 	buf_printf(out, ",\"timestamp\":\"%s\",\"role\":\"%s\"", at, user ? "user" : "assistant");
 	entry_members(out, e, names, count);
-	buf_puts(out, user ? "}]" : "}],[\"typing\",false]");
+	buf_puts(out, user || !ends_typing ? "}]" : "}],[\"typing\",false]");
 }
 
 /* ---- start_conversation ---- */
@@ -333,20 +333,19 @@ desk_say(struct call *call, const struct json *payload)
 
 /* ---- joined ---- */
 
-/* What was answered since then, in case it was quicker than the subscription.  owner: of one that comes back, or NULL. */
+/* What was answered since then, in case it was quicker than the subscription.  owner: if it has been read, after that. */
 static void
-write_joined(struct buf *out, const struct call *call, const struct ownership *owner, const struct entries *messages,
-    const char *id, int64_t after, bool typing, bool again)
+write_joined(struct buf *out, const struct call *call, const struct json *then, const struct entries *messages,
+    const struct ownership *owner, const char *id, int64_t after)
 {
+	bool again = json_true(json_get(then, "again"));
 	const struct entry *answer = again ? events_answer(messages, after) : NULL;
+	int64_t seq = after + (int64_t)messages->count;
 	const char *comma = "";
 
 	push_begin_joined(out, call);
-	buf_puts(out, "\"emit\":[");
-	if (owner)
-		events_write_owner(out, owner);
-	buf_printf(out, "],\"seq\":%lld,\"messages\":[", (long long)(after + (int64_t)messages->count));
-	if (typing) {
+	buf_printf(out, "\"seq\":%lld,\"messages\":[", (long long)seq);
+	if (json_true(json_get(then, "typing"))) {
 		buf_printf(out, "{\"seq\":%lld,\"emit\":[[\"typing\",true]]}", (long long)after);
 		comma = ",";
 	}
@@ -354,9 +353,14 @@ write_joined(struct buf *out, const struct call *call, const struct ownership *o
 		if (again ? &messages->list[i] != answer : messages->list[i].user)
 			continue;
 		buf_printf(out, "%s{\"seq\":%lld,\"emit\":[", comma, (long long)messages->list[i].seq);
-		desk_write_event(out, &messages->list[i], id);
+		desk_write_event(out, &messages->list[i], id, owner == NULL || !owner->owed);
 		buf_puts(out, "]}");
 		comma = ",";
+	}
+	if (owner && !again) {
+		buf_printf(out, "%s{\"seq\":%lld,\"emit\":[", comma, (long long)seq);
+		events_write_state(out, owner);
+		buf_puts(out, "]}");
 	}
 	buf_puts(out, "]}");
 }
@@ -387,7 +391,7 @@ desk_joined(struct call *call, const char *room, const struct json *then)
 	const char *id = json_get_string(then, "desk");
 	struct buf body = BUF_INIT(ANSWER_BYTES);
 	struct entries messages = { 0 };
-	bool back = json_true(json_get(then, "back"));
+	bool stays = json_true(json_get(then, "back")) || json_true(json_get(then, "again"));
 	struct ownership owner;
 	struct place place;
 	int64_t after = 0;
@@ -396,13 +400,13 @@ desk_joined(struct call *call, const char *room, const struct json *then)
 	if (!id_valid(id) || !json_integer(json_get(then, "after"), &after))
 		return call_fail(call, HL_BAD_REQUEST, "then is not what this program gave");
 	snprintf(place.h, sizeof(place.h), "%s", room);
-	err = back ? conversation_owner(&call->app->store, &place, &owner) : HL_OK;
-	if (err == HL_OK)
-		err = conversation_replay(&call->app->store, &place, after, &messages);
-	if (err)
-		return err;
-	write_joined(&body, call, back ? &owner : NULL, &messages, id, after, json_true(json_get(then, "typing")), json_true(json_get(then, "again")));
-	err = reply_json(call, 200, &body);
+	err = conversation_replay(&call->app->store, &place, after, &messages);
+	if (err == HL_OK && stays)
+		err = conversation_owner(&call->app->store, &place, &owner);
+	if (err == HL_OK) {
+		write_joined(&body, call, then, &messages, stays ? &owner : NULL, id, after);
+		err = reply_json(call, 200, &body);
+	}
 	if (err == HL_OK && json_get_string(then, "voice"))
 		say_welcome(call, &place, json_get_string(then, "voice"));
 	entries_free(&messages);

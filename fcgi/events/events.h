@@ -54,21 +54,24 @@ enum hl_err chat_joined_by_sending(struct call *, const char *room, const struct
 
 /* ---- replay.c ---- */
 
-/* Whose the conversation is, for who may have missed that it changed: events with commas, or nothing. */
-void	 events_write_owner(struct buf *, const struct ownership *);
+/*
+ * Whose the conversation is, and whether an answer is being written, for who may have missed that this changed: events with
+ * commas.  What is told of the log must have been read before, so that no end of an answer is between the two.
+ */
+void	 events_write_state(struct buf *, const struct ownership *);
 
 /* Of the messages behind one that a customer sent, the answer to it; NULL: there is none yet. */
 const struct entry *events_answer(const struct entries *, int64_t sent);
 
 /* A stored message as what sockets got, or would have got: one event, or several with commas. */
-void	 chat_write_event(struct buf *, const struct entry *);
+void	 chat_write_event(struct buf *, const struct entry *, bool ends_typing);	/* one, or two with a comma */
 
 /* ---- desk.c: likewise ---- */
 
 enum hl_err desk_start(struct call *, const struct json *payload) HL_MUST_CHECK;
 enum hl_err desk_say(struct call *, const struct json *payload) HL_MUST_CHECK;
 enum hl_err desk_joined(struct call *, const char *room, const struct json *then) HL_MUST_CHECK;
-void	 desk_write_event(struct buf *, const struct entry *, const char *conversation_id);	/* one, or several with commas */
+void	 desk_write_event(struct buf *, const struct entry *, const char *conversation_id, bool ends_typing);	/* likewise */
 
 enum hl_err desk_error(struct call *, enum hl_err) HL_MUST_CHECK;	/* the sentence for what accepting came to */
 /* The answer to an event that was accepted as a message; event: what the socket gets besides, as an array, or "". */

@@ -98,7 +98,7 @@ tell_room(const struct runner *r, const struct buf *lines)
 	char room[CONVERSATION_KEY_MAX];
 
 	conversation_room(&r->lease.place, room);
-	buf_printf(&payload, "0 %lld -\n", (long long)r->lease.epoch);
+	buf_printf(&payload, "0 %lld ~\n", (long long)r->lease.epoch);
 	buf_add(&payload, lines->data, lines->len);
 	if (buf_err(&payload) == HL_OK) {
 		struct redis_arg args[] = { RA("PUBLISH"), RA(room), RAN(payload.data, payload.len) };

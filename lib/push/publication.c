@@ -166,6 +166,7 @@ parse_head(struct publication *p, const char *at, const char *end)
 		return NULL;
 	if (eol - at == ID_LEN)
 		memcpy(p->except, at, ID_LEN);
+	p->passing = eol - at == 1 && *at == '~';
 	return eol + 1;
 }
 

@@ -2,7 +2,9 @@
  * publication.h - what is said to a room: the text of it on the room's channel, and the messages for sockets made of it.
  *
  * The text is "<seq> <epoch> <except>" and then one JSON array a line, each an event, or, if it is not counted,
- * {"args":[…],"binary":[base64…]}.  The socket <except> does not get the first of them, for it is what that socket said.
+ * {"args":[…],"binary":[base64…]}.  The socket <except> does not get the first of them, for it is what that socket said;
+ * it is "-" for none, and "~" says that all this leads to the next counted publication and is nothing after it (the words of
+ * an answer that is being written, that it is being written).
  *
  * With offsets on, the first event of a counted publication (the one that a replay gives too) has one more argument, by
  * which clients say on their return how far they came: "<seq>.<the last six characters of the room's name>", and behind
@@ -32,6 +34,7 @@ struct publication {
 	int64_t		 seq;			/* 0: not counted */
 	int64_t		 epoch;
 	char		 except[ID_LEN + 1];	/* the socket that does not get the first; "" for none */
+	bool		 passing;		/* nothing once the counted one behind it has been told */
 	struct message	*messages[];		/* "42[…]" each */
 };
 
@@ -59,7 +62,7 @@ bool	 held_add(struct held_list *, struct publication *) HL_MUST_CHECK;
 /* The first one, or NULL; the caller owns the reference. */
 struct publication *held_take(struct held_list *);
 void	 held_drop(struct held_list *);
-/* How many there are up to the last counted one whose seq is not above that: it has been told, and they led to it. */
+/* How many there are up to the last counted one whose seq is not above that: it has been told. */
 unsigned held_told(const struct held_list *, int64_t seq);
 
 #endif

@@ -210,16 +210,14 @@ has_gap(const struct room *r, const struct publication *p)
 	return false;
 }
 
-/* over: what it led to has been told to those who are live, the end of an answer before its words. */
+/* over: what it may lead to has been told to those who are live, the end of an answer before its words. */
 static void
 deliver_to_all(struct room *r, struct publication *p, bool over)
 {
 	for (struct member *m = r->members; m; m = m->next) {
-		if (m->live && (!over || p->seq))
+		if (m->live && !(over && p->passing))
 			deliver(m, p);
-		else if (m->live)
-			continue;
-		else if (!held_add(&m->held, p))
+		else if (!m->live && !held_add(&m->held, p))
 			m->missed = true;	/* a counted one comes back by a replay */
 	}
 }
@@ -244,12 +242,18 @@ is_over(const struct room *r, const struct publication *p)
 }
 
 static void
+raise_epoch(struct room *r, int64_t epoch)
+{
+	if (epoch > r->epoch)
+		r->epoch = epoch;
+}
+
+static void
 arrived(struct room *r, struct publication *p)
 {
 	if (is_over(r, p))
 		return;
-	if (p->epoch > r->epoch)
-		r->epoch = p->epoch;
+	raise_epoch(r, p->epoch);
 	if (!r->replaying && has_gap(r, p))
 		ask_replay(r, p->seq);
 	if (!r->replaying)
@@ -310,22 +314,32 @@ room_ask_replay(struct rooms *rooms, const char *room, int64_t after, struct rel
 	return err ? err : answer_parse(reply->body.data, reply->body.len, answer);
 }
 
+/* To those who are live; seq 0: it is not counted. */
 static void
-replay_one(struct room *r, struct span message)
+tell_live(struct room *r, int64_t seq, struct span events)
 {
-	struct publication *p = publication_new(span_integer(span_member(message, "seq"), 0));
-	struct span event, events = span_member(message, "emit");
+	struct publication *p = publication_new(seq);
+	struct span event;
 	const char *at = NULL;
 
 	if (p == NULL)
 		return;
 	while (span_next(events, &at, &event))
-		if (publication_add(p, event.p, event.len, r->rooms->offsets ? r->tag : NULL) != HL_OK)
+		if (publication_add(p, event.p, event.len, seq && r->rooms->offsets ? r->tag : NULL) != HL_OK)
 			break;
-	for (struct member *m = r->members; m; m = m->next)
-		if (m->live && p->seq > 0)
+	for (struct member *m = r->members; m && (seq || p->count); m = m->next)
+		if (m->live)
 			deliver(m, p);
 	publication_unref(p);
+}
+
+static void
+replay_one(struct room *r, struct span message)
+{
+	int64_t seq = span_integer(span_member(message, "seq"), 0);
+
+	if (seq > 0)
+		tell_live(r, seq, span_member(message, "emit"));
 }
 
 /*
@@ -355,6 +369,10 @@ replay(struct room *r, int64_t after)
 		rewind_to(r, answer.seq);
 	while (err == HL_OK && span_next(answer.messages, &at, &message))
 		replay_one(r, message);
+	if (err == HL_OK) {
+		tell_live(r, 0, answer.emit);	/* whose it is now, which is in no log */
+		raise_epoch(r, answer.epoch);
+	}
 	relay_reply_free(&reply);
 	return err;
 }
@@ -550,18 +568,18 @@ void
 room_go_live(struct member *m, int64_t seq)
 {
 	struct room *r = m->room;
+	unsigned told = held_told(&m->held, seq);
 	struct publication *p;
 
 	m->last = seq;
 	m->live = true;
-	for (unsigned told = held_told(&m->held, seq); told > 0; told--)
-		publication_unref(held_take(&m->held));
 	while ((p = held_take(&m->held)) != NULL) {
 		/* A counted one behind a gap comes back with the replay, together with what is missing. */
 		if (p->seq && m->last >= 0 && p->seq > m->last + 1)
 			m->missed = true;
-		if (!m->missed && !is_over(r, p))
+		if (!is_over(r, p) && !(m->missed ? p->seq || p->passing : told > 0 && p->passing))
 			deliver(m, p);
+		told -= told > 0;
 		publication_unref(p);
 	}
 	if (m->missed && m->last >= 0)
@@ -572,8 +590,7 @@ room_go_live(struct member *m, int64_t seq)
 void
 room_raise_epoch(struct member *m, int64_t epoch)
 {
-	if (epoch > m->room->epoch)
-		m->room->epoch = epoch;
+	raise_epoch(m->room, epoch);
 }
 
 void

@@ -27,7 +27,7 @@ static struct redis_script read_script = { .text =
 	"  if n(s[8]) <= n(s[9]) or (s[10] or 'ai') ~= 'ai' then expire(s[7], s[11] and ARGV[5]) end "
 	"end "
 	"return {'ok', n(s[2]), n(s[3] or s[2]), n(s[4]), s[5], s[6], "
-	"  redis.call('LRANGE', KEYS[2], ARGV[3], -1), s[10], n(s[12])} "
+	"  redis.call('LRANGE', KEYS[2], ARGV[3], -1), s[10], n(s[12]), n(s[8]) > n(s[9]) and 1 or 0} "
 };
 
 /* KEYS c log seen active due  ARGV H */
@@ -181,6 +181,7 @@ conversation_read(struct store *s, const char *id, const char *user_id, int64_t 
 	ret->probe = redis_int(redis_at(reply, 5)) == 1;
 	ret->epoch = redis_int(redis_at(reply, 8));
 	ret->person = str_equal(redis_str(redis_at(reply, 7), NULL), "human");
+	ret->owed = !ret->person && redis_int(redis_at(reply, 9)) == 1;
 	err = entries_open(s, &k, redis_at(reply, 6), ret->seq, HISTORY_MAX, messages);
 	if (err == HL_OK)
 		err = open_data(s, &k, redis_at(reply, 4), &ret->data);

@@ -105,6 +105,7 @@ struct conversation {
 	int64_t		 created_ms, updated_ms, seq, epoch;
 	struct json	*data;		/* id, userId, metadata; NULL of one just created */
 	bool		 person;	/* a person has it; the assistant is silent */
+	bool		 owed;		/* it is on its way with an answer */
 	bool		 probe;		/* made by `helpline probe`: answered offline, deleted afterwards */
 };
 void	 conversation_clear(struct conversation *);
@@ -294,6 +295,7 @@ bool	 handover_parse(const char *payload, size_t len, struct place *ret_place, i
 /* Who has it now.  HL_NOT_FOUND: it is gone. */
 struct ownership {
 	bool	 person;
+	bool	 owed;				/* the assistant is on its way with an answer */
 	int64_t	 epoch;				/* 0: nobody else has had it */
 	char	 escalation_id[ID_LEN + 1];	/* of the one that is open or taken; "" if none is */
 	char	 reason[32];

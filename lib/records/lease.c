@@ -639,15 +639,16 @@ conversation_owner(struct store *s, const struct place *p, struct ownership *ret
 
 	*ret = (struct ownership){ 0 };
 	keys_of(p, &k);
-	struct redis_arg owner[] = { RA("HMGET"), RA(k.c), RA("uh"), RA("ow"), RA("esc"), RA("ep") };
+	struct redis_arg owner[] = { RA("HMGET"), RA(k.c), RA("uh"), RA("ow"), RA("esc"), RA("ep"), RA("us"), RA("dn") };
 
-	err = redis_call(s->redis, owner, 6, &reply);
+	err = redis_call(s->redis, owner, 8, &reply);
 	if (err == HL_OK && redis_str(redis_at(reply, 0), NULL) == NULL)
 		err = HL_NOT_FOUND;
 	if (err)
 		return err;
 	ret->person = str_equal(redis_str(redis_at(reply, 1), NULL), "human");
 	ret->epoch = redis_int(redis_at(reply, 3));
+	ret->owed = !ret->person && redis_int(redis_at(reply, 4)) > redis_int(redis_at(reply, 5));
 	text = redis_str(redis_at(reply, 2), NULL);
 	if (text == NULL)
 		return HL_OK;
