@@ -145,13 +145,16 @@ answer_turn(struct call *call, struct turn *take_turn, bool streamed)
 	if (err == HL_TIMEOUT)
 		err = call_fail(call, err, "The answer takes longer than it should. Your message is stored; ask again with "
 		    "the same clientMessageId to get the answer");
-	if (err)
-		goto out;
-	write_answer(&body, &answer);
-	err = buf_err(&body);
+	if (err == HL_OK)
+		write_answer(&body, &answer);
+	else if (call->answered)
+		reply_write_problem(call, err, &body);
+	if (err == HL_OK)
+		err = buf_err(&body);
 	if (err == HL_OK)
 		err = call->answered ? send_event(&s, "message", &body) : reply_json(call, 200, &body);
-out:
+	else if (call->answered && err != HL_CANCELLED)
+		(void)!send_event(&s, "error", &body);		/* what has gone wrong is told by err */
 	entry_clear(&answer);
 	buf_free(&body);
 	return err == HL_CANCELLED ? HL_OK : err;

@@ -431,6 +431,66 @@ describe("a take during an answer", () => {
 		assert.ok(!(await stack.history(sessionId)).some((m) => m.content.startsWith("one")));
 	});
 
+	// Stops the program, takes away what it listens on, does it, and lets the program go on.
+	async function unheard(program, what) {
+		const redis = await stack.redis(), { pid } = await stack.program(program);
+		process.kill(pid, "SIGSTOP");
+		try {
+			await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
+			return await what();
+		} finally {
+			process.kill(pid, "SIGCONT");
+		}
+	}
+
+	test("drops the answer also in a program that did not hear of it", async () => {
+		const { sessionId, id } = await escalated();
+		upstream.next(reply("one two three four five six ".repeat(20), { tokenDelay: 200 }));
+		const stream = await stack.stream({ sessionId, message: "count", userId: "visitor-1" });
+		const events = [];
+		for await (const event of stream.events) {
+			if (events.length === 0)
+				await unheard("chat", () => ok(ada.take(id)));
+			events.push(event);
+		}
+		assert.match(events.at(-1).json.response, /taken over/);
+		await waitFor("the model is not listened to any more", () => upstream.chats.at(-1).aborted);
+	});
+
+	test("is told to a socket that stayed though its pushd did not hear of it, and typing ends", async () => {
+		const { sessionId, id } = await escalated();
+		const client = await stack.client();
+		await client.ask("join-chat", { userId: "visitor-1", sessionId });
+		upstream.next(reply("never shown", { firstDelay: 30_000 }));
+		assert.equal((await client.ask("send-message", { sessionId, message: "are you there", userId: "visitor-1" })).ok, true);
+		await client.when("typing", (on) => on === true);
+		await unheard("pushd", () => ok(ada.take(id)));
+		await client.when("hand-over", (e) => e.owner === "human");
+		await waitFor("typing ends", () => client.all("typing").at(-1) === false);
+		await unheard("pushd", () => ok(ada.giveBack(id)));
+		await client.when("hand-over", (e) => e.owner === "ai");
+	});
+
+	test("and closed without a word: nobody is typing, for who comes back and for who asks", async () => {
+		const { sessionId, id } = await escalated();
+		const client = await stack.client({ transports: ["websocket"] });
+		await client.ask("join-chat", { userId: "visitor-1", sessionId });
+		upstream.next(reply("never shown", { firstDelay: 30_000 }));
+		assert.equal((await client.ask("send-message", { sessionId, message: "are you there", userId: "visitor-1" })).ok, true);
+		await client.when("typing", (on) => on === true);
+		client.socket.io.engine.transport.ws.terminate();
+		await ok(ada.take(id));
+		await ok(ada.close(id));
+		client.socket.connect();
+		await client.when("hand-over", (e) => e.owner === "ai");
+		assert.equal(client.socket.recovered, true);
+		await waitFor("typing ends", () => client.all("typing").at(-1) === false);
+		const other = await stack.client();
+		await other.ask("join-chat", { userId: "visitor-1", sessionId, seq: 0 });
+		await other.when("chat-joined");
+		await waitFor("nobody is typing", () => other.all("typing").at(-1) === false);
+	});
+
 	test(`${ROUNDS} times, around the moment of the answer: nothing of the model comes after it`, async () => {
 		let silenced = 0;
 		const round = async (n) => {

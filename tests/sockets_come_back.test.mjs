@@ -128,6 +128,27 @@ describe("connection state recovery", () => {
 	});
 });
 
+test("who has missed more than a reader may lie behind is connected as new, and joins by seq", async (t) => {
+	const own = await startStack({ upstream });		// which remembers for longer
+	t.after(() => own.stop());
+	const client = await own.client({ transports: ["websocket"] });
+	const sessionId = await client.join();
+	const first = await own.say(sessionId, "first");
+	await client.when("message-received", (m) => m.seq === first.seq);
+	const writer = await own.client();
+	await writer.ask("join-chat", { userId: "visitor-1", sessionId });
+	upstream.otherwise = reply("long ".repeat(2000));
+	cut(client);
+	for (let i = 0; i < 80; i++)
+		assert.equal((await writer.ask("send-message", { sessionId, message: `${i} ${"x".repeat(15_000)}`, userId: "visitor-1" })).ok, true);
+	client.socket.connect();
+	await waitFor("connected again", () => connections(client) === 2 && client.socket.connected);
+	assert.equal(client.socket.recovered, false);
+	assert.equal((await client.ask("join-chat", { userId: "visitor-1", sessionId, seq: first.seq })).ok, true);
+	const { history } = await client.when("chat-joined", (j) => j.history);
+	assert.equal(history.filter((m) => m.role === "user").length, 80);
+});
+
 // One pushd, so that each return is to the one that remembers.
 describe("recovery by one pushd", () => {
 	let one;
@@ -211,6 +232,45 @@ describe("recovery by one pushd", () => {
 				over.add(e.data.id);
 			assert.ok(e.name !== "message-delta" || !over.has(e.data.id), "a delta behind its answer");
 		}
+	});
+
+	test("what does not lead to an answer is told behind it all the same", async () => {
+		const client = await one.client(RECONNECTS);
+		const sessionId = await client.join();
+		await one.say(sessionId, "first");
+		await client.when("message-received");
+		const { pid } = await one.program("events");
+		const redis = await one.redis();
+		process.kill(pid, "SIGSTOP");		// the replay waits for it
+		await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
+		const room = await waitFor("pushd listens again", async () =>
+			(await redis.call("PUBSUB", "CHANNELS", "room:*")).map(String).find((name) => name.endsWith(client.socket._lastOffset.split(".")[1])));
+		await redis.call("PUBLISH", room, '0 0 ~\n["message-delta",{"id":"x","attempt":1,"index":0,"text":"stray"}]');
+		await redis.call("PUBLISH", room, '0 0 -\n["ai_audio",{"index":0}]');
+		const said = await one.say(sessionId, "second");
+		process.kill(pid, "SIGCONT");
+		await client.when("message-received", (m) => m.seq === said.seq);
+		await client.when("ai_audio");
+		assert.deepEqual(client.all("message-delta").filter((d) => d.id === "x"), []);
+	});
+
+	test("a message that is sent again does not end the typing of the next one's answer", async () => {
+		const client = await one.client();
+		const sessionId = await client.join();
+		const send = (clientMessageId) => client.ask("send-message", { sessionId, message: clientMessageId, userId: "visitor-1", clientMessageId });
+		assert.equal((await send("c1")).ok, true);
+		await client.when("message-received");
+		await waitFor("typing ends", () => client.all("typing").at(-1) === false);
+		upstream.next(reply("the second", { firstDelay: 1500 }));
+		assert.equal((await send("c2")).ok, true);
+		await waitFor("typing begins", () => client.all("typing").at(-1) === true);
+		assert.equal((await send("c1")).seq, 1);
+		await waitFor("the first answer again", () => bot(client).length === 2);
+		await client.when("message-received", (m) => m.message === "the second");
+		await waitFor("typing ends", () => client.all("typing").at(-1) === false);
+		const from = client.events.findLastIndex((e) => e.name === "typing" && e.data === true);
+		const names = client.events.slice(from).filter((e) => ["message-received", "typing"].includes(e.name)).map((e) => e.data.message ?? e.data);
+		assert.deepEqual(names, [true, "Here I am.", "the second", false]);
 	});
 
 	test("who has only joined is recovered too: chat-joined carries an offset", async () => {

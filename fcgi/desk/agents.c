@@ -159,7 +159,10 @@ take_company(struct call *call, struct agent *a)
 		if (err)
 			return err;
 	}
-	a->company = str_equal(texts[0], now) ? texts[1] : texts[0];
+	if (str_equal(texts[0], now))
+		a->company = texts[1] ? texts[1] : now;
+	else
+		a->company = texts[0] || str_equal(texts[1], now) ? texts[0] : texts[1];
 	return HL_OK;
 }
 

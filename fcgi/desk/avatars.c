@@ -22,7 +22,7 @@
 
 #define FORM_SLACK	65536	/* bytes of a form beside its file */
 #define ADDRESS_MAX	64
-#define TRIES		5	/* of a change that another one came between */
+#define TRIES		40	/* of a change that another one came between: each time one is through */
 
 bool
 avatar_is_default(const char *address)
@@ -229,7 +229,7 @@ static enum hl_err
 put_own_avatar(struct call *call)
 {
 	char address[ADDRESS_MAX] = "", before[ACCOUNT_AVATAR_MAX + 1] = "";
-	struct account who;
+	struct account who, now;
 	enum hl_err err = call_owner(call, &who);
 
 	if (err == HL_OK)
@@ -240,7 +240,8 @@ put_own_avatar(struct call *call)
 		err = account_change(&call->app->store, NULL, &who);
 		if (err != HL_UNPROCESSABLE || i == TRIES)
 			break;
-		err = account_load(&call->app->store, who.h, &who);
+		err = account_load(&call->app->store, who.h, &now);
+		who = now;
 	}
 	if (err == HL_OK) {
 		avatar_remove(&call->app->conf, before);

@@ -33,6 +33,16 @@ reply_record(struct call *call, const struct escalation *e)
 	return err;
 }
 
+/* A name is an account's id, by which conversations begin in it: of others' accounts it is for administrators. */
+static void
+hide_taker(const struct account *who, struct escalation *e)
+{
+	if (who->admin || e->taken_by.len == 0 || str_equal(e->taken_by.data, who->id))
+		return;
+	buf_reset(&e->taken_by);
+	buf_puts(&e->taken_by, "an administrator");
+}
+
 /* ---- GET /api/escalations ---- */
 
 static int
@@ -111,6 +121,7 @@ get_list(struct call *call)
 			continue;
 		if (body.len > 1)
 			buf_putc(&body, ',');
+		hide_taker(&who, &all.list[i]);
 		escalation_write(&body, &all.list[i]);
 		buf_putc(&body, '}');
 	}
@@ -150,8 +161,9 @@ find(struct call *call, struct account *who, struct escalation *e)
 
 /* The sentence for what is in the way of a person. */
 static enum hl_err
-explain(struct call *call, enum hl_err err, const struct escalation *e, const struct account *who)
+explain(struct call *call, enum hl_err err, struct escalation *e, const struct account *who)
 {
+	hide_taker(who, e);
 	if (err == HL_TOO_LARGE)
 		return call_fail(call, err, "This conversation is full");
 	if (err == HL_UNPROCESSABLE)
@@ -180,6 +192,7 @@ get_one(struct call *call)
 		err = conversation_replay(&call->app->store, &e.place, 0, &messages);
 	if (err)
 		goto out;
+	hide_taker(&who, &e);
 	escalation_write(&body, &e);
 	buf_puts(&body, ",\"messages\":[");
 	for (size_t i = 0; i < messages.count; i++) {

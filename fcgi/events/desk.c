@@ -365,6 +365,19 @@ write_joined(struct buf *out, const struct call *call, const struct json *then, 
 	buf_puts(out, "]}");
 }
 
+/*
+ * As much as a socket that comes back may have missed (lib/push/returning.c has the same): it is not in the room then, until
+ * it speaks in it.
+ */
+#define BACK_MAX	(512u * 1024)
+
+static void
+give_up_back(struct buf *out, const char *room)
+{
+	buf_reset(out);
+	buf_printf(out, "{\"leave\":[\"room:%s\"]}", room);
+}
+
 /* Its sound once more, from the cache, to the room, which is heard from now on. */
 static void
 say_welcome(struct call *call, const struct place *place, const char *voice)
@@ -391,7 +404,7 @@ desk_joined(struct call *call, const char *room, const struct json *then)
 	const char *id = json_get_string(then, "desk");
 	struct buf body = BUF_INIT(ANSWER_BYTES);
 	struct entries messages = { 0 };
-	bool stays = json_true(json_get(then, "back")) || json_true(json_get(then, "again"));
+	bool back = json_true(json_get(then, "back")), stays = back || json_true(json_get(then, "again"));
 	struct ownership owner;
 	struct place place;
 	int64_t after = 0;
@@ -405,6 +418,8 @@ desk_joined(struct call *call, const char *room, const struct json *then)
 		err = conversation_owner(&call->app->store, &place, &owner);
 	if (err == HL_OK) {
 		write_joined(&body, call, then, &messages, stays ? &owner : NULL, id, after);
+		if (back && body.len > BACK_MAX)
+			give_up_back(&body, room);
 		err = reply_json(call, 200, &body);
 	}
 	if (err == HL_OK && json_get_string(then, "voice"))

@@ -166,8 +166,8 @@ reply_empty(struct call *call, int status)
 	return send_head(call, status, NULL, "");
 }
 
-static void
-write_problem(const struct call *call, enum hl_err err, struct buf *out)
+void
+reply_write_problem(const struct call *call, enum hl_err err, struct buf *out)
 {
 	const char *sentence = call->problem.len ? call->problem.data : err_text(err);
 	int status = err_status(err);
@@ -192,12 +192,12 @@ reply_problem(struct call *call, enum hl_err err)
 	int status = err_status(err);
 
 	if (call->answered)
-		goto out;		/* a stream is under way: it ends, and the client asks again */
+		goto out;		/* a stream is under way: who writes it has said so there */
 	if (openai) {
 		openai_write_error(call, err, &body);
 		openai_write_headers(call, err, &more);
 	} else
-		write_problem(call, err, &body);
+		reply_write_problem(call, err, &body);
 	if (status == 429 || status == 503)
 		buf_printf(&more, "Retry-After: %lld\r\n", call->retry_ms > 0 ? (long long)(call->retry_ms + 999) / 1000 : 1LL);
 	if (status == 401)

@@ -29,6 +29,7 @@ enum hl_err reply_tagged_gzip(struct call *, const char *etag, const char *link,
  * OpenAI's clients ask, it has their shape (openai.h).
  */
 void	 reply_problem(struct call *, enum hl_err);
+void	 reply_write_problem(const struct call *, enum hl_err, struct buf *);	/* the document: for the end of a stream */
 
 /* A sound whose length is not known yet; the caller writes and flushes it. */
 enum hl_err reply_sound(struct call *, const char *type) HL_MUST_CHECK;

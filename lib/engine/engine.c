@@ -46,11 +46,20 @@ runner_below(struct engine *e, const struct place *p, int64_t epoch)
 }
 
 static void
+handed_over(struct engine *e, const struct handed *h)
+{
+	struct runner *r;
+
+	e->handed[e->handed_next++ % HANDED_KEPT] = *h;
+	while ((r = runner_below(e, &h->place, h->epoch)) != NULL)
+		runner_drop(r);
+}
+
+static void
 on_handover(void *arg, const char *payload, size_t len)
 {
 	struct engine *e = arg;
 	struct handed h;
-	struct runner *r;
 
 	if (!handover_parse(payload, len, &h.place, &h.epoch))
 		return;
@@ -58,9 +67,53 @@ on_handover(void *arg, const char *payload, size_t len)
 		conversation_forget(&e->store, &h.place);
 		return;
 	}
-	e->handed[e->handed_next++ % HANDED_KEPT] = h;
-	while ((r = runner_below(e, &h.place, h.epoch)) != NULL)
-		runner_drop(r);
+	handed_over(e, &h);
+}
+
+/* Also after every reconnection, when it may have missed some. */
+static void
+on_handover_ready(void *arg)
+{
+	struct engine *e = arg;
+
+	e->unheard = e->heard;
+	e->heard = true;
+	if (e->unheard && e->maintenance)
+		task_wake(e->maintenance);
+}
+
+/* Where turns are under way; the caller frees it.  NULL: no memory. */
+static struct place *
+places_running(const struct engine *e, size_t *ret_count)
+{
+	struct place *places = calloc(e->running + 1, sizeof(*places));
+
+	*ret_count = 0;
+	for (size_t i = 0; places && i < BUCKETS; i++)
+		for (struct runner *r = e->table[i]; r && *ret_count < e->running; r = r->next)
+			places[(*ret_count)++] = r->lease.place;
+	return places;
+}
+
+/* What was handed over while nobody told us. */
+static void
+ask_what_was_handed_over(struct engine *e)
+{
+	size_t n;
+	struct place *places = places_running(e, &n);
+	int64_t *epochs = calloc(n + 1, sizeof(*epochs));
+
+	e->unheard = false;
+	if (places == NULL || epochs == NULL || conversation_epochs(&e->store, places, n, epochs) != HL_OK)
+		e->unheard = true;
+	for (size_t i = 0; i < n && !e->unheard; i++) {
+		const struct handed h = { places[i], epochs[i] };
+
+		if (runner_below(e, &h.place, h.epoch))
+			handed_over(e, &h);
+	}
+	free(places);
+	free(epochs);
 }
 
 /* ---- keeping and taking over ---- */
@@ -68,14 +121,11 @@ on_handover(void *arg, const char *payload, size_t len)
 static void
 renew_all(struct engine *e)
 {
-	struct place *places = calloc(e->running + 1, sizeof(*places));
-	size_t n = 0;
+	size_t n;
+	struct place *places = places_running(e, &n);
 
 	if (places == NULL)
 		return;
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct runner *r = e->table[i]; r && n < e->running; r = r->next)
-			places[n++] = r->lease.place;
 	if (conversation_renew(&e->store, places, n) != HL_OK)
 		log_line(LOG_LEVEL_WARN, "renew", "problem", redis_problem(e->store.redis), NULL);
 	free(places);
@@ -145,6 +195,15 @@ flush_sums(struct engine *e)
 	    redis_problem(e->store.redis), NULL);
 }
 
+/* Until the next tick, or until it has to be asked what was handed over; once more after that has failed, a tick later. */
+static enum hl_err
+rest(const struct engine *e)
+{
+	enum hl_err err = e->unheard ? task_sleep(TICK_MS) : task_wait_flag(&e->unheard, TICK_MS);
+
+	return err == HL_TIMEOUT ? HL_OK : err;
+}
+
 static void
 maintain(void *arg)
 {
@@ -152,6 +211,8 @@ maintain(void *arg)
 
 	e->maintenance = task_self();
 	do {					/* at once: what ran here before may have died and left something */
+		if (e->unheard)
+			ask_what_was_handed_over(e);
 		if (e->running)
 			renew_all(e);		/* three times before a lease ends */
 		recall_age(e->store.recall);
@@ -159,7 +220,7 @@ maintain(void *arg)
 		speaker_tend(e->speaker);
 		if (!e->draining)
 			take_over(e);
-	} while (task_sleep(TICK_MS) == HL_OK);
+	} while (rest(e) == HL_OK);
 	task_uncancel();		/* nothing runs any more: what is summed up now is all */
 	flush_sums(e);
 	e->maintenance = NULL;
@@ -173,7 +234,7 @@ enum hl_err
 engine_open(uv_loop_t *loop, const struct conf *conf, struct redis *redis, const struct crypto *crypto, struct engine **ret,
     struct buf *problem)
 {
-	static const struct redis_sub_calls handover_calls = { .message = on_handover };
+	static const struct redis_sub_calls handover_calls = { .message = on_handover, .ready = on_handover_ready };
 	struct engine *e = calloc(1, sizeof(*e));
 	enum hl_err err = HL_NO_MEMORY;
 

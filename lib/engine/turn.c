@@ -156,6 +156,18 @@ on_room_message(void *arg, const char *payload, size_t len)
 	task_wake(m->task);
 }
 
+/* What was accepted is worth waiting for while the store is away for a moment: HL_STORE not before until. */
+static enum hl_err
+find_answer(const struct turn *t, int64_t until, struct entry *ret)
+{
+	enum hl_err err;
+
+	while ((err = conversation_answer(&t->engine->store, &t->place, t->accepted.seq, ret)) == HL_STORE && clock_mono_ms() < until)
+		if ((err = task_sleep(RECHECK_MS)) != HL_OK)
+			break;
+	return err;
+}
+
 /* Then there is nothing to wait for: a person has it, or it is deleted. */
 static bool
 nobody_answers(const struct turn *t, const struct waiter *w)
@@ -175,10 +187,9 @@ answers(const struct runner *r, int64_t seq)
 
 /* Another process runs it, or will when its lease has run out: its answer is heard of, and looked for now and then. */
 static enum hl_err
-wait_for_others(struct turn *t, struct waiter *w, struct entry *ret)
+wait_for_others(struct turn *t, struct waiter *w, int64_t until, struct entry *ret)
 {
 	static const struct redis_sub_calls calls = { .message = on_room_message };
-	int64_t until = clock_mono_ms() + t->engine->conf->turn_timeout_ms + WAIT_SLACK_MS;
 	struct remote m = { .task = task_self() };
 	struct redis_sub *sub = NULL;
 	char room[CONVERSATION_KEY_MAX];
@@ -196,7 +207,7 @@ wait_for_others(struct turn *t, struct waiter *w, struct entry *ret)
 			break;
 		}
 		m.heard = false;
-		err = conversation_answer(&t->engine->store, &t->place, t->accepted.seq, ret);
+		err = find_answer(t, until, ret);
 		if (err != HL_NOT_FOUND || nobody_answers(t, w))
 			break;
 		err = clock_mono_ms() >= until ? HL_TIMEOUT : task_wait_flag(&m.heard, RECHECK_MS);
@@ -235,14 +246,17 @@ turn_is_assistants(const struct turn *t)
 
 /* What is true when no assistant answers: it is said, not stored. */
 static enum hl_err
-tell_person(const struct turn *t, struct entry *ret)
+tell_person(const struct turn *t, int64_t until, struct entry *ret)
 {
 	const struct store *s = &t->engine->store;
 	struct buf json = BUF_INIT(2048);
 	char id[CRYPTO_NAME_LEN + 1];
 	struct ownership owner;
-	enum hl_err err = conversation_owner(&t->engine->store, &t->place, &owner);
+	enum hl_err err;
 
+	while ((err = conversation_owner(&t->engine->store, &t->place, &owner)) == HL_STORE && clock_mono_ms() < until)
+		if ((err = task_sleep(RECHECK_MS)) != HL_OK)
+			break;
 	if (err)
 		return err;
 	buf_puts(&json, "{\"role\":\"assistant\",\"content\":");
@@ -268,6 +282,7 @@ turn_wait(struct turn *t, const struct turn_deltas *deltas, struct entry *ret)
 {
 	struct waiter w = { .task = task_self(), .seq = t->accepted.seq, .deltas = deltas };
 	struct runner *r = *runner_slot(t->engine, &t->place);
+	int64_t until;
 	enum hl_err err;
 
 	*ret = (struct entry){ 0 };
@@ -275,15 +290,16 @@ turn_wait(struct turn *t, const struct turn_deltas *deltas, struct entry *ret)
 		run_own(&w, t->mine);
 	else if (answers(r, w.seq) && turn_is_assistants(t) && !(t->accepted.how == ACCEPTED_AGAIN && t->accepted.answered))
 		wait_for_runner(&w, r);
+	until = clock_mono_ms() + t->engine->conf->turn_timeout_ms + WAIT_SLACK_MS;
 	if (w.answered) {
 		*ret = w.answer;
 		err = HL_OK;
 	} else if (t->accepted.answered || w.handed_over || !turn_is_assistants(t))
-		err = conversation_answer(&t->engine->store, &t->place, t->accepted.seq, ret);
+		err = find_answer(t, until, ret);
 	else
-		err = wait_for_others(t, &w, ret);
+		err = wait_for_others(t, &w, until, ret);
 	if (err == HL_NOT_FOUND)
-		err = tell_person(t, ret);
+		err = tell_person(t, until, ret);
 	if (err == HL_OK)
 		tell_rest(&w, ret);
 	turn_free(t);

@@ -63,6 +63,8 @@ struct engine {
 	void		*drained_arg;
 	struct task	*maintenance;
 	struct redis_sub *handover;
+	bool		 heard;		/* its subscription has been ready */
+	bool		 unheard;	/* it was lost in between: who has been handed over must be asked */
 	struct handed	 handed[HANDED_KEPT];	/* the latest, a ring */
 	unsigned	 handed_next;
 };

@@ -100,6 +100,12 @@ rejoin(struct socket *s, const struct lost *l, struct member **ret)
 	return err;
 }
 
+/*
+ * Bytes that a socket may have missed: more at once would pass for a reader that is too slow (QUEUE_MAX), and whoever is cut
+ * off for that comes back for the same.  It is connected as a new one, and joins with the seq that it knows.
+ */
+#define MISSED_MAX	(QUEUE_MAX / 2)
+
 /* What it missed goes out before CONNECT; *ret_seq is where the room goes on. */
 static enum hl_err
 send_missed(struct socket *s, const struct member *m, int64_t seen, int64_t *ret_seq)
@@ -113,6 +119,8 @@ send_missed(struct socket *s, const struct member *m, int64_t seen, int64_t *ret
 	*ret_seq = seen;
 	if (err == HL_OK && s->left)
 		err = HL_CANCELLED;
+	if (err == HL_OK && reply.body.len > MISSED_MAX)
+		err = HL_TOO_LARGE;
 	while (err == HL_OK && span_next(answer.messages, &at, &message)) {
 		*ret_seq = span_integer(span_member(message, "seq"), *ret_seq);
 		if (!own_has(&s->own, *ret_seq))

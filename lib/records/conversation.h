@@ -256,6 +256,9 @@ enum hl_err conversation_peek(struct store *, struct lease *, bool *ret_changed)
 /* Keeps leases from running out. */
 enum hl_err conversation_renew(struct store *, const struct place *, size_t count) HL_MUST_CHECK;
 
+/* How often each has been handed over, for who may not have heard of it (HANDOVER_CHANNEL); INT64_MAX: it is gone. */
+enum hl_err conversation_epochs(struct store *, const struct place *, size_t count, int64_t *ret) HL_MUST_CHECK;
+
 /* More is owed, and somebody else is to go on with it: the lease is overdue at once, if it is still ours. */
 enum hl_err conversation_leave(struct store *, const struct lease *) HL_MUST_CHECK;
 

@@ -69,6 +69,41 @@ conversation_renew(struct store *s, const struct place *places, size_t count)
 	return err;
 }
 
+/* KEYS due (for its slot)  ARGV H… */
+static struct redis_script epochs_script = { .text =
+	"local epochs = {} "
+	"for i, h in ipairs(ARGV) do "
+	"  local s = redis.call('HMGET', 'c:" SHARD ":' .. h, 'uh', 'ep') "
+	"  epochs[i] = s[1] and tonumber(s[2] or 0) or -1 "
+	"end "
+	"return epochs "
+};
+
+enum hl_err
+conversation_epochs(struct store *s, const struct place *places, size_t count, int64_t *ret)
+{
+	struct redis_arg key[] = { RA(DUE_KEY) }, arg[RENEW_AT_ONCE];
+	const struct redis_reply *reply;
+	enum hl_err err = HL_OK;
+
+	while (count > 0 && err == HL_OK) {
+		size_t n = count < RENEW_AT_ONCE ? count : RENEW_AT_ONCE;
+
+		for (size_t i = 0; i < n; i++)
+			arg[i] = RA(places[i].h);
+		err = redis_script(s->redis, &epochs_script, key, 1, arg, n, &reply);
+		for (size_t i = 0; err == HL_OK && i < n; i++) {
+			ret[i] = redis_int(redis_at(reply, i));
+			if (ret[i] < 0)
+				ret[i] = INT64_MAX;
+		}
+		places += n;
+		ret += n;
+		count -= n;
+	}
+	return err;
+}
+
 /* The first of the holders that is dead; false: none is. */
 static bool
 find_dead(const struct store *s, const struct redis_reply *holders, char ret[HOLDER_MAX])
