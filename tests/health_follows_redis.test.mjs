@@ -1,6 +1,6 @@
 // Redis goes away and comes back: 503 that names it, no lost words, and no restart needed.
 
-import { test, before, after } from "node:test";
+import { test, describe, before, after } from "node:test";
 import assert from "node:assert/strict";
 import { startUpstream, reply } from "./upstream.mjs";
 import { startStack, assertProblem, waitFor } from "./harness.mjs";
@@ -85,4 +85,52 @@ test("a socket that was joined before the kill hears what comes after it", async
 	const answer = await stack.say(id, "are you still listening");
 	const got = await client.when("message-received", (m) => m.isBot);
 	assert.equal(got.seq, answer.seq);
+});
+
+describe("a stream that is under way when Redis goes", () => {
+	let own;
+	before(async () => {
+		own = await startStack({ upstream, env: { TURN_TIMEOUT: "3000" } });
+	});
+	after(() => own?.stop());
+
+	// Redis is away from the first event on, until that says that it may come back, or until the stream has ended.
+	async function streamed(until) {
+		const sessionId = await own.session();
+		const [supervisor, redis] = [await own.program("supervisor"), await own.program("redis")];
+		upstream.next(reply("one two three four", { tokenDelay: 100 }));
+		const stream = await own.stream({ sessionId, message: "count", userId: "visitor-1" });
+		const events = [];
+		let over = Promise.resolve();
+		try {
+			for await (const event of stream.events) {
+				if (events.push(event) > 1)
+					continue;
+				process.kill(supervisor.pid, "SIGSTOP");
+				process.kill(redis.pid, "SIGKILL");
+				over = until(() => process.kill(supervisor.pid, "SIGCONT"));
+			}
+		} finally {
+			process.kill(supervisor.pid, "SIGCONT");
+		}
+		await over;
+		await waitFor("Redis is back", async () => (await own.get("/health")).status === 200);
+		return { events, sessionId };
+	}
+
+	test("ends with its message when Redis is there again in time", { timeout: 120_000 }, async () => {
+		const { events, sessionId } = await streamed(async (goOn) => {
+			await waitFor("the turn is given up", () => own.log().includes("outcome=store_unavailable"), { ms: 60_000 });
+			goOn();
+		});
+		assert.equal(events.at(-1).event, "message");
+		assert.deepEqual((await own.history(sessionId)).slice(1).map((m) => m.content), [events.at(-1).json.response]);
+	});
+
+	test("says that it was given up when Redis does not come back", { timeout: 120_000 }, async () => {
+		const { events } = await streamed(async () => {});
+		assert.equal(events.at(-1).event, "error");
+		assert.equal(events.at(-1).json.status, 503);
+		assert.equal(events.at(-1).json.code, "store_unavailable");
+	});
 });

@@ -78,15 +78,21 @@ function parsed(text) {
 	}
 }
 
-// Events of a stream: deltas, then the whole body as a message. One that was cut off has none.
+// Events of a stream: deltas, then the whole body as a message, or an error. One that was cut off has neither.
 function checkEvents(text, where) {
 	for (const event of text.split("\n\n").slice(0, -1)) {
 		const lines = Object.fromEntries(event.split("\n").map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]));
 		const { value, trouble } = parsed(lines.data ?? "");
 		if (trouble)
 			return `an event ${trouble}`;
-		if (!lines.id || !["delta", "message"].includes(lines.event))
-			return `an event is no delta and no message: ${event.slice(0, 100)}`;
+		if (!lines.id || !["delta", "message", "error"].includes(lines.event))
+			return `an event is no delta, no message and no error: ${event.slice(0, 100)}`;
+		if (lines.event === "error") {
+			const bad = exact("#/components/schemas/Problem", value);
+			if (bad)
+				return `event error: ${bad}`;
+			continue;
+		}
 		const wrong = lines.event === "message" ? exact(where, value)
 			: !(Number.isInteger(value.attempt) && Number.isInteger(value.index) && typeof value.text === "string") && `delta ${lines.data}`;
 		if (wrong)
