@@ -113,6 +113,8 @@ describe("the table of the contract", () => {
 		const a = await ada.agent();
 		assert.equal((await ada.ok("PUT", `/api/agents/${a._id}`, { ...a, company: "One" })).companyName, "One");
 		assert.equal((await ada.ok("PUT", `/api/agents/${a._id}`, { ...a, company: "One", companyName: "Two" })).company, "Two");
+		for (const company of [null, ""])
+			assert.equal((await ada.ok("PUT", `/api/agents/${a._id}`, { ...a, companyName: "Two", company })).company, "Two");
 		assert.equal((await ada.ok("POST", "/api/agents", { name: "X", company: "Three" }, 201)).companyName, "Three");
 	});
 
@@ -427,6 +429,13 @@ describe("PUT /api/agents/:id/avatar, PUT /api/auth/avatar", () => {
 				assert.equal(part.status, 206);
 				assert.deepEqual(part.bytes, bytes.subarray(1, 4));
 			}
+	});
+
+	test("many at once, beside other changes of the same account or agent: all are done, one after the other", async () => {
+		const a = await ada.agent();
+		await Promise.all(Array.from({ length: 6 }, (_, i) => Promise.all([
+			sent(ada, "/api/auth/avatar", png()), sent(ada, `/api/agents/${a._id}/avatar`, png()),
+			ada.ok("PUT", "/api/auth/profile", { name: `Ada ${i}` })])));
 	});
 
 	test("the one before it is removed: by a new one, by another address, with the agent", async () => {

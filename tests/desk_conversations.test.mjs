@@ -399,6 +399,8 @@ describe("GET /api/conversations", () => {
 		assert.deepEqual(await eve.list("?q=zauberspaten"), []);
 		for (const q of ["%ff", "%00", "%ed%a0%80", "x".repeat(2000)])
 			assertProblem(await bob.get(`${BASE}?q=${q}`), 400, /q /, q.slice(0, 20));
+		assert.equal((await bob.get(`${BASE}?q=${"a+".repeat(32)}`)).status, 200);
+		assert.equal((await bob.get(`${BASE}?q=${"a+".repeat(33)}`)).status, 400);
 	});
 
 	test("an ETag that holds until something changes, whatever it is", async () => {

@@ -382,7 +382,7 @@ describe("coming back", () => {
 
 	for (const whose of ["nobody's", "an account's"])
 		test(`a pushd that was killed, in ${whose} first turn: what it missed comes once, before it is connected, and it is in the room`, async () => {
-			const client = await socket({ ...RETURNS, reconnectionDelay: 1500, reconnectionDelayMax: 1500, randomizationFactor: 0,
+			const client = await socket({ ...RETURNS, reconnection: false,
 				...(whose !== "nobody's" && { auth: { token: ada.token } }) });
 			const { conversationId } = await simulator(client);
 			upstream.next(reply("While it was away.", { firstDelay: 300 }));
@@ -390,6 +390,7 @@ describe("coming back", () => {
 			await stack.kill("pushd");
 			await waitFor("the answer", async () => (await ada.read(conversationId)).messages.length === 3);
 			assert.equal(client.socket.connected, false);
+			client.socket.connect();
 			await client.when("ai_response", (m) => m.message === "While it was away." && m.seq === 3);
 			await waitFor("connected again", () => client.socket.connected);
 			assert.ok(client.events.findIndex((e) => e.name === "ai_response") < client.events.findLastIndex((e) => e.name === "connect"));

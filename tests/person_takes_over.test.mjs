@@ -5,6 +5,7 @@ import { test, before, after, beforeEach, describe } from "node:test";
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { startUpstream, reply, said } from "./upstream.mjs";
+import { Person } from "./desk.mjs";
 import { startStack, runScript, assertProblem, waitFor, within, pause, unique, ISO } from "./harness.mjs";
 
 const SECRET = "a secret of the tests, longer than 32 bytes";
@@ -136,6 +137,22 @@ describe("the routes", () => {
 		assert.ok(!(await ok(ada.list(""))).some((e) => [one.id, other.id].includes(e._id)));
 		upstream.next(reply("Here again."));
 		assert.equal((await stack.say(one.sessionId, "another question")).response, "Here again.");
+	});
+
+	test("who of another account has taken one is for administrators to know", async () => {
+		const dora = await Person.join(stack);
+		upstream.otherwise = reply("One moment.");
+		const { _id } = await dora.conversation();
+		await dora.say(_id, "Let me talk to a person");
+		const [open] = (await dora.ok("GET", "/api/escalations")).filter((e) => e.conversationId === _id);
+		await ok(ada.take(open._id));
+		const [listed] = (await dora.ok("GET", "/api/escalations?status=taken")).filter((e) => e._id === open._id);
+		for (const seen of [listed, await dora.ok("GET", `/api/escalations/${open._id}`)])
+			assert.equal(seen.takenBy, "an administrator");
+		for (const what of ["take", "reply"])
+			assertProblem(await dora.post(`/api/escalations/${open._id}/${what}`, { content: "x" }), 409, /^an administrator has taken/);
+		assert.equal((await ok(bob.get(open._id))).takenBy, "ada");
+		assert.equal((await dora.ok("POST", `/api/escalations/${open._id}/close`)).takenBy, "an administrator");
 	});
 
 	test("one that is closed while an answer is written that needs a person is opened again", async () => {

@@ -309,6 +309,28 @@ describe("a server that hangs", () => {
 	});
 });
 
+test("a question that a server was sent and not let answer has been read", async (t) => {
+	const stack = await startStack({ upstream, env: { DAILY_SPEND_LIMIT: "1000000tokens" } });
+	t.after(() => stack.stop());
+	const redis = await stack.redis(), key = `spend:{0}:${new Date().toISOString().slice(0, 10)}`;
+	const spent = async (talk) => {
+		await redis.call("DEL", key);
+		upstream.reset();
+		upstream.otherwise = up.reply("Some words that cost something.", { usage: true });
+		await talk(await stack.session());
+		return waitFor("what it did cost", async () => await redis.call("EXISTS", `${key}:held`) === 0 && Number(await redis.call("HGET", key, "t")));
+	};
+	const once = await spent((id) => stack.say(id, "question"));
+	const left = await spent(async (id) => {
+		upstream.next(up.reply("never", { firstDelay: 30_000 }));
+		const first = stack.say(id, "question");
+		await upstream.arrived(1);
+		await Promise.all([first, stack.say(id, "and another")]);
+		assert.equal(upstream.chats.length, 2);
+	});
+	assert.ok(left > once + 50, `${left} tokens, ${once} when nothing was left`);
+});
+
 describe("a daily limit", () => {
 	let stack;
 	before(async () => { stack = await startStack({ upstream, env: { DAILY_SPEND_LIMIT: "300tokens" } }); });

@@ -273,6 +273,18 @@ describe("recovery by one pushd", () => {
 		assert.deepEqual(names, [true, "Here I am.", "the second", false]);
 	});
 
+	test("an answer that is told again does not take the client back", async () => {
+		const client = await one.client();
+		const sessionId = await client.join();
+		for (const clientMessageId of ["c1", "c2", "c1"]) {
+			const before = bot(client).length;
+			await client.ask("send-message", { sessionId, message: clientMessageId, userId: "visitor-1", clientMessageId });
+			await waitFor("the answer", () => bot(client).length > before);
+		}
+		assert.deepEqual(seqs(bot(client)), [2, 4, 2]);
+		assert.match(client.socket._lastOffset, /^4\./);
+	});
+
 	test("who has only joined is recovered too: chat-joined carries an offset", async () => {
 		const client = await one.client(RECONNECTS);
 		const sessionId = await client.join();

@@ -325,16 +325,19 @@ prompt_tokens(const struct lease *l, const struct agent *agent, const struct pas
 	return SYSTEM_TOKENS + (int64_t)(bytes / BYTES_A_TOKEN);
 }
 
-/* A server that does not tell what it used, or was left in the middle of its answer, has used what can be seen. */
+/*
+ * A server that does not tell what it used, or was left in the middle of its answer, has used what can be seen; one that was
+ * left before it said a word has read the question.
+ */
 static void
-count_cost(const struct model_answer *a, int64_t prompt, struct verdict *v)
+count_cost(const struct model_answer *a, int64_t prompt, bool left, struct verdict *v)
 {
 	v->prompt_tokens = a->prompt_tokens;
 	v->completion_tokens = a->completion_tokens;
-	if (v->prompt_tokens + v->completion_tokens > 0 || a->text.len == 0)
+	if (v->prompt_tokens + v->completion_tokens > 0 || (a->text.len == 0 && !left))
 		return;
 	v->prompt_tokens = prompt;
-	v->completion_tokens = 1 + (int64_t)(a->text.len / BYTES_A_TOKEN);
+	v->completion_tokens = a->text.len ? 1 + (int64_t)(a->text.len / BYTES_A_TOKEN) : 0;
 }
 
 /* Whatever the model printed, what is kept is one of the allowed values. */
@@ -426,7 +429,7 @@ think_with_model(const struct thinker *t, const struct lease *l, const struct ag
 	model_answer_init(&answer);
 	err = ask_model(t, l, agent, &v->passages, q, &answer, &v->problem);
 	v->requests = answer.requests;
-	count_cost(&answer, prompt, v);
+	count_cost(&answer, prompt, err == HL_CANCELLED && answer.requests > 0, v);
 	budget_settle(t->store, &budget, v->prompt_tokens, v->completion_tokens);
 	if (err == HL_OK)
 		take_answer(t, &answer, question, v);

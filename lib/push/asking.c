@@ -214,7 +214,7 @@ emit_all(struct socket *s, const struct answer *a, const char *room)
 	at = NULL;
 	while (err == HL_OK && m && span_next(a->messages, &at, &item))
 		if (m->last < 0 || span_integer(span_member(item, "seq"), 0) <= m->last)
-			err = socket_message(s, room_tag(m), item);
+			err = socket_message(s, m->last < 0 ? room_tag(m) : NULL, item);	/* told again, it brings nobody back */
 	return err;
 }
 

@@ -69,7 +69,7 @@ void	 socket_leave(struct socket *);	/* out of its client's sight; its job takes
 void	 socket_packet(struct socket *, enum sio_type, struct span data);	/* CONNECT and the like: an object or nothing */
 /* An event or an acknowledgement; id may be empty. */
 enum hl_err socket_args(struct socket *, enum sio_type, struct span id, struct span args) HL_MUST_CHECK;
-/* The events of one counted message: the first one with the offset. */
+/* The events of one counted message: the first one with the offset, of the room with that tag; NULL: with none. */
 enum hl_err socket_message(struct socket *, const char *tag, struct span message) HL_MUST_CHECK;
 void	 socket_let_in(struct socket *);	/* sends CONNECT */
 /* From then on (clock_mono_ms(); 0: never) it is as if it had not come: its session is closed, and it is not remembered. */

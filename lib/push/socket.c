@@ -100,6 +100,10 @@ socket_error(struct socket *s, struct question *q, const char *message, const ch
 	struct span none = { NULL, 0 };
 	enum hl_err err;
 
+	if (!s->connected) {		/* it is closed, and comes back: a client would take this for an error of the next time */
+		buf_free(&b);
+		return;
+	}
 	buf_printf(&b, "[\"error\",{\"message\":%s,\"code\":%s", message, code);
 	if (q && q->client_id)
 		buf_printf(&b, ",\"clientMessageId\":%s", q->client_id);
@@ -182,11 +186,12 @@ enum hl_err
 socket_message(struct socket *s, const char *tag, struct span message)
 {
 	struct span event, events = span_member(message, "emit");
-	char offset[PUBLICATION_OFFSET_MAX], *first = offset;
+	char offset[PUBLICATION_OFFSET_MAX], *first = tag ? offset : NULL;
 	const char *at = NULL;
 	enum hl_err err = HL_OK;
 
-	publication_offset(tag, span_integer(span_member(message, "seq"), 0), offset);
+	if (tag)
+		publication_offset(tag, span_integer(span_member(message, "seq"), 0), offset);
 	for (; err == HL_OK && span_next(events, &at, &event); first = NULL)
 		err = socket_counted(s, event, first);
 	return err;

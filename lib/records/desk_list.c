@@ -14,7 +14,7 @@
 #define PAGE_LOG_MAX	4194304	/* bytes of messages in what a script returns; what is over is cut */
 #define CUT_LAST	2	/* messages of a conversation that is cut */
 #define NEEDLE_MAX	4096u
-#define NEEDLES_MAX	256u		/* words */
+#define NEEDLES_MAX	32u		/* words: each reads every text once */
 
 /*
  * KEYS conversations
