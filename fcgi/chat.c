@@ -141,7 +141,7 @@ answer_turn(struct call *call, struct turn *take_turn, bool streamed)
 
 	if (streamed && reply_stream(call) != HL_OK)
 		streamed = false;	/* nobody is there any more; the answer is made all the same */
-	err = turn_wait(take_turn, streamed ? &deltas : NULL, &answer);
+	err = call_session_error(call, turn_wait(take_turn, streamed ? &deltas : NULL, &answer));
 	if (err == HL_TIMEOUT)
 		err = call_fail(call, err, "The answer takes longer than it should. Your message is stored; ask again with "
 		    "the same clientMessageId to get the answer");
