@@ -186,6 +186,7 @@ post_message(struct call *call)
 		{ "userId", true, USER_ID_MAX, HL_BAD_REQUEST, &in.user_id, NULL },
 		{ "clientMessageId", false, CLIENT_ID_MAX, HL_BAD_REQUEST, &client_id, NULL },
 	};
+	char id[ID_LEN + 1];
 	struct turn *turn;
 	enum hl_err err;
 
@@ -203,8 +204,10 @@ post_message(struct call *call)
 	err = turn_accept(call->app->engine, &in, &turn, &call->retry_ms);
 	if (err)
 		return call_session_error(call, err);
+	strcpy(id, in.id);		/* it was one, or nothing would have been accepted */
+	request_drop_body(call);
 	err = answer_turn(call, turn, wants_events(call));
-	if (is_probe(call) && conversation_delete(&call->app->store, in.id) != HL_OK)
+	if (is_probe(call) && conversation_delete(&call->app->store, id) != HL_OK)
 		err = HL_STORE;
 	return err;
 }

@@ -348,6 +348,7 @@ post_message(struct call *call)
 	err = call_conversation_error(call, turn_accept(call->app->engine, &in, &turn, &call->retry_ms));
 	if (err)
 		return err;
+	request_drop_body(call);
 	err = call_conversation_error(call, turn_wait(turn, NULL, &answer));
 	if (err == HL_TIMEOUT)
 		err = call_fail(call, err, "The answer takes longer than it should. Your message is stored; ask again with the same "

@@ -106,6 +106,13 @@ request_json(struct call *call, size_t max)
 	return HL_OK;
 }
 
+void
+request_drop_body(struct call *call)
+{
+	json_free(call->body);
+	call->body = NULL;
+}
+
 static enum hl_err
 check_field(struct call *call, const struct json *object, const struct text_field *f, bool *missing)
 {

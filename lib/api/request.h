@@ -22,6 +22,8 @@ struct text_field {
 #define REQUEST_MAX	(256u * 1024)		/* bytes */
 #define REQUEST_LONG	(24u * 1024 * 1024)	/* the longest packet of a socket, its attachments in base64 */
 enum hl_err request_json(struct call *, size_t max) HL_MUST_CHECK;
+/* Nothing of the body is needed any more, nor any text in it: before a wait, of which there may be thousands. */
+void	 request_drop_body(struct call *);
 
 /* Checks all fields, types first.  missing is the sentence when a required one is absent, null or blank. */
 enum hl_err request_fields(struct call *, const struct json *object, const struct text_field *, size_t count,
