@@ -286,6 +286,7 @@ ask_model(const struct thinker *t, const struct lease *l, const struct agent *ag
 	if (err)
 		goto out;
 	passages_prompt(&written, p);
+	buf_trim(&written);		/* kept as long as the model thinks */
 	err = buf_err(&written);
 	if (err)
 		goto out;
