@@ -69,6 +69,11 @@ test("nor when a person has seen what nobody answers", async () => {
 	assert.deepEqual(await judged(log, [told(log[0]), told(log[2]), spell]), []);
 });
 
+test("nor when an answer comes after the last look of who has left", async () => {
+	const log = [asked(1, 1), answer(2, 1)];
+	assert.deepEqual(await judged(log, [told(log[0]), { what: "transcript", session: "s", upTo: 1, seen: [] }]), []);
+});
+
 const unnamed = (seq) => ({ ...answer(seq, 0), content: "I cannot answer right now." });
 
 test("nor when what came while an answer was under way is answered by the next", async () => {
@@ -97,7 +102,7 @@ for (const [what, log, ledger, name] of [
 	["a message of the model while a person has the conversation", [asked(1, 1), asked(2, 2), answer(3, 2)],
 		[{ what: "spell", session: "s", taken: Date.parse(at(1)), from: 2, to: 3, until: 3 }],
 		"messages of the model while a person had the conversation"],
-	["a transcript with a hole", [asked(1, 1), answer(2, 1)], [{ what: "transcript", session: "s", seen: [] }],
+	["a transcript with a hole", [asked(1, 1), answer(2, 1)], [{ what: "transcript", session: "s", upTo: 2, seen: [] }],
 		"transcripts of sockets that differ from the store"],
 ])
 	test(`the judge finds ${what}`, async () => {

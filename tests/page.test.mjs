@@ -408,14 +408,20 @@ describe("the conversation", () => {
 		await page.reload();
 		await page.waitForSelector("#log .person");
 		await page.waitForFunction(() => /A person is in this/.test(document.querySelector("#escalated").innerText));
+		let answer;		// to what has been said since the person spoke
+		const held = new Promise((resolve) => { answer = resolve; });
+		upstream.reset();
+		upstream.next(() => held);
 		await desk(`/${id}/return`, {});
 		await page.waitForFunction(() => /assistant is back/.test(document.querySelector("#escalated").innerText));
 		assert.equal(await page.isVisible("#person-button"), true);
-		assert.equal(await page.locator(".dots").isVisible(), false, "nothing is owed");
 		await picture(page, "back");
+		answer(reply("You are welcome."));
+		await page.waitForFunction(() => document.querySelectorAll("#log .bot").length === 2);
+		await page.locator(".dots").waitFor({ state: "hidden" });
 		upstream.next(reply("Yes?"));
 		await write(page, "Another thing");
-		await page.waitForFunction(() => document.querySelectorAll("#log .bot").length === 2);
+		await page.waitForFunction(() => document.querySelectorAll("#log .bot").length === 3);
 		assert.equal(await page.isVisible("#escalated"), false);
 	});
 

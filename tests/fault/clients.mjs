@@ -194,7 +194,7 @@ class SocketClient extends Client {
 	async join() {
 		const ack = await this.ask("join-chat", { userId: this.userId, sessionId: this.sessionId, seq: this.last });
 		this.joined = ack.ok || (ack.code === "not_found" && this.field.mayLose);
-		return ack.ok || (this.joined ? false : undefined);
+		return ack.ok ? ack : this.joined ? false : undefined;
 	}
 
 	// While a person has it, the model is not heard.
@@ -263,10 +263,11 @@ class SocketClient extends Client {
 		this.socket?.io.engine?.close();
 	}
 
-	// The last look: with it the transcript must equal the store's.
+	// The last look: with it the transcript must equal the store's up to there. What a person gave back may be answered later.
 	async leave() {
-		if (await this.insist(() => this.join()))
-			this.report("transcript", { seen: [...this.seen].map(([seq, id]) => ({ seq, id })) });
+		const look = await this.insist(() => this.join());
+		if (look)
+			this.report("transcript", { upTo: look.seq, seen: [...this.seen].map(([seq, id]) => ({ seq, id })) });
 		this.socket.disconnect();
 	}
 }

@@ -172,12 +172,13 @@ function judgeClients(v, logs, ledger, mayLose) {
 	const differ = [], problems = [];
 	let transcripts = 0;
 	for (const [session, entries] of ledger) {
-		const answers = (logs.get(session) ?? []).filter((m) => !m.user).map((m) => m.id).join();
 		problems.push(...entries.filter((e) => e.what === "problem"));
 		for (const t of entries.filter((e) => e.what === "transcript")) {
 			transcripts++;
-			if (t.seen.map((m) => m.id).join() !== answers)
-				differ.push({ session, seen: t.seen.length, stored: answers.split(",").length });
+			const ids = (list) => list.filter((m) => m.seq <= t.upTo).map((m) => m.id);
+			const seen = ids(t.seen), stored = ids((logs.get(session) ?? []).filter((m) => !m.user));
+			if (seen.join() !== stored.join())
+				differ.push({ session, seen: seen.length, stored: stored.length });
 		}
 	}
 	v.check("transcripts of sockets that differ from the store", differ, `${transcripts} transcripts`, mayLose);
