@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { once } from "node:events";
+import { Field } from "./fault/clients.mjs";
 import { judge } from "./fault/judge.mjs";
 import { runScenario } from "./fault/run.mjs";
 import { digest } from "./harness.mjs";
@@ -21,6 +22,14 @@ test("nothing acknowledged is lost, doubled or left unanswered", { concurrency: 
 		const { rows } = await runScenario(name, { clients: 12, ...options });
 		assert.deepEqual(wrong(rows), []);
 	})));
+});
+
+test("nobody tries on when all have finished", { timeout: 10_000 }, async () => {
+	const field = new Field({}, { report() {}, async sync() {} }, { clients: 2, seed: 1 });
+	const rejoins = field.clients[1].insist(() => Promise.reject(new Error("not connected")));
+	field.running = [];
+	assert.equal(await field.stop(), true);
+	assert.equal(await rejoins, null);
 });
 
 // ---- the judge: a store that is wrong is found out ----

@@ -332,13 +332,20 @@ export class Field {
 		return this.clients.filter((c) => c.socket);
 	}
 
-	// All finish what they began; who cannot within the time is cut short.
+	// All finish what they began; who cannot within the time is cut short. True: all could.
 	async stop(ms = 75_000) {
 		this.stopping = true;
 		const timer = setTimeout(() => { this.over = true; }, ms);
 		await Promise.all(this.running);
 		clearTimeout(timer);
 		await this.ledger.sync();
-		return !this.over;
+		const finished = !this.over;
+		this.giveUp();
+		return finished;
+	}
+
+	// No further attempts: a socket that was to join again when its customer had left would try for ever.
+	giveUp() {
+		this.stopping = this.over = true;
 	}
 }

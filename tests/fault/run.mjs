@@ -36,12 +36,12 @@ export async function runScenario(name, { seed, kills, seconds, clients = 200, t
 	const began = Date.now();
 	const deaths = [], told = [];
 	const most = kills ?? (seconds ? Infinity : scenario.kills);
-	let upstream, stack, ledger;
+	let upstream, stack, ledger, field;
 	try {
 		upstream = await startModel(scenario, random);
 		stack = await startFaultStack(upstream, scenario);
 		ledger = await Ledger.start(dir);
-		const field = new Field(stack, ledger, { clients, seed: seed + 1, thinking: thinking ?? scenario.thinking, mayLose: scenario.mayLose, only: scenario.only,
+		field = new Field(stack, ledger, { clients, seed: seed + 1, thinking: thinking ?? scenario.thinking, mayLose: scenario.mayLose, only: scenario.only,
 			calling: scenario.calling }).start();
 		const end = seconds ? Date.now() + seconds * 1000 : Infinity;
 		const run = { stack, upstream, field, random, deaths, every: scenario.every, tell: (text) => told.push(text),
@@ -56,6 +56,7 @@ export async function runScenario(name, { seed, kills, seconds, clients = 200, t
 		await stack.stop();
 		return { name, seed, clients, messages: field.said, told, rows, seconds: Math.round((Date.now() - began) / 1000) };
 	} finally {
+		field?.giveUp();
 		stack?.stopNow();
 		ledger?.close();
 		await upstream?.close();
