@@ -2,7 +2,7 @@
 // this folder's own upstream and load generator.
 
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, chmodSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, chmodSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -182,6 +182,29 @@ http {
 		ref.pid = children(child.pid)[0];
 		ref.stop = () => child.kill("SIGTERM");
 		return ref;
+	}
+}
+
+// ---- the reference for messages: a Node service that does less ---------------------------------------------------------
+
+export class NodeService {
+	// On the Redis of a stack. Fails if its packages can neither be found nor fetched.
+	static async start(upstream, stack) {
+		const folder = fileURLToPath(new URL("node_service", import.meta.url));
+		if (!existsSync(path.join(folder, "node_modules")))
+			execFileSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+		const node = new NodeService();
+		node.child = service(process.execPath, [path.join(folder, "server.mjs"), stack.redis, upstream.url]);
+		node.port = Number((await node.child.lines.next()).value);
+		return node;
+	}
+
+	each(measure) {
+		return { node: measure(this.child.pid) };
+	}
+
+	stop() {
+		this.child.kill("SIGTERM");
 	}
 }
 
