@@ -85,6 +85,7 @@ app.post("/api/v1/chat/message", async (req, res, next) => {
 });
 
 const server = http.createServer(app);
+server.keepAliveTimeout = 120_000;		// as nginx before us
 const io = new Server(server, { serveClient: false });
 io.on("connection", (socket) => {
 	const attempt = (work) => async (body) => {
