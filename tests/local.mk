@@ -264,6 +264,8 @@ tests_bench_calls_LDADD = $(HELPLINE_LIBS)
 tests_bench_upstream_SOURCES = tests/bench/upstream.c tests/bench/marks.h
 tests_bench_upstream_LDADD = $(HELPLINE_LIBS)
 EXTRA_DIST += tests/bench/run.mjs tests/bench/stack.mjs tests/bench/figures.mjs tests/bench/voice.mjs
+EXTRA_DIST += tests/bench/node_service/.npmrc tests/bench/node_service/package.json tests/bench/node_service/package-lock.json \
+	tests/bench/node_service/server.mjs
 
 # ./run fault; it builds its own shim.so.
 EXTRA_DIST += tests/fault/run.mjs tests/fault/scenarios.mjs tests/fault/clients.mjs tests/fault/judge.mjs tests/fault/ledger.mjs \

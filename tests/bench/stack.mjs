@@ -188,13 +188,20 @@ http {
 // ---- the reference for messages: a Node service that does less ---------------------------------------------------------
 
 export class NodeService {
-	// On the Redis of a stack. Fails if its packages can neither be found nor fetched.
+	static folder = fileURLToPath(new URL("node_service", import.meta.url));
+
+	// True: its packages are there. Else why not has been said.
+	static install() {
+		const there = () => existsSync(path.join(this.folder, "node_modules"));
+		if (!there() && spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: this.folder, stdio: ["ignore", "ignore", "inherit"] }).status !== 0)
+			console.log(`There is no Node service to compare with: npm ci failed in ${this.folder}`);
+		return there();
+	}
+
+	// On the Redis of a stack.
 	static async start(upstream, stack) {
-		const folder = fileURLToPath(new URL("node_service", import.meta.url));
-		if (!existsSync(path.join(folder, "node_modules")))
-			execFileSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
 		const node = new NodeService();
-		node.child = service(process.execPath, [path.join(folder, "server.mjs"), stack.redis, upstream.url]);
+		node.child = service(process.execPath, [path.join(this.folder, "server.mjs"), stack.redis, upstream.url]);
 		node.port = Number((await node.child.lines.next()).value);
 		return node;
 	}
