@@ -3,6 +3,8 @@
 // A group measures on a Helpline of its own and reports rows: { name, value, unit, bar, least | most, reference, ratio, ok,
 // detail }. `least` and `most` are what value is held to; `ok` says it where the bar is another one.
 
+import { randomUUID } from "node:crypto";
+
 import {
 	BareRedis, NodeService, Stack, Reference, Load, wrk, cpu, pss, rss, pause, median, difference, sum,
 } from "./stack.mjs";
@@ -27,6 +29,21 @@ async function withStack(bench, use) {
 		stack.stop();
 	}
 }
+
+// The reference, which keeps what it is told in the stack's Redis; undefined where it cannot be had.
+async function withNode(bench, stack, use) {
+	bench.nodeService ??= NodeService.install();
+	if (!bench.nodeService)
+		return undefined;
+	const node = await NodeService.start(bench.upstream, stack);
+	try {
+		return await use(node);
+	} finally {
+		node.stop();
+	}
+}
+
+const besideNode = (node, tell) => node && `a Node service: ${tell(node)}`;
 
 // Runs wrk and gives its numbers with the processor time of each call.
 async function wrkWithCost(url, options, measure) {
@@ -88,33 +105,40 @@ async function rest(bench) {
 
 const WAITING = { users: 4000, delay: 2000, seconds: 6 };
 
-// Everybody begins within one delay and asks again when answered: a steady arrival of users / delay a second.
+// Everybody begins within one delay and asks again when answered: a steady arrival of users / delay a second. Of service,
+// what is called `name` is where they wait.
+async function holdCalls(service, name) {
+	const load = new Load("rest", service, { users: WAITING.users, ramp: WAITING.delay - 50, seconds: WAITING.seconds });
+	await load.event("ready");
+	const before = service.each(rss);
+	load.go();
+	await load.event("full");
+	let most = service.each(rss);
+	const sampler = setInterval(() => {
+		const now = service.each(rss);
+		most = now[name] > most[name] ? now : most;
+	}, 250);
+	const result = await load.event("result").finally(() => clearInterval(sampler));
+	return { result, kb: round(Object.fromEntries(Object.entries(difference(most, before)).map(([k, v]) => [k, v / WAITING.users])), 2) };
+}
+
 async function waiting(bench) {
 	await bench.upstream.set({ delay: WAITING.delay });
 	return withStack(bench, async (stack) => {
-		const load = new Load("rest", stack, { users: WAITING.users, ramp: WAITING.delay - 50, seconds: WAITING.seconds });
-		await load.event("ready");
-		const before = stack.each(rss);
-		load.go();
-		await load.event("full");
-		let most = stack.each(rss);
-		const sampler = setInterval(() => {
-			const now = stack.each(rss);
-			most = now.chat > most.chat ? now : most;
-		}, 250);
-		const result = await load.event("result").finally(() => clearInterval(sampler));
-		const kb = round(Object.fromEntries(Object.entries(difference(most, before)).map(([k, v]) => [k, v / WAITING.users])), 2);
+		const { result, kb } = await holdCalls(stack, "chat");
+		const node = await withNode(bench, stack, (service) => holdCalls(service, "node"));
 		const arrival = atRate(WAITING.users / WAITING.delay * 1000);
 		return [
 			{
 				name: `${WAITING.users} messages waiting at once: failures`, value: result.errors, unit: "", most: 0,
-				reference: `of ${result.asked}, upstream takes ${WAITING.delay} ms`, ok: result.errors === 0 && result.mostWaiting >= WAITING.users,
-				detail: { mostWaiting: result.mostWaiting, problem: result.problem },
+				reference: besideNode(node, (n) => n.result.errors), ok: result.errors === 0 && result.mostWaiting >= WAITING.users,
+				detail: { asked: result.asked, "upstream takes ms": WAITING.delay, mostWaiting: result.mostWaiting, problem: result.problem },
 			},
-			{ name: "memory of chat for each", value: kb.chat, unit: "KB", most: 40, detail: kb },
-			{ name: "added to the upstream's time, p50", value: result.added.p50, unit: "ms", reference: `arrival ${arrival}` },
-			{ name: "added to the upstream's time, p99", value: result.added.p99, unit: "ms", most: 20, reference: `arrival ${arrival}`,
-				detail: { max: result.added.max } },
+			{ name: "memory of chat for each", value: kb.chat, unit: "KB", most: 40, reference: besideNode(node, (n) => `${n.kb.node} KB`), detail: kb },
+			{ name: "added to the upstream's time, p50", value: result.added.p50, unit: "ms", reference: besideNode(node, (n) => `${n.result.added.p50} ms`),
+				detail: { arrival } },
+			{ name: "added to the upstream's time, p99", value: result.added.p99, unit: "ms", most: 20,
+				reference: besideNode(node, (n) => `${n.result.added.p99} ms`), detail: { max: result.added.max } },
 		];
 	});
 }
@@ -124,20 +148,22 @@ async function waiting(bench) {
 async function idle(bench) {
 	await bench.upstream.set();
 	const seconds = [];
-	let memory;
+	let memory, node;
 	for (let i = 0; i < STARTS; i++) {
-		memory = await withStack(bench, async (stack) => {
+		await withStack(bench, async (stack) => {
 			seconds.push(stack.seconds);
 			if (i < STARTS - 1)
-				return undefined;
+				return;
 			await pause(1500);
-			return stack.each(pss);
+			memory = stack.each(pss);
+			node = await withNode(bench, stack, (service) => service.each(pss));
 		});
 	}
 	return [
 		{ name: "cold start to ready", value: median(seconds), unit: "s", most: 1, reference: `median of ${STARTS}, fresh state`,
 			detail: { all: seconds.map((s) => Number(s.toFixed(3))) } },
 		{ name: "idle stack, proportional memory", value: sum(memory) / 1024, unit: "MB", most: 48,
+			reference: besideNode(node, (n) => `${(n.node / 1024).toFixed(1)} MB, alone`),
 			detail: round(Object.fromEntries(Object.entries(memory).map(([k, v]) => [k, v / 1024]))) },
 	];
 }
@@ -146,20 +172,26 @@ async function idle(bench) {
 
 const SOCKETS = 5000;
 
+async function joinSockets(service) {
+	const before = service.each(pss);
+	const begin = Date.now();
+	const load = new Load("socket", service, { users: SOCKETS });
+	await load.event("ready");
+	const seconds = (Date.now() - begin) / 1000;
+	await pause(2000);
+	const each = round(Object.fromEntries(Object.entries(difference(service.each(pss), before)).map(([k, v]) => [k, v / SOCKETS])), 2);
+	load.go();
+	return { each, seconds, result: await load.event("result") };
+}
+
 async function sockets(bench) {
 	await bench.upstream.set();
 	return withStack(bench, async (stack) => {
-		const before = stack.each(pss);
-		const begin = Date.now();
-		const load = new Load("socket", stack, { users: SOCKETS });
-		await load.event("ready");
-		const seconds = (Date.now() - begin) / 1000;
-		await pause(2000);
-		const each = round(Object.fromEntries(Object.entries(difference(stack.each(pss), before)).map(([k, v]) => [k, v / SOCKETS])), 2);
-		load.go();
-		const result = await load.event("result");
+		const { each, seconds, result } = await joinSockets(stack);
+		const node = await withNode(bench, stack, joinSockets);
 		return [{
-			name: `pushd's memory per idle joined socket`, value: each.pushd, unit: "KB", most: 4, reference: `at ${SOCKETS} sockets`,
+			name: `pushd's memory per idle joined socket`, value: each.pushd, unit: "KB", most: 4,
+			reference: besideNode(node, (n) => `${n.each.node} KB, of ${SOCKETS}`), ratio: node && each.pushd / node.each.node,
 			ok: each.pushd <= 4 && result.errors === 0, detail: { ...each, "joined in s": seconds, problem: result.problem },
 		}];
 	});
@@ -170,25 +202,30 @@ async function sockets(bench) {
 const STREAMS = { users: 500, tokens: 100, interval: 50 };
 const STREAM_MS = STREAMS.tokens * STREAMS.interval;
 
+async function stream(service) {
+	const load = new Load("rest", service, { users: STREAMS.users, ramp: STREAM_MS - 200, settle: STREAM_MS, seconds: 9, stream: true });
+	await load.event("ready");
+	const before = service.each(cpu);
+	load.go();
+	await load.event("full");
+	const result = await load.event("result");
+	const cost = round(Object.fromEntries(Object.entries(difference(service.each(cpu), before))
+		.map(([k, v]) => [k, us(v) / result.pieces])), 1);
+	return { result, cost };
+}
+
 async function streams(bench) {
 	await bench.upstream.set({ delay: 200, tokens: STREAMS.tokens, interval: STREAMS.interval });
 	return withStack(bench, async (stack) => {
-		const load = new Load("rest", stack, { users: STREAMS.users, ramp: STREAM_MS - 200, settle: STREAM_MS, seconds: 9,
-			stream: true });
-		await load.event("ready");
-		const before = stack.each(cpu);
-		load.go();
-		await load.event("full");
-		const result = await load.event("result");
-		const cost = round(Object.fromEntries(Object.entries(difference(stack.each(cpu), before))
-			.map(([k, v]) => [k, us(v) / result.pieces])), 1);
+		const { result, cost } = await stream(stack);
+		const node = await withNode(bench, stack, stream);
 		const lost = result.asked * STREAMS.tokens - result.pieces;
-		const reference = `${STREAMS.users} streams, ${atRate(STREAMS.users * 1000 / STREAMS.interval)} tokens`;
 		return [
-			{ name: "added to a token, p50", value: result.tokens.p50, unit: "ms", reference },
-			{ name: "added to a token, p99", value: result.tokens.p99, unit: "ms", most: 5, reference,
+			{ name: "added to a token, p50", value: result.tokens.p50, unit: "ms", reference: besideNode(node, (n) => `${n.result.tokens.p50} ms`) },
+			{ name: "added to a token, p99", value: result.tokens.p99, unit: "ms", most: 5, reference: besideNode(node, (n) => `${n.result.tokens.p99} ms`),
 				ok: result.tokens.p99 <= 5 && result.errors === 0 && lost === 0,
-				detail: { max: result.tokens.max, lost, errors: result.errors, problem: result.problem, "µs each": cost } },
+				detail: { max: result.tokens.max, streams: STREAMS.users, tokens: atRate(STREAMS.users * 1000 / STREAMS.interval), lost, errors: result.errors,
+					problem: result.problem, "µs each": cost, "Node's": node?.cost.node } },
 		];
 	});
 }
@@ -213,19 +250,6 @@ async function costOf(way, service) {
 	const each = round(Object.fromEntries(Object.entries(difference(service.each(cpu), before))
 		.map(([k, v]) => [k, ms(v) / result.answered])), 4);
 	return { each, all: sum(each), result };
-}
-
-// The reference, which keeps what it is told in the stack's Redis; undefined where it cannot be had.
-async function withNode(bench, stack, use) {
-	bench.nodeService ??= NodeService.install();
-	if (!bench.nodeService)
-		return undefined;
-	const node = await NodeService.start(bench.upstream, stack);
-	try {
-		return await use(node);
-	} finally {
-		node.stop();
-	}
 }
 
 // The middle one of some runs, each with a stack of its own; the ways take turns, and beside each the Node service's.
@@ -283,7 +307,7 @@ async function many(bench) {
 	const lots = await costOfChat(bench, MANY.many);
 	const node = await withStack(bench, (stack) => withNode(bench, stack, (service) => costOfWaiting(bench, MANY.many, service, "node")));
 	const { result } = lots;
-	const ofNode = (tell) => node && `a Node service: ${tell(node)}`;
+	const ofNode = (tell) => besideNode(node, tell);
 	return [
 		{ name: `${MANY.many} messages waiting at once: failures`, value: result.errors, unit: "", most: 0,
 			ok: result.errors === 0 && result.mostWaiting >= MANY.many, reference: ofNode((n) => n.result.errors),
@@ -302,24 +326,33 @@ async function many(bench) {
 
 const ROOM = { sockets: 1000, events: 400, pause: 10 };
 
+// say(number, text): an event to the room of all sockets. Deliveries a second of processor time of what is called `name`.
+async function deliver(service, name, findRoom, say) {
+	const load = new Load("room", service, { users: ROOM.sockets, expect: ROOM.sockets * ROOM.events });
+	await load.event("ready");
+	const room = await findRoom();
+	const before = service.each(cpu);
+	load.go();
+	for (let i = 0; i < ROOM.events; i++) {		// apart, so that each is written to each socket by itself
+		await say(room, ["bench", { number: i, text: "x".repeat(100) }]);
+		await pause(ROOM.pause);
+	}
+	const result = await load.event("result");
+	return { result, rate: result.heard / difference(service.each(cpu), before)[name] };
+}
+
 async function broadcast(bench) {
 	await bench.upstream.set();
 	return withStack(bench, async (stack) => {
-		const load = new Load("room", stack, { users: ROOM.sockets, expect: ROOM.sockets * ROOM.events });
-		await load.event("ready");
-		const channel = /room:(?!staff)\S+/.exec(await stack.store([["PUBSUB", "CHANNELS", "room:*"]]))[0];
-		const before = stack.each(cpu);
-		load.go();
-		for (let i = 0; i < ROOM.events; i++) {		// apart, so that each is written to each socket by itself
-			await stack.store([["PUBLISH", channel, `0 0 -\n["bench",{"number":${i},"text":"${"x".repeat(100)}"}]`]]);
-			await pause(ROOM.pause);
-		}
-		const result = await load.event("result");
-		const spent = difference(stack.each(cpu), before);
-		return [{ name: "broadcast, deliveries a core of pushd", value: result.heard / spent.pushd, unit: "/s", least: 70_000,
-			ok: result.errors === 0 && result.heard === ROOM.sockets * ROOM.events && result.heard / spent.pushd >= 70_000,
-			reference: `${ROOM.sockets} sockets, ${ROOM.events} events, ${atRate(result.heard / result.seconds)} on the clock`,
-			detail: { problem: result.problem } }];
+		const find = async (command, pattern) => pattern.exec(await stack.store([command]))[0];
+		const { result, rate } = await deliver(stack, "pushd", () => find(["PUBSUB", "CHANNELS", "room:*"], /room:(?!staff)\S+/),
+			(channel, event) => stack.store([["PUBLISH", channel, `0 0 -\n${JSON.stringify(event)}`]]));
+		const node = await withNode(bench, stack, (service) => deliver(service, "node", () => find(["KEYS", "session:*"], /(?<=session:)\S+/),
+			(room, args) => stack.store([["PUBLISH", "broadcast", JSON.stringify({ room, args })]])));
+		return [{ name: "broadcast, deliveries a core of pushd", value: rate, unit: "/s", least: 70_000,
+			ok: result.errors === 0 && result.heard === ROOM.sockets * ROOM.events && rate >= 70_000,
+			reference: besideNode(node, (n) => atRate(n.rate)), ratio: node && rate / node.rate,
+			detail: { sockets: ROOM.sockets, events: ROOM.events, "on the clock": atRate(result.heard / result.seconds), problem: result.problem } }];
 	});
 }
 
@@ -349,14 +382,33 @@ async function stored(bench) {
 
 const KEPT = 20_000;	// of ten accounts; a hundred thousand take the same, each, within a hundredth, and five times as long
 
-// Stored by the programs' own functions, in a Redis of its own.
-async function kept() {
+async function bytesEach(fill) {
 	const redis = await BareRedis.start();
 	const before = redis.memory();
-	await redis.fill(KEPT);
+	await fill(redis);
 	const value = (redis.memory() - before) / KEPT;
 	redis.stop();
-	return [{ name: `${KEPT.toLocaleString("en")} conversations of 6 messages of 200 bytes, each`, value, unit: "bytes", most: 4096 }];
+	return value;
+}
+
+// A conversation as node_service keeps it: a hash, and a list of JSON that anybody can read.
+function plainConversation() {
+	const id = randomUUID(), timestamp = new Date().toISOString();
+	const message = (i) => JSON.stringify({ id: randomUUID(), role: i % 2 ? "assistant" : "user", content: "x".repeat(200), timestamp });
+	return [["HSET", `session:${id}`, "userId", randomUUID(), "created", timestamp], ["EXPIRE", `session:${id}`, "86400"],
+		["RPUSH", `messages:${id}`, ...Array.from({ length: 6 }, (_, i) => message(i))], ["EXPIRE", `messages:${id}`, "86400"]];
+}
+
+function fillPlain(redis) {
+	for (let left = KEPT; left > 0; left -= 1000)
+		redis.send(Array.from({ length: 1000 }, plainConversation).flat());
+}
+
+// Stored by the programs' own functions, in a Redis of its own.
+async function kept() {
+	const value = await bytesEach((redis) => redis.fill(KEPT)), plain = await bytesEach(fillPlain);
+	return [{ name: `a conversation of 6 × 200 bytes, of ${KEPT.toLocaleString("en")}`, value, unit: "bytes", most: 4096,
+		reference: `plain JSON in no list: ${Math.round(plain)} bytes`, ratio: value / plain }];
 }
 
 // ---- a list of conversations ---------------------------------------------------------------------------------------------------------

@@ -248,6 +248,11 @@ export class BareRedis {
 			throw new Error("filling failed");
 	}
 
+	send(commands) {
+		const wire = commands.map((words) => `*${words.length}\r\n${words.map((w) => `$${Buffer.byteLength(w)}\r\n${w}\r\n`).join("")}`);
+		execFileSync("redis-cli", ["-s", this.socket, "--pipe"], { env, input: wire.join(""), stdio: ["pipe", "ignore", "inherit"] });
+	}
+
 	stop() {
 		this.server.kill("SIGTERM");
 	}

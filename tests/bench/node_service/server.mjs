@@ -77,8 +77,13 @@ app.post("/api/v1/chat/session", async (req, res, next) => {
 	}
 });
 app.post("/api/v1/chat/message", async (req, res, next) => {
+	const event = (name, data) => res.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
 	try {
-		res.json(await turn(req.body));
+		if (req.headers.accept !== "text/event-stream")
+			return void res.json(await turn(req.body));
+		res.set("Content-Type", "text/event-stream").flushHeaders();
+		event("message", await turn(req.body, (id, text) => event("delta", { id, text })));
+		res.end();
 	} catch (error) {
 		next(error);
 	}
@@ -95,8 +100,8 @@ io.on("connection", (socket) => {
 			socket.emit("error", { error: error.message });
 		}
 	};
-	socket.on("join-chat", attempt(async ({ userId }) => {
-		const sessionId = await newSession(userId);
+	socket.on("join-chat", attempt(async ({ userId, sessionId = undefined }) => {
+		sessionId ??= await newSession(userId);
 		socket.join(sessionId);
 		socket.emit("chat-joined", { sessionId, userId });
 	}));
@@ -106,4 +111,11 @@ io.on("connection", (socket) => {
 		room.emit("message-received", { id: messageId, seq, message: response, isBot: true, timestamp });
 	}));
 });
+// What other processes say to a room: {"room", "args"}.
+const subscriber = await redis.duplicate().connect();
+await subscriber.subscribe("broadcast", (text) => {
+	const { room, args } = JSON.parse(text);
+	io.to(room).emit(...args);
+});
+
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));
