@@ -250,6 +250,16 @@ describe("POST /api/auth/login", () => {
 		assert.equal((await from("127.0.0.8", "login", { email, password: PASSWORD })).status, 200);
 	});
 
+	test("a clock that was set back shuts nobody out", async () => {
+		const { email } = await signedUp();
+		assertProblem(await login(email, "Wrong1horse"), 401);
+		const redis = await stack.redis();
+		for (const key of await redis.call("KEYS", "lf:*"))
+			await redis.call("SET", key, String(Number(await redis.call("GET", key)) + 7_200_000), "PX", "7300000");
+		await ok(login(email));
+		await signedUp();
+	});
+
 	test("an unknown address is throttled in the same way", async () => {
 		const email = address();
 		const all = await Promise.all(Array.from({ length: 14 }, () => from("127.0.0.9", "login", { email, password: "Wrong1horse" })));

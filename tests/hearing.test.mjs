@@ -146,6 +146,12 @@ describe("the words of a recording and the message with the same words", () => {
 		assert.equal(upstream.chats.filter((r) => /How long does delivery take\?/.test(r.raw)).length, 1);
 	});
 
+	test("however their letters are written", async () => {
+		assert.equal((await say("Die Straße, das Cafe\u0301 und \uff21\uff22\uff23")).status, 201);
+		await sent(webm, fields("die STRASSE das caf\u00e9 und abc"));
+		assert.equal(mine((await ada.read(id)).messages).length, 1);
+	});
+
 	test("and when the message comes first, or both at once", async () => {
 		assert.equal((await say("Where is my order?")).status, 201);
 		const { seq, audioUrl } = await sent(webm, fields("where is my order"));
@@ -371,6 +377,8 @@ describe("what it costs", () => {
 				await sent(seconds(2), { person: eve, to, name: "x.wav", type: "audio/wav" });
 			const { byAgent } = await eve.ok("GET", "/api/analytics");
 			assert.deepEqual(byAgent.map((row) => [row.agentId, row.cost]), [[robin._id, 4]]);
+			const redis = await other.redis();
+			await waitFor("it is paid, and no longer only set aside", async () => (await redis.call("KEYS", "spend:*:held")).length === 0);
 			const refused = await send(seconds(2), { person: eve, to, name: "x.wav", type: "audio/wav" });
 			assert.equal(refused.status, 429, refused.text);
 			assert.match(refused.json.message, /spend limit/);

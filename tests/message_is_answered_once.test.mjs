@@ -69,6 +69,17 @@ test("an Idempotency-Key counts within its session", async () => {
 	assert.equal(upstream.chats.length, 2);
 });
 
+test("a key that is repeated is kept once", async () => {
+	const id = await stack.session(), redis = await stack.redis();
+	const key = { "idempotency-key": unique("key") };
+	const kept = async () => Promise.all((await redis.call("KEYS", "c:*:seen")).map((name) => redis.call("HLEN", name))).then((all) => all.reduce((a, b) => a + b, 0));
+	await stack.message(id, "hello", {}, key);
+	const before = await kept();
+	for (let i = 0; i < 5; i++)
+		assert.equal((await stack.message(id, "hello", {}, key)).status, 200);
+	assert.equal(await kept(), before);
+});
+
 test("an Idempotency-Key that comes with a known clientMessageId names that message, too", async () => {
 	const id = await stack.session(), clientMessageId = unique(), headers = { "idempotency-key": unique() };
 	const send = (message, more = {}, with_ = headers) => stack.call("POST", "/api/v1/chat/message",

@@ -139,6 +139,23 @@ describe("the routes", () => {
 		assert.equal((await stack.say(one.sessionId, "another question")).response, "Here again.");
 	});
 
+	test("closed, taken or not, it keeps its conversation no longer than any", async () => {
+		const redis = await stack.redis();
+		const kept = async (id) => {
+			const c = await redis.call("HGET", `e:{0}:${id}`, "c");
+			return Promise.all(["", ":log", ":seen"].map((part) => redis.call("TTL", `c:{0}:${c}${part}`)));
+		};
+		for (const taken of [true, false]) {
+			const { id } = await escalated();
+			assert.ok((await kept(id)).every((s) => s > 86_400), "while it is open");
+			if (taken)
+				await ok(ada.take(id));
+			await ok(bob.close(id));
+			const left = await kept(id);
+			assert.ok(left.every((s) => s > 0 && s <= 1800), left.join());
+		}
+	});
+
 	test("who of another account has taken one is for administrators to know", async () => {
 		const dora = await Person.join(stack);
 		upstream.otherwise = reply("One moment.");

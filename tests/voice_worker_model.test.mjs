@@ -315,6 +315,16 @@ describe("a conversation with a name", () => {
 			assert.deepEqual([totals.conversations, totals.escalated, totals.customerMessages, totals.answers], [1, 1, 2, 2]);
 		});
 
+	test("a long one that ends with a person has its newest 500 messages", async () => {
+		const { person, agent } = await carl();
+		const said = Array.from({ length: 520 }, (_, i) => ({ role: i % 2 ? "assistant" : "user", content: `Word ${i} about spades` }));
+		const answer = await ask({ model: agent._id, user: "caller-long", messages: [...said, { role: "user", content: PERSON }] }, person);
+		const [listed] = await open(person);
+		assert.equal(listed?._id, answer.x_helpline.escalation.id);
+		const messages = await person.ok("GET", `/api/conversations/${listed.conversationId}/messages`);
+		assert.deepEqual(messages.map((m) => m.content), [...said.slice(20).map((m) => m.content), PERSON, answer.choices[0].message.content]);
+	});
+
 	test("from then on its turns are stored, and are answered by whoever has it", async () => {
 		const { person, agent } = await carl();
 		const said = [{ role: "user", content: PERSON }];

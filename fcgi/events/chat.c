@@ -174,7 +174,7 @@ chat_send(struct call *call, const struct json *payload)
 	place = conversation_place(&call->app->store, in.id);
 	joined = push_has_joined(call, &place);
 	buf_putc(&body, '{');
-	if (joined && !turn_repeated(turn)) {
+	if (joined && !turn_was_answered(turn)) {		/* what is not answered yet will be heard in the room */
 		buf_printf(&body, "\"own\":%lld,\"ack\":", (long long)turn_seq(turn));
 		push_write_sent(&body, turn, client_id);
 	} else {

@@ -303,7 +303,7 @@ desk_write_accepted(struct buf *out, struct call *call, const struct incoming *i
 		buf_printf(out, "%s[\"typing\",false]", *event ? "," : "");
 	buf_printf(out, "],\"own\":%lld,\"ack\":", (long long)turn_seq(turn));
 	push_write_sent(out, turn, client_id);
-	if (!joined || repeated) {
+	if (!joined || turn_was_answered(turn)) {
 		buf_putc(out, ',');
 		push_begin_join(out, "join", &place, in->id);
 		buf_printf(out, "\"desk\":\"%s\",\"after\":%lld%s%s}}]", in->id, (long long)turn_seq(turn),

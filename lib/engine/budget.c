@@ -106,11 +106,10 @@ budget_settle_sound(struct store *s, const struct bill *b, const struct budget *
 	struct counts c = { 0 };
 	enum hl_err err = HL_OK;
 
-	if (!done) {
-		settle(s, &reserved->all, 0, 0);
-		settle(s, &reserved->owner, 0, 0);
+	settle(s, &reserved->all, 0, done ? money : 0);
+	settle(s, &reserved->owner, 0, done ? money : 0);
+	if (!done)
 		return;
-	}
 	counts_add(&c, b->agent, "m", money);
 	if (*b->account)
 		err = analytics_count(s, b->account, &c);

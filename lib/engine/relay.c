@@ -54,6 +54,8 @@ relay_find(struct relay *r, const struct thinker *t, const struct agent *a, cons
 	if (err == HL_NOT_FOUND) {
 		relayed_id(t->store, a->owner, r->kind, r->name, id);
 		err = look_at(r, id);
+		if (r->seq == 0)		/* who was to fill it has died */
+			r->stored = false;
 	}
 	return err == HL_NOT_FOUND ? HL_OK : err;
 }

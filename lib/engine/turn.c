@@ -105,6 +105,12 @@ turn_repeated(const struct turn *t)
 	return t->accepted.how == ACCEPTED_AGAIN;
 }
 
+bool
+turn_was_answered(const struct turn *t)
+{
+	return turn_repeated(t) && t->accepted.answered;
+}
+
 void
 turn_leave(struct turn *t)
 {
@@ -288,7 +294,7 @@ turn_wait(struct turn *t, const struct turn_deltas *deltas, struct entry *ret)
 	*ret = (struct entry){ 0 };
 	if (t->mine)
 		run_own(&w, t->mine);
-	else if (answers(r, w.seq) && turn_is_assistants(t) && !(t->accepted.how == ACCEPTED_AGAIN && t->accepted.answered))
+	else if (answers(r, w.seq) && turn_is_assistants(t) && !turn_was_answered(t))
 		wait_for_runner(&w, r);
 	until = clock_mono_ms() + t->engine->conf->turn_timeout_ms + WAIT_SLACK_MS;
 	if (w.answered) {

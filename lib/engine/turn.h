@@ -55,6 +55,7 @@ int64_t	 turn_seq(const struct turn *);
 const char *turn_message_id(const struct turn *);
 int64_t	 turn_time(const struct turn *);	/* when it was accepted, ms */
 bool	 turn_repeated(const struct turn *);	/* had been accepted before */
+bool	 turn_was_answered(const struct turn *);	/* … and answered */
 bool	 turn_is_assistants(const struct turn *);	/* no person had the conversation then */
 
 /*

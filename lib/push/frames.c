@@ -7,6 +7,12 @@
 
 #include "push/frames.h"
 
+/*
+ * Of one message. libwslay keeps each in pieces of its own, a hundred bytes for one, until the message is whole; what it is told
+ * of the length of a message counts only what they carry.
+ */
+#define FRAGMENTS_MAX	1024u
+
 /* Bytes on their way into libwslay. */
 struct frames {
 	wslay_event_context_ptr ctx;
@@ -17,6 +23,7 @@ struct frames {
 	uint64_t	 given;		/* bytes that libwslay has taken */
 	uint64_t	 framed;	/* bytes of all frames that have begun, when they are whole */
 	bool		 fragmented;	/* a message has begun and not ended */
+	unsigned	 fragments;	/* of it */
 };
 
 static ssize_t
@@ -55,11 +62,16 @@ frame_begins(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv
 	struct frames *r = arg;
 	uint64_t len = frame->payload_length;
 
-	(void)ctx;
 	/* Two bytes, the extended length (libwslay refuses a longer form than is needed), the mask. */
 	r->framed += 2 + (len < 126 ? 0u : len < 65536 ? 2u : 8u) + 4 + len;
-	if (!wslay_is_ctrl_frame(frame->opcode))
-		r->fragmented = !frame->fin;
+	if (wslay_is_ctrl_frame(frame->opcode))
+		return;
+	r->fragmented = !frame->fin;
+	r->fragments = frame->opcode == WSLAY_CONTINUATION_FRAME ? r->fragments + 1 : 1;
+	if (r->fragments > FRAGMENTS_MAX) {
+		wslay_event_shutdown_read(ctx);
+		wslay_event_queue_close(ctx, WSLAY_CODE_MESSAGE_TOO_BIG, NULL, 0);
+	}
 }
 
 static void
@@ -68,6 +80,8 @@ message_arrived(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_rec
 	struct frames *r = arg;
 
 	(void)ctx;
+	if (r->fragments > FRAGMENTS_MAX)
+		return;
 	if (msg->opcode == WSLAY_TEXT_FRAME || msg->opcode == WSLAY_BINARY_FRAME)
 		r->calls->message(r->arg, (const char *)msg->msg, msg->msg_length, msg->opcode == WSLAY_BINARY_FRAME);
 }

@@ -152,7 +152,10 @@ static struct redis_script end_script = { .durable = true, .text =
 	"  redis.call('HSET', KEYS[1], 'eo', string.sub((redis.call('HGET', KEYS[1], 'eo') or '') .. ARGV[3], -880)) "
 	"end "
 	"if s[7] == ARGV[3] then redis.call('HDEL', KEYS[1], 'esc') end "
-	"if e[2] == 'open' then return {'ok'} end "
+	"if e[2] == 'open' then "
+	"  if not desk and n(s[5]) <= n(s[6]) then expire(s[2]) end "	/* what is owed is kept until it is answered */
+	"  return {'ok'} "
+	"end "
 	"redis.call('HDEL', KEYS[1], 'ow') "
 	"if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'nt', ARGV[8]) end "
 	"hand_over(ARGV[9], ARGV[10]) "

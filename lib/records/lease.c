@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fold.h"
 #include "base/str.h"
 #include "records/desk_fields.h"
 #include "records/entry.h"
@@ -196,10 +197,13 @@ static void
 seen_fields(const struct store *s, const struct incoming *in, char first[CRYPTO_NAME_LEN + 1],
     char second[CRYPTO_NAME_LEN + 1], char body[CRYPTO_NAME_LEN + 1])
 {
-	crypto_name(s->crypto, in->client_named ? "client-message" : "request", in->client_id, strlen(in->client_id), first);
+	char *key = in->client_named ? second : first;	/* a request's own name, beside a key, would be one more for each repetition */
+
 	second[0] = '\0';
+	if (in->client_named || !in->idempotency_key)
+		crypto_name(s->crypto, in->client_named ? "client-message" : "request", in->client_id, strlen(in->client_id), first);
 	if (in->idempotency_key)
-		crypto_name(s->crypto, "idempotency", in->idempotency_key, strlen(in->idempotency_key), second);
+		crypto_name(s->crypto, "idempotency", in->idempotency_key, strlen(in->idempotency_key), key);
 	crypto_name(s->crypto, "body", in->text, in->text_len, body);
 }
 
@@ -207,9 +211,13 @@ seen_fields(const struct store *s, const struct incoming *in, char first[CRYPTO_
 static void
 fold_words(struct buf *out, const char *text, size_t len)
 {
-	const char *p = text, *end = text + len;
+	struct buf folded = BUF_INIT(ENTRY_MAX);
+	const char *p, *end;
 	bool gap = false;
 
+	fold_text(&folded, text, len);
+	p = folded.data;
+	end = p + folded.len;
 	while (p < end) {
 		const char *at = p;
 
@@ -220,10 +228,13 @@ fold_words(struct buf *out, const char *text, size_t len)
 		if (gap)
 			buf_putc(out, ' ');
 		gap = false;
-		str_fold(out, at, (size_t)(p - at));
+		buf_add(out, at, (size_t)(p - at));
 	}
 	if (out->len == 0)
 		buf_add(out, text, len);
+	if (buf_err(&folded))
+		out->err = buf_err(&folded);
+	buf_free(&folded);
 }
 
 #define WORDS_LEN	(CRYPTO_NAME_LEN + 2)

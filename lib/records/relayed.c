@@ -9,6 +9,7 @@
 
 #define ONCE_MAX	64
 #define ARGS_BEFORE	3	/* the messages */
+_Static_assert(3 + 2 + ARGS_BEFORE + RELAYED_BEFORE_MAX <= REDIS_ARGS_MAX, "all that is kept fits into one script");
 
 /*
  * KEYS c log  ARGV H lastcustomer said entry…

@@ -30,6 +30,7 @@ static struct redis_script begin_script = { .text =
 	"local tats = {} "
 	"for i = 1, known and 2 or 3 do "
 	"  local tat = math.max(tonumber(redis.call('GET', KEYS[i + 1]) or 0), now) "
+	"  if tat - now > ARGV[2 * i + 1] + ARGV[2 * i] then tat = now end "	/* the clock was set back */
 	"  local owed = tat - now - ARGV[2 * i + 1] "
 	"  if owed > 0 then return {'limited', math.ceil(owed)} end "
 	"  tats[i] = tat + ARGV[2 * i] "
@@ -147,6 +148,7 @@ sign_in_trust(struct store *s, const struct account *a, const char *address)
 static struct redis_script register_script = { .text =
 	LUA_NOW
 	"local tat = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) "
+	"if tat - now > ARGV[2] + ARGV[1] then tat = now end "	/* as above */
 	"local owed = tat - now - ARGV[2] "
 	"if owed > 0 then return {'limited', math.ceil(owed)} end "
 	"tat = tat + ARGV[1] "

@@ -156,7 +156,7 @@ check_deposed(struct link *l, const redisReply *reply)
 		link_failed(l, "the server is not the master any more");
 }
 
-#define MAX_ARGS	56
+#define FEW_ARGS	56	/* of a script, which are gathered on the stack */
 #define KEPT_BYTES	65536u	/* of the buffer in which commands are written */
 
 #define LENGTH_MAX	(1 + STR_INT_MAX + 2)	/* of "$123\r\n" */
@@ -197,7 +197,7 @@ transmit(struct redis *r, const struct redis_arg *args, size_t nargs, redisCallb
 	struct link *l = &r->commands;
 	bool queued;
 
-	if (l->ac == NULL || nargs > MAX_ARGS || (!l->up && link_must_greet(r))) {
+	if (l->ac == NULL || nargs > REDIS_ARGS_MAX || (!l->up && link_must_greet(r))) {
 		metrics_count(M_REDIS_ERROR_AWAY, 1);
 		return false;
 	}
@@ -549,37 +549,52 @@ script_unknown(const struct redis_reply *reply)
 	return r && r->type == REDIS_REPLY_ERROR && strncmp(r->str, "NOSCRIPT", 8) == 0;
 }
 
-enum hl_err
-redis_script(struct redis *r, struct redis_script *script, const struct redis_arg *keys, size_t nkeys,
-    const struct redis_arg *args, size_t nargs, const struct redis_reply **ret)
+/* all: of EVALSHA, but the name. */
+static enum hl_err
+run_script(struct redis *r, struct redis_script *script, struct redis_arg *all, size_t count, const struct redis_reply **ret)
 {
-	struct redis_arg all[MAX_ARGS] = { RA("EVALSHA") };
-	char count[STR_INT_MAX];
 	enum hl_err err = HL_OK;
 
-	*ret = NULL;
-	if (3 + nkeys + nargs > MAX_ARGS)
-		return HL_INTERNAL;
-	(void)str_int(count, (int64_t)nkeys);
-	all[2] = RA(count);
-	for (size_t i = 0; i < nkeys; i++)
-		all[3 + i] = keys[i];
-	for (size_t i = 0; i < nargs; i++)
-		all[3 + nkeys + i] = args[i];
 	for (int attempt = 0; attempt < 2; attempt++) {
 		if (script->sha[0] == '\0')
 			err = load_script(r, script);
 		if (err)
 			return err;
 		all[1] = RA(script->sha);
-		err = wants_confirmation(r, script->durable) ? call_confirmed(r, all, 3 + nkeys + nargs, ret) :
-		    redis_call(r, all, 3 + nkeys + nargs, ret);
+		err = wants_confirmation(r, script->durable) ? call_confirmed(r, all, count, ret) : redis_call(r, all, count, ret);
 		if (!script_unknown(*ret))
 			return err;
 		script->sha[0] = '\0';	/* the server has been restarted */
 		err = HL_OK;
 	}
 	return HL_STORE;
+}
+
+enum hl_err
+redis_script(struct redis *r, struct redis_script *script, const struct redis_arg *keys, size_t nkeys,
+    const struct redis_arg *args, size_t nargs, const struct redis_reply **ret)
+{
+	struct redis_arg few[FEW_ARGS], *all = few;
+	char number[STR_INT_MAX];
+	size_t count = 3 + nkeys + nargs;
+	enum hl_err err;
+
+	*ret = NULL;
+	if (count > REDIS_ARGS_MAX)
+		return HL_INTERNAL;
+	if (count > FEW_ARGS && (all = calloc(count, sizeof(*all))) == NULL)
+		return HL_NO_MEMORY;
+	(void)str_int(number, (int64_t)nkeys);
+	all[0] = RA("EVALSHA");
+	all[2] = RA(number);
+	for (size_t i = 0; i < nkeys; i++)
+		all[3 + i] = keys[i];
+	for (size_t i = 0; i < nargs; i++)
+		all[3 + nkeys + i] = args[i];
+	err = run_script(r, script, all, count, ret);
+	if (all != few)
+		free(all);
+	return err;
 }
 
 /* ---- replies ---- */

@@ -42,6 +42,8 @@ struct redis_arg { const void *bytes; size_t len; };
 #define REDIS_TIMEOUT_MS 5000
 enum hl_err redis_call(struct redis *, const struct redis_arg *args, size_t nargs, const struct redis_reply **ret) HL_MUST_CHECK;
 
+#define REDIS_ARGS_MAX	1024	/* of a command; of a script three less, and its keys */
+
 /*
  * A Lua script, sent by its SHA-1 and, when the server does not know it, once as text.
  *

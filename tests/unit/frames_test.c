@@ -190,6 +190,34 @@ what_breaks_the_protocol_ends_it(void **state)
 	buf_free(&bytes);
 }
 
+/* Each of them takes memory beside what it carries. */
+static void
+a_message_in_very_many_parts_is_too_big(void **state)
+{
+	struct buf bytes = BUF_INIT(16384);
+	struct heard h = nothing();
+	struct frames *reader = NULL;
+
+	(void)state;
+	add_frame(&bytes, TEXT, "", 0);
+	for (int i = 1; i < 1024; i++) {
+		add_frame(&bytes, 0, "", 0);
+		if (i % 100 == 0)
+			add_frame(&bytes, FIN | PING, "", 0);
+	}
+	assert_int_equal(read_in(&reader, &h, &bytes, 500), FRAMES_GO_ON);
+	assert_non_null(reader);
+	assert_int_equal(h.replies.len, 20);		/* the pongs */
+	buf_reset(&bytes);
+	add_frame(&bytes, FIN, "x", 1);
+	assert_int_equal(read_in(&reader, &h, &bytes, 1), FRAMES_OVER);
+	assert_null(reader);
+	assert_memory_equal(h.replies.data + 22, "\x03\xf1", 2);		/* 1009 */
+	assert_int_equal(h.messages.len, 0);
+	forget(&h);
+	buf_free(&bytes);
+}
+
 int
 main(void)
 {
@@ -198,6 +226,7 @@ main(void)
 		cmocka_unit_test(a_reader_is_there_while_something_is_pending_and_no_longer),
 		cmocka_unit_test(a_close_is_answered_and_ends_it),
 		cmocka_unit_test(what_breaks_the_protocol_ends_it),
+		cmocka_unit_test(a_message_in_very_many_parts_is_too_big),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
