@@ -428,7 +428,11 @@ describe("a client that names its last seq", () => {
 		const users = history.filter((m) => m.role === "user");
 		assert.deepEqual(users.map((m) => ({ seq: m.seq, text: m.content })), acked, "each acknowledged message is stored once, in order");
 		for (const [i, c] of [...listeners, writer].entries()) {
-			await waitFor(`client ${i} knows all`, () => c.lastSeq() === history.length, { ms: 15_000 });
+			await waitFor(`client ${i} knows all`, () => c.lastSeq() === history.length, { ms: 15_000 }).catch((error) => {
+				const { connected, io } = c.client.socket;
+				throw new Error(`${error.message}: it knows ${c.lastSeq()} of ${history.length}, connected ${connected}, ` +
+					`by ${io.engine?.transport?.name}, ${io.engine?.transport?.readyState}, upgrading ${io.engine?.upgrading}`);
+			});
 			for (const m of history)
 				if (c !== writer || m.role !== "user")
 					assert.equal(c.known.get(m.seq).content ?? c.known.get(m.seq).message, m.content, `client ${i}, seq ${m.seq}`);
