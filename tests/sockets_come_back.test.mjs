@@ -149,6 +149,86 @@ test("who has missed more than a reader may lie behind is connected as new, and 
 	assert.equal(history.filter((m) => m.role === "user").length, 80);
 });
 
+/*
+ * socket.io-client sends what it kept while it was offline before its page hears of "connect" and asks for what it missed.
+ * SOCKET_RECOVERY of 1 ms: nobody is remembered, as when another pushd gets the socket, but clients name their offset.
+ */
+describe("what was said while offline is sent before the page joins again", () => {
+	const cases = [
+		{ remembered: "0", transports: ["websocket"], joinsAfter: 0 },
+		{ remembered: "1", transports: ["websocket"], joinsAfter: 0 },
+		{ remembered: "1", transports: ["polling", "websocket"], joinsAfter: 0 },
+		{ remembered: "1", transports: ["polling", "websocket"], joinsAfter: 300 },
+		{ remembered: "1", transports: ["websocket"], joinsAfter: 1500 },
+	];
+	const stacks = {};
+	before(async () => {
+		for (const remembered of ["0", "1"])
+			stacks[remembered] = await startStack({ upstream, env: { SOCKET_RECOVERY: remembered } });
+	});
+	after(() => Promise.all(Object.values(stacks).map((s) => s.stop())));
+
+	// A page that counts what it sees by both ways; without joinsAfter it never joins again.
+	async function page(own, { transports, joinsAfter }, names = (last) => last) {
+		const client = await own.client({ ...RECONNECTS, transports, upgrade: transports.length > 1 });
+		const sessionId = await client.join(), told = [];
+		let last = 0;
+		const see = (m) => { told.push(m); last = Math.max(last, m.seq); };
+		client.socket.on("message-received", see);
+		client.socket.on("chat-joined", (j) => (j.history ?? []).forEach(see));
+		await client.ask("send-message", { sessionId, userId: "visitor-1", message: "first" });
+		await client.when("message-received");
+		const join = () => client.socket.emit("join-chat", { userId: "visitor-1", sessionId, seq: names(last) });
+		client.socket.on("connect", () => joinsAfter ? setTimeout(join, joinsAfter) : joinsAfter === 0 && join());
+		return { client, sessionId, told };
+	}
+
+	for (const c of cases)
+		test(`by ${c.transports.join(" and ")}, ${c.joinsAfter} ms later, remembered for ${c.remembered} ms`, async () => {
+			const own = stacks[c.remembered];
+			await Promise.all(Array.from({ length: 10 }, async () => {
+				const { client, sessionId, told } = await page(own, c);
+				cut(client);
+				await client.when("disconnect");
+				await own.say(sessionId, "from elsewhere");		// 3 and 4
+				const acks = await Promise.all(["typed", "offline"].map((message, i) => client.socket.timeout(10000)
+					.emitWithAck("send-message", { sessionId, userId: "visitor-1", message, clientMessageId: `c${i}` })));
+				assert.ok(acks.every((ack) => ack.ok));
+				const joined = await client.when("chat-joined", (j) => j.history);
+				await waitFor("all that was answered", async () => {
+					const history = await own.history(sessionId);
+					return history.at(-1).role === "assistant" && told.some((m) => m.seq === history.at(-1).seq);
+				});
+				const said = new Set(acks.map((ack) => ack.seq)), known = seqs(told);
+				assert.deepEqual(known, [...new Set(known)].sort((a, b) => a - b), `in order and once: ${known}; the page joined from ${joined.seq}`);
+				const missing = (await own.history(sessionId)).filter((m) => m.role === "assistant" && !known.includes(m.seq));
+				assert.deepEqual(missing, [], `${known} with ${[...said]} of its own`);
+			}));
+		});
+
+	test("a page that joins without a seq hears the answer once", async () => {
+		const { client, sessionId, told } = await page(stacks["1"], cases[2], () => undefined);
+		cut(client);
+		await client.when("disconnect");
+		const ack = await client.ask("send-message", { sessionId, userId: "visitor-1", message: "offline" });
+		assert.equal(ack.ok, true);
+		await waitFor("the answer", () => told.some((m) => m.seq === ack.seq + 1));
+		const next = await client.ask("send-message", { sessionId, userId: "visitor-1", message: "online" });
+		await waitFor("the next answer", () => told.some((m) => m.seq === next.seq + 1));
+		assert.deepEqual(seqs(told), [2, 4, 6]);
+	});
+
+	test("a page that never joins hears what it missed, and the answer", async () => {
+		const { client, sessionId, told } = await page(stacks["1"], { transports: ["websocket"] });
+		cut(client);
+		await client.when("disconnect");
+		await stacks["1"].say(sessionId, "from elsewhere");
+		assert.equal((await client.ask("send-message", { sessionId, userId: "visitor-1", message: "offline" })).ok, true);
+		await waitFor("the answer", () => told.some((m) => m.seq === 6));
+		assert.deepEqual(seqs(told), [2, 4, 6]);
+	});
+});
+
 // One pushd, so that each return is to the one that remembers.
 describe("recovery by one pushd", () => {
 	let one;

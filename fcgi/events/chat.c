@@ -157,6 +157,32 @@ accept_message(struct call *call, const struct json *payload, struct incoming *i
 	return call_session_error(call, err);
 }
 
+/*
+ * Who speaks in a session hears it: also who has not joined it, and who asks for what was answered before.  socket.io-client
+ * sends what it kept while it was offline before its page hears of "connect" and joins with the seq that it knows; told of
+ * the answer by then, the page would get what it missed behind it, or, where it names the answer's seq, never.
+ */
+#define REJOIN_MS	1000	/* until such a page, if it is quick, has joined */
+
+static void
+write_join(struct buf *out, const struct call *call, const struct place *place, const char *id, int64_t sent, bool joined)
+{
+	const struct json *state = json_get(call->body, "state");
+	const char *left = json_get_string(state, "left");
+	int64_t after = sent;
+
+	if (joined) {
+		push_begin_join(out, "join", place, id);
+	} else if (left && str_equal(left, id) && json_integer(json_get(state, "after"), &after)) {
+		push_begin_join_unless(out, "join-chat", REJOIN_MS, place, id);
+		after = after < sent ? after : sent;
+	} else {
+		push_begin_join_unless(out, "join-chat", 0, place, id);
+	}
+	buf_printf(out, "\"sent\":%lld,\"after\":%lld,\"again\":%s,\"ack\":", (long long)sent, (long long)after,
+	    joined ? "true" : "false");
+}
+
 enum hl_err
 chat_send(struct call *call, const struct json *payload)
 {
@@ -178,9 +204,7 @@ chat_send(struct call *call, const struct json *payload)
 		buf_printf(&body, "\"own\":%lld,\"ack\":", (long long)turn_seq(turn));
 		push_write_sent(&body, turn, client_id);
 	} else {
-		/* Who speaks in a session hears it: also who has not joined it, and who asks for what was answered before. */
-		push_begin_join(&body, "join", &place, in.id);
-		buf_printf(&body, "\"sent\":%lld,\"again\":%s,\"ack\":", (long long)turn_seq(turn), joined ? "true" : "false");
+		write_join(&body, call, &place, in.id, turn_seq(turn), joined);
 		push_write_sent(&body, turn, client_id);
 		buf_puts(&body, "}}]");
 	}
@@ -191,27 +215,32 @@ chat_send(struct call *call, const struct json *payload)
 	return err;
 }
 
-/* The messages after the one that was sent, in case the answer was quicker than the subscription. */
+/* The answers behind what it has had, in case one was quicker than the subscription. */
 enum hl_err
 chat_joined_by_sending(struct call *call, const char *room, const struct json *then, int64_t sent)
 {
 	struct buf body = BUF_INIT(ANSWER_BYTES);
 	struct entries messages = { 0 };
 	struct place place;
-	bool first = true, again = json_true(json_get(then, "again"));
+	bool first = true, again = json_true(json_get(then, "again")) || json_true(json_get(call->body, "again"));
+	int64_t after = sent;
 	struct ownership owner = { 0 };
 	const struct entry *answer;
 	enum hl_err err;
 
 	snprintf(place.h, sizeof(place.h), "%s", room);
-	err = conversation_replay(&call->app->store, &place, sent, &messages);
-	if (err == HL_OK && again)
+	if (!again)
+		(void)json_integer(json_get(then, "after"), &after);
+	err = conversation_replay(&call->app->store, &place, after, &messages);
+	if (err == HL_OK && (again || after < sent))
 		err = conversation_owner(&call->app->store, &place, &owner);
 	if (err)
 		goto out;
 	answer = again ? events_answer(&messages, sent) : NULL;		/* who has long been in the room has had the rest */
 	push_begin_joined(&body, call);
-	buf_printf(&body, "\"seq\":%lld,\"own\":%lld,\"ack\":", (long long)(sent + (int64_t)messages.count), (long long)sent);
+	if (!again)
+		buf_printf(&body, "\"from\":%lld,", (long long)after);
+	buf_printf(&body, "\"seq\":%lld,\"own\":%lld,\"ack\":", (long long)(after + (int64_t)messages.count), (long long)sent);
 	json_write(&body, json_get(then, "ack"));
 	buf_puts(&body, ",\"messages\":[");
 	for (size_t i = 0; i < messages.count; i++) {

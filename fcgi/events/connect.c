@@ -3,7 +3,7 @@
  *
  * A client of the desk that was cut off cannot ask for what it missed: it knows no seq.  When pushd does not remember the
  * socket (it was restarted, or the client has come to another one), the offset that Socket.IO's client names tells the
- * conversation and how far it came, and the new socket goes on there.  Sessions of the chat API name a seq to join-chat.
+ * conversation and how far it came, and the new socket goes on there.  Clients of the chat API name a seq to join-chat; what they say before that is answered from the offset on.
  */
 #include <string.h>
 #include <strings.h>
@@ -65,6 +65,7 @@ lives_ms(const struct account *who)
 /* The conversation in which a client was that comes back; id is "" for none. */
 struct cut_off {
 	char		 id[ID_LEN + 1];
+	bool		 desk;
 	struct place	 place;
 	int64_t		 after;
 };
@@ -82,10 +83,9 @@ find_cut_off(struct call *call, const char *account, struct cut_off *ret)
 	if (offset == NULL || !publication_offset_alias(offset, ret->id, &ret->after))
 		return HL_OK;
 	err = desk_read(&call->app->store, &who, ret->id, DESK_NO_MESSAGES, &c);
-	if (err) {
-		*ret->id = '\0';
+	ret->desk = err == HL_OK;
+	if (err)
 		return err == HL_NOT_FOUND ? HL_OK : err;
-	}
 	ret->place = c.place;
 	if (ret->after > c.seq)		/* a store that took over has less than was told */
 		ret->after = c.seq;
@@ -116,6 +116,22 @@ join_those_of(struct call *call, const struct account *who, struct buf *body)
 	return HL_OK;
 }
 
+/* What is known of a socket that is in no room yet; ends with a comma. */
+static void
+write_state(struct buf *out, const char *account, const struct cut_off *from)
+{
+	const char *comma = "";
+
+	buf_puts(out, "\"state\":{");
+	if (account) {
+		buf_printf(out, "\"account\":\"%s\"", account);
+		comma = ",";
+	}
+	if (*from->id && !from->desk)
+		buf_printf(out, "%s\"left\":\"%s\",\"after\":%lld", comma, from->id, (long long)from->after);
+	buf_puts(out, "},");
+}
+
 /* who is NULL for somebody without a token. */
 static enum hl_err
 let_in(struct call *call, const struct account *who)
@@ -130,9 +146,8 @@ let_in(struct call *call, const struct account *who)
 	buf_putc(&body, '{');
 	if (who)
 		buf_printf(&body, "\"lives\":%lld,", (long long)lives_ms(who));
-	if (account)
-		buf_printf(&body, "\"state\":{\"account\":\"%s\"},", account);
-	if (*from.id) {
+	write_state(&body, account, &from);
+	if (*from.id && from.desk) {
 		push_begin_join(&body, "back", &from.place, from.id);
 		buf_printf(&body, "\"desk\":\"%s\",\"after\":%lld,\"back\":true}}],", from.id, (long long)from.after);
 	}

@@ -33,6 +33,8 @@ enum hl_err push_text(struct call *, const char *json) HL_MUST_CHECK;
 
 /* "join" (or "back"):[{"room":…,"then":{… - the caller goes on in "then" and closes both. */
 void	 push_begin_join(struct buf *, const char *member, const struct place *, const char *id);
+/* Put off while such an event of its client has come and is still to be asked, and wait_ms for one that may come. */
+void	 push_begin_join_unless(struct buf *, const char *event, int64_t wait_ms, const struct place *, const char *id);
 /* {"state":…, - what is asked when it has joined begins so, and only then the room is the one it is in. */
 void	 push_begin_joined(struct buf *, const struct call *);
 /* The last argument of an event that tells all up to seq, before its socket is in the room: what clients name when they return. */

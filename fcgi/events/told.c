@@ -51,15 +51,28 @@ socket_account(const struct call *call)
 	return name && strlen(name) == CRYPTO_NAME_LEN ? name : NULL;
 }
 
-void
-push_begin_join(struct buf *out, const char *member, const struct place *place, const char *id)
+static void
+begin_room(struct buf *out, const char *member, const struct place *place, const char *id)
 {
 	char room[CONVERSATION_KEY_MAX];
 
 	conversation_room(place, room);
 	buf_printf(out, "\"%s\":[{\"room\":\"%s\",\"alias\":", member, room);
 	buf_json_str(out, id);		/* what emitters call it */
+}
+
+void
+push_begin_join(struct buf *out, const char *member, const struct place *place, const char *id)
+{
+	begin_room(out, member, place, id);
 	buf_puts(out, ",\"then\":{");
+}
+
+void
+push_begin_join_unless(struct buf *out, const char *event, int64_t wait_ms, const struct place *place, const char *id)
+{
+	begin_room(out, "join", place, id);
+	buf_printf(out, ",\"unless\":\"%s\",\"wait\":%lld,\"then\":{", event, (long long)wait_ms);
 }
 
 void

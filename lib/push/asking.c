@@ -11,6 +11,7 @@
 #include "push/line.h"
 
 #define MAX_ROUNDS	4u		/* joins that a joined answer may lead to, one after the other */
+#define PATIENCE_MAX_MS	10000		/* that an answer may ask for */
 
 /* ---- asking ---- */
 
@@ -127,6 +128,20 @@ brings_to(const struct member *m, const struct answer *a)
 	return m->last < 0 || (a->from >= 0 && a->from <= m->last) ? a->seq : m->last;
 }
 
+/* Its client has joined that room itself: whose join was put off has that much less to be told. */
+static void
+has_joined(struct socket *s, const char *room, int64_t tells_to)
+{
+	for (struct question *q = s->put_off; q; q = q->next) {
+		struct buf name = BUF_INIT(512);
+
+		if (span_text(span_member((struct span){ q->join, strlen(q->join) }, "room"), &name) &&
+		    strcmp(name.data, room) == 0 && tells_to < q->tells_to)
+			q->tells_to = tells_to;
+		buf_free(&name);
+	}
+}
+
 /*
  * The subscription is live: asks again with what the first answer wanted to know then.  *ret_seq is where to
  * go on.
@@ -146,6 +161,8 @@ ask_joined(struct socket *s, struct question *q, const char *room, struct span t
 		buf_puts(&members, ",\"then\":");
 		buf_add(&members, then.p, then.len);
 	}
+	if (q->tells_to < INT64_MAX)
+		buf_puts(&members, ",\"again\":true");
 	err = ask(s, "joined", &members, true, &reply);
 	buf_free(&members);
 	if (err) {
@@ -154,6 +171,8 @@ ask_joined(struct socket *s, struct question *q, const char *room, struct span t
 		err = answer_parse(reply.body.data, reply.body.len, &answer);
 		if (err == HL_OK) {
 			*ret_seq = brings_to(*find_member(s, room), &answer);
+			if (s->put_off)
+				has_joined(s, room, answer.from >= 0 ? 0 : *ret_seq);
 			err = apply(s, q, &answer, room, round + 1);
 		}
 		if (err)
@@ -194,17 +213,105 @@ join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 	return err;
 }
 
+/* ---- joins that are put off ---- */
+
+static bool
+is_to_come(const struct socket *s, struct span event)
+{
+	for (const struct question *q = s->first; q; q = q->next)
+		if (strlen(q->event) == event.len && memcmp(q->event, event.p, event.len) == 0)
+			return true;
+	return false;
+}
+
+static void
+patience_over(struct deadline *d)
+{
+	struct socket *s = (struct socket *)(void *)((char *)d - offsetof(struct socket, patience));
+
+	workers_add(&s->client->hub->questions, &s->job);
+}
+
+/*
+ * A client that comes back sends what it had to say before its page can join the room with what it knows.  "unless": the event
+ * by which it would; the join waits for those that have come already, and "wait" (ms) for one that may.
+ */
+static bool
+put_off(struct socket *s, struct question *q, struct span join)
+{
+	struct deadlines *all = s->client->hub->rooms.deadlines;
+	struct span event = span_member(join, "unless");
+	int64_t ms = span_integer(span_member(join, "wait"), 0);
+
+	if (event.len == 0 || q->join || (ms == 0 && !is_to_come(s, event)))
+		return false;
+	if (s->patience.expired == NULL && deadline_init(all, &s->patience, patience_over) != HL_OK)
+		return false;
+	q->join = strndup(join.p, join.len);
+	q->until_ms = clock_mono_ms() + (ms < PATIENCE_MAX_MS ? ms : PATIENCE_MAX_MS);
+	return q->join != NULL;
+}
+
+static void
+keep_put_off(struct socket *s, struct question *q)
+{
+	struct question **at = &s->put_off;
+
+	while (*at)
+		at = &(*at)->next;
+	q->next = NULL;
+	*at = q;
+	s->waiting++;
+	s->waiting_bytes += q->len;
+}
+
+/* The first one that need not wait any more; NULL: none. */
+static struct question *
+take_put_off(struct socket *s)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	for (struct question **at = &s->put_off, *q; (q = *at) != NULL; at = &q->next) {
+		struct span join = { q->join, strlen(q->join) };
+
+		if (q->tells_to == INT64_MAX && (now_ms < q->until_ms || is_to_come(s, span_member(join, "unless"))))
+			continue;
+		*at = q->next;
+		s->waiting--;
+		s->waiting_bytes -= q->len;
+		return q;
+	}
+	return NULL;
+}
+
+static void
+join_put_off(struct socket *s)
+{
+	struct question *q;
+
+	while (!s->left && (q = take_put_off(s)) != NULL) {
+		(void)!join_one(s, q, (struct span){ q->join, strlen(q->join) }, 0);	/* the client has been told */
+		q->next = NULL;
+		questions_free(q);
+	}
+	if (s->put_off && !s->left)
+		deadline_set(s->client->hub->rooms.deadlines, &s->patience, s->put_off->until_ms);
+}
+
+/* ---- what an answer tells ---- */
+
 /*
  * What a joined answer tells of the room: the first of its emissions carries how far that brings the client.  Of the messages,
- * those are left out that are held for it.
+ * those are left out that are held for it, and those that it was told when it joined the room itself.
  */
 static enum hl_err
-emit_all(struct socket *s, const struct answer *a, const char *room)
+emit_all(struct socket *s, const struct question *q, const struct answer *a, const char *room)
 {
 	const struct member *m = room ? *find_member(s, room) : NULL;
 	char offset[PUBLICATION_OFFSET_MAX], *first = m && a->seq >= 0 ? offset : NULL;
 	const char *at = NULL;
 	struct span item;
+	int64_t seq;
 	enum hl_err err = HL_OK;
 
 	if (first)
@@ -212,9 +319,11 @@ emit_all(struct socket *s, const struct answer *a, const char *room)
 	for (; err == HL_OK && span_next(a->emit, &at, &item); first = NULL)
 		err = socket_counted(s, item, first);
 	at = NULL;
-	while (err == HL_OK && m && span_next(a->messages, &at, &item))
-		if (m->last < 0 || span_integer(span_member(item, "seq"), 0) <= m->last)
+	while (err == HL_OK && m && span_next(a->messages, &at, &item)) {
+		seq = span_integer(span_member(item, "seq"), 0);
+		if (seq <= q->tells_to && (m->last < 0 || seq <= m->last))
 			err = socket_message(s, m->last < 0 ? room_tag(m) : NULL, item);	/* told again, it brings nobody back */
+	}
 	return err;
 }
 
@@ -230,13 +339,14 @@ apply(struct socket *s, struct question *q, const struct answer *a, const char *
 		own_add(&s->own, a->own);	/* it may be cut off before that is published */
 	keep_state(s, a->state);
 	leave_rooms(s, a->leave);
-	err = emit_all(s, a, room);
+	err = emit_all(s, q, a, room);
 	if (err == HL_OK && a->ack.len && q->wants_ack && !q->acked) {
 		q->acked = true;
 		err = socket_args(s, SIO_ACK, (struct span){ q->id, strlen(q->id) }, a->ack);
 	}
 	while (err == HL_OK && round < MAX_ROUNDS && !s->left && span_next(a->join, &at, &item))
-		(void)!join_one(s, q, item, round);	/* the client has been told */
+		if (!put_off(s, q, item))
+			(void)!join_one(s, q, item, round);	/* the client has been told */
 	if (err == HL_OK && a->line.len)
 		err = line_open(s, a->line);
 	return err;
@@ -244,14 +354,16 @@ apply(struct socket *s, struct question *q, const struct answer *a, const char *
 
 /* ---- questions ---- */
 
-static void
-question_free(struct question *q)
+void
+questions_free(struct question *q)
 {
-	if (q) {
+	for (struct question *next; q; q = next) {
+		next = q->next;
 		free(q->client_id);
+		free(q->join);
 		lost_free(q->lost);
+		free(q);
 	}
-	free(q);
 }
 
 /*
@@ -364,6 +476,7 @@ take_question(struct socket *s)
 	if (q == NULL)
 		return NULL;
 	s->first = q->next;
+	q->next = NULL;
 	s->waiting--;
 	s->waiting_bytes -= q->len;
 	return q;
@@ -375,7 +488,7 @@ of_job(struct job *job)
 	return (struct socket *)(void *)((char *)job - offsetof(struct socket, job));
 }
 
-/* One question, or the leave-taking when there is none left. */
+/* One question and what was put off until then, or the leave-taking when there is none left. */
 bool
 socket_run(struct job *job)
 {
@@ -385,7 +498,11 @@ socket_run(struct job *job)
 	/* What it said before it left is still asked, provided it was let in. */
 	if (q && (s->connected || !s->left))
 		perform(s, q);
-	question_free(q);
+	if (q && q->join && !s->left)
+		keep_put_off(s, q);
+	else
+		questions_free(q);
+	join_put_off(s);
 	if (s->first || (s->left && q)) {
 		workers_add(&s->client->hub->questions, job);
 		return true;
@@ -408,6 +525,7 @@ question_new(enum question_kind kind, const struct buf *members)
 	if (q == NULL)
 		return NULL;
 	q->kind = kind;
+	q->tells_to = INT64_MAX;
 	q->len = members->len;
 	memcpy(q->members, members->data, members->len);
 	return q;

@@ -20,6 +20,8 @@ struct client {
 
 enum question_kind { ASK_CONNECT, ASK_EVENT };
 
+#define EVENT_NAME_MAX	32u		/* nobody waits for an event with a longer one */
+
 /* Something that a client said and that is to be asked. */
 struct question {
 	struct question	*next;
@@ -27,6 +29,10 @@ struct question {
 	bool		 wants_ack;
 	bool		 acked;
 	char		 id[SIO_MAX_ID + 1];	/* of the acknowledgement */
+	char		 event[EVENT_NAME_MAX];	/* its name as JSON, or "" */
+	char		*join;			/* of its answer, put off, or NULL */
+	int64_t		 until_ms;		/* clock_mono_ms() */
+	int64_t		 tells_to;		/* what is behind that seq is not told when it has joined */
 	char		*client_id;		/* the event's clientMessageId as JSON, or NULL */
 	struct lost	*lost;			/* what a client that comes back was, or NULL */
 	int64_t		 seen;			/* the seq to which it came */
@@ -39,6 +45,8 @@ struct socket {
 	struct client	*client;
 	struct job	 job;
 	struct question	*first, *last;
+	struct question	*put_off;	/* whose joins wait; they count as waiting */
+	struct deadline	 patience;	/* with the first of them; expired is NULL: there never was one */
 	unsigned	 waiting;
 	size_t		 waiting_bytes;
 	struct member	*members;	/* rooms */
@@ -89,6 +97,7 @@ bool	 socket_run(struct job *);	/* one question, or the leave-taking when there 
 /* members: of the request, without the common ones; copied.  NULL: no memory, or they were too long. */
 struct question *question_new(enum question_kind, const struct buf *members);
 void	 question_add(struct socket *, struct question *take_question);
+void	 questions_free(struct question *);	/* the whole list */
 /* Makes it a member, not live yet. */
 enum hl_err socket_join(struct socket *, const char *room, struct member **ret) HL_MUST_CHECK;
 

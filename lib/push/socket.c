@@ -46,6 +46,9 @@ socket_free(struct socket *s)
 		next = m->next_of_owner;
 		room_leave(m);
 	}
+	questions_free(s->put_off);
+	if (s->patience.expired)
+		deadline_end(s->client->hub->rooms.deadlines, &s->patience);
 	if (s->ends.expired)
 		deadline_end(s->client->hub->rooms.deadlines, &s->ends);
 	roster_remove(&s->client->hub->roster, s);
@@ -343,6 +346,16 @@ question_wants(struct question *q, const struct sio_packet *k)
 	memcpy(q->id, k->id.p ? k->id.p : "", k->id.len);
 }
 
+static void
+question_is(struct question *q, const struct sio_packet *k)
+{
+	const char *at = NULL;
+	struct span name;
+
+	if (span_next(k->data, &at, &name) && name.len < sizeof(q->event))
+		memcpy(q->event, name.p, name.len);
+}
+
 /* Nothing in it was read, so nothing but its acknowledgement says which one it was. */
 static void
 refuse_deep(struct socket *s, const struct sio_packet *k)
@@ -368,6 +381,7 @@ on_event(struct client *c, struct socket *s, const struct sio_packet *k)
 	q->client_id = client_id_of(k);
 	question_wants(q, k);
 	if (q != &refused) {
+		question_is(q, k);
 		question_add(s, q);
 	} else {
 		socket_own_error(s, q, full ? HL_TOO_MANY : members.err ? members.err : HL_NO_MEMORY);
@@ -450,7 +464,7 @@ client_idle(const struct session *session)
 	const struct client *c = session->user;
 
 	for (const struct socket *s = c->sockets; s; s = s->next)
-		if (!job_is_idle(&s->job))
+		if (!job_is_idle(&s->job) || s->put_off)
 			return false;
 	return true;
 }

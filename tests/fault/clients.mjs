@@ -152,7 +152,6 @@ class SocketClient extends Client {
 	last = 0;		// highest seq of an event
 	person = false;		// has the conversation
 	handed = 0;		// times that it was handed over
-	joined = false;
 	wakers = new Set();
 
 	async newSession() {
@@ -172,8 +171,6 @@ class SocketClient extends Client {
 				this.wakers.forEach((wake) => wake());
 			});
 			this.socket.on("chat-joined", (m) => (m.history ?? []).filter((e) => e.role === "assistant").forEach((e) => this.see(e, e.content)));
-			// Who spoke before he has asked for what he missed would be told from there on.
-			this.socket.on("disconnect", () => { this.joined = false; });
 			this.socket.on("connect", () => this.sessionId && this.insist(() => this.join()));
 		}
 		this.sessionId = undefined;
@@ -181,7 +178,6 @@ class SocketClient extends Client {
 			const ack = await this.ask("join-chat", { userId: this.userId });
 			return ack.ok ? ack.sessionId : undefined;
 		});
-		this.joined = true;
 		this.report("session", { socket: true });
 	}
 
@@ -193,8 +189,7 @@ class SocketClient extends Client {
 
 	async join() {
 		const ack = await this.ask("join-chat", { userId: this.userId, sessionId: this.sessionId, seq: this.last });
-		this.joined = ack.ok || (ack.code === "not_found" && this.field.mayLose);
-		return ack.ok ? ack : this.joined ? false : undefined;
+		return ack.ok ? ack : ack.code === "not_found" && this.field.mayLose ? false : undefined;
 	}
 
 	// While a person has it, the model is not heard.
@@ -232,8 +227,6 @@ class SocketClient extends Client {
 	async send(m) {
 		const body = { sessionId: this.sessionId, userId: this.userId, message: m.message, clientMessageId: m.clientMessageId };
 		const ack = await this.insist(async () => {
-			if (!this.joined)
-				throw new Error("not connected");
 			const got = await this.ask("send-message", { ...body, sessionId: this.sessionId });
 			this.field.saw(got.ok ? "ok" : got.code);
 			if (got.ok)
