@@ -118,6 +118,27 @@ describe("the company in a simulator's conversation", () => {
 		assert.deepEqual((await eve.statistics()).companiesInteractedWith, [`${oak} Tables`]);
 	});
 
+	test("an agent that is renamed while a conversation begins with it is called by its new name", async () => {
+		const eve = await Person.join(stack, "Eve");
+		const name = unique("elmwood");
+		const agent = await eve.agent({ companyName: `${name} 0`, aliases: [name] });
+		const named = async (n) => assert.deepEqual((await eve.statistics()).companiesInteractedWith, [`${name} ${n}`]);
+		const { _id } = await eve.conversation();
+		upstream.next(said("Good.", { confidence: 0.9 }, { firstDelay: 700 }));
+		const turn = eve.say(_id, `Hello ${name}`);		// it has read the agent
+		await waitFor("the turn is under way", () => upstream.requests.length > 0 && JSON.stringify(lastBody()).includes(name));
+		await eve.ok("PUT", `/api/agents/${agent._id}`, { companyName: `${name} 1` });
+		await turn;
+		await named(1);
+		upstream.otherwise = said("Good.", { confidence: 0.9 });
+		for (let n = 2; n < 12; n++) {
+			await Promise.all([eve.conversation(agent._id),
+				eve.ok("PUT", `/api/agents/${agent._id}`, { companyName: `${name} ${n}` }),
+				eve.conversation(agent._id)]);
+			await named(n);
+		}
+	});
+
 	test("a new alias is known at once", async () => {
 		const eve = await Person.join(stack, "Eve");
 		const name = unique("birch");

@@ -17,7 +17,7 @@ _Static_assert(sizeof(AGENT_KEY) == sizeof("a:" SHARD ":"), "agents are of the s
 /* What take() reads of an agent's key. */
 #define FIELDS "'ow', 'cr', 'up', 'v', 'nc', 'lc', 'd'"
 
-/* Two of the same millisecond have an order, too.  KEYS u u:agents a  ARGV H owner sealed most bytes */
+/* Two of the same millisecond have an order, too.  KEYS u u:agents a  ARGV H owner sealed most bytes body company */
 static struct redis_script create_script = { .durable = true, .text =
 	LUA_N LUA_NOW
 	"if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end "
@@ -30,7 +30,7 @@ static struct redis_script create_script = { .durable = true, .text =
 	"  or n(redis.call('HGET', KEYS[1], 'ab')) + #ARGV[3] > tonumber(ARGV[5]) then return {'full'} end "
 	"local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2] "
 	"if last then now = math.max(now, last + 1) end "
-	"redis.call('HSET', KEYS[3], 'ow', ARGV[2], 'cr', now, 'up', now, 'v', 1, 'd', ARGV[3]) "
+	"redis.call('HSET', KEYS[3], 'ow', ARGV[2], 'cr', now, 'up', now, 'v', 1, 'd', ARGV[3], 'cn', ARGV[7]) "
 	"if ARGV[6] ~= '' then redis.call('HSET', KEYS[3], 'bh', ARGV[6]) end "
 	"redis.call('ZADD', KEYS[2], now, ARGV[1]) "
 	"redis.call('HINCRBY', KEYS[1], 'ab', #ARGV[3]) "
@@ -47,7 +47,7 @@ static struct redis_script change_script = { .durable = true, .text =
 	"local more = #ARGV[2] - redis.call('HSTRLEN', KEYS[2], 'd') "
 	"if more > 0 and n(redis.call('HGET', KEYS[1], 'ab')) + more > tonumber(ARGV[4]) then return {'full'} end "
 	"now = math.max(now, s[3] + 1) "
-	"redis.call('HSET', KEYS[2], 'up', now, 'v', s[2] + 1, 'd', ARGV[2]) "
+	"redis.call('HSET', KEYS[2], 'up', now, 'v', s[2] + 1, 'd', ARGV[2], 'cn', ARGV[6]) "
 	"redis.call('HINCRBY', KEYS[1], 'ab', more) "
 	"redis.call('HINCRBY', KEYS[1], 'av', 1) "
 	"local stats = '" STATS_KEY "' .. ARGV[1] "	/* which name its company's customers are shown to have called */
@@ -360,7 +360,7 @@ name_new(const struct store *s, const char *owner, const char *once, char out[ID
 enum hl_err
 agent_create(struct store *s, const char *owner, const char *once, struct agent *a)
 {
-	struct buf sealed = BUF_INIT(SEALED_MAX);
+	struct buf sealed = BUF_INIT(SEALED_MAX), company = BUF_INIT(SEALED_MAX);
 	const struct redis_reply *reply;
 	char body[CRYPTO_NAME_LEN + 1];
 	struct number most, bytes;
@@ -373,14 +373,16 @@ agent_create(struct store *s, const char *owner, const char *once, struct agent 
 	name_keys(owner, a->h, &k);
 	err = seal(s, a, &k, &sealed);
 	if (err == HL_OK)
+		err = company_seal(s, owner, a->h, a->company ? a->company : "", &company);
+	if (err == HL_OK)
 		err = name_body(s, a, once, body);
 	if (err)
 		goto out;
 	const struct redis_arg key[] = { RA(k.account), RA(k.all), RA(k.agent) };
 	const struct redis_arg arg[] = { RA(a->h), RA(owner), buf_arg(&sealed), number_arg(&most, AGENTS_MAX),
-		number_arg(&bytes, AGENTS_BYTES_MAX), RA(body) };
+		number_arg(&bytes, AGENTS_BYTES_MAX), RA(body), buf_arg(&company) };
 
-	err = redis_script(s->redis, &create_script, key, 3, arg, 6, &reply);
+	err = redis_script(s->redis, &create_script, key, 3, arg, 7, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
 	if (err)
@@ -388,6 +390,7 @@ agent_create(struct store *s, const char *owner, const char *once, struct agent 
 	a->created_ms = a->updated_ms = redis_int(redis_at(reply, 1));
 	a->version = redis_int(redis_at(reply, 2));
 out:
+	buf_free(&company);
 	buf_free(&sealed);
 	return err;
 }

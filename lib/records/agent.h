@@ -5,7 +5,8 @@
  *
  *   a:{S}:H         hash  H = crypto_name("agent", id).  clear: ow owner (the account's H), cr, up (ms), v version (raised by
  *                         each change of d), nc conversations begun with it, lc when the last one began (ms), both counted
- *                         by LUA_AGENT_BEGUN; sealed: d = all that a person said of it, id included
+ *                         by LUA_AGENT_BEGUN; sealed: d = all that a person said of it, id included, cn its company as the
+ *                         account's numbers name it (desk.h)
  *   u:{S}:H:agents  zset  an account's agents (H) by the time they were made
  *   u:{S}:H         hash  the account (account.h); here: av version, one more with each change of any of its agents,
  *                         ab bytes of what they hold
@@ -92,5 +93,8 @@ enum hl_err agent_count_trial(struct store *, const char *owner, int64_t *retry_
 	"  redis.call('HINCRBY', " key ", 'nc', 1) "					\
 	"  redis.call('HSET', " key ", 'lc', " now ") "				\
 	"end "
+
+/* Its company, sealed: as it is now, not as it was when the caller read it; otherwise: of an agent that is gone. */
+#define LUA_AGENT_COMPANY(key, otherwise)	"(redis.call('HGET', " key ", 'cn') or " otherwise ")"
 
 #endif

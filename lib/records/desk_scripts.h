@@ -42,7 +42,8 @@ static struct redis_script desk_create_script = { .durable = true, .text =
 	"local agent = ARGV[7] "
 	"if agent ~= '' then "
 	"  " LUA_AGENT_BEGUN("'" AGENT_KEY "' .. agent", "now")
-	"  if ARGV[8] ~= '' then redis.call('HSET', '" STATS_KEY "' .. ARGV[2], 'n:' .. agent, ARGV[8]) end "
+	"  local company = " LUA_AGENT_COMPANY("'" AGENT_KEY "' .. agent", "ARGV[8]")
+	"  if company ~= '' then redis.call('HSET', '" STATS_KEY "' .. ARGV[2], 'n:' .. agent, company) end "
 	"end "
 	"redis.call('ZADD', '" ACCOUNT_KEY "' .. ARGV[2] .. ':conversations', now, ARGV[1]) "
 	"tally(ARGV[1], nil, facts(KEYS[1])) "

@@ -216,7 +216,7 @@ fold_words(struct buf *out, const char *text, size_t len)
 	bool gap = false;
 
 	fold_text(&folded, text, len);
-	p = folded.data;
+	p = folded.len ? folded.data : "";
 	end = p + folded.len;
 	while (p < end) {
 		const char *at = p;

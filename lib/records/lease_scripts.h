@@ -120,7 +120,8 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"  if agent ~= '' and agent ~= was[7] then "							\
 	"    redis.call('HSET', KEYS[1], 'ag', agent) "							\
 	"    " LUA_AGENT_BEGUN("'" AGENT_KEY "' .. agent", "now")					\
-	"    if ARGV[20] ~= '' then redis.call('HSET', '" STATS_KEY "' .. was[1], 'n:' .. agent, ARGV[20]) end " \
+	"    local company = " LUA_AGENT_COMPANY("'" AGENT_KEY "' .. agent", "ARGV[20]")		\
+	"    if company ~= '' then redis.call('HSET', '" STATS_KEY "' .. was[1], 'n:' .. agent, company) end " \
 	"  end "											\
 	"  for k = 22, #ARGV, 2 do add_up(was[1], math.floor(now / 86400000), ARGV[k], ARGV[k + 1]) end "	\
 	"  tally(ARGV[1], was, facts(KEYS[1])) "							\
