@@ -105,29 +105,50 @@ without_mark(uint32_t c)
 	return found ? fold_plain(found->below) : c;
 }
 
+/* Letters that fold to several, but for those of Greek with an iota subscript. */
+static const struct several { uint16_t letter, folded[FOLD_MAX]; } several[] = {
+	{ 0xdf, { 's', 's' } }, { 0x149, { 0x2bc, 'n' } }, { 0x587, { 0x565, 0x582 } }, { 0x1e9a, { 'a', 0x2be } },
+	{ 0x1e9e, { 's', 's' } }, { 0xfb00, { 'f', 'f' } }, { 0xfb01, { 'f', 'i' } }, { 0xfb02, { 'f', 'l' } },
+	{ 0xfb03, { 'f', 'f', 'i' } }, { 0xfb04, { 'f', 'f', 'l' } }, { 0xfb05, { 's', 't' } }, { 0xfb06, { 's', 't' } },
+	{ 0xfb13, { 0x574, 0x576 } }, { 0xfb14, { 0x574, 0x565 } }, { 0xfb15, { 0x574, 0x56b } },
+	{ 0xfb16, { 0x57e, 0x576 } }, { 0xfb17, { 0x574, 0x56d } }
+};
+
+#define YPOGEGRAMMENI	0x345u
+#define IOTA		0x3b9u
+
+/* c is folded. */
+static bool
+has_iota(uint32_t c)
+{
+	uint32_t row = c >> 4, column = c & 0xf;
+
+	return (c >= 0x1f80 && c <= 0x1faf) || ((row == 0x1fb || row == 0x1fc || row == 0x1ff) &&
+	    ((column >= 2 && column <= 4) || column == 7));
+}
+
 static bool
 is_unseen(uint32_t c)
 {
-	return (c >= 0x300 && c <= 0x36f) || c == 0xad || c == 0x200c || c == 0x200d || c == 0x2060 || c == 0xfeff;
+	return (c >= 0x300 && c <= 0x36f && c != YPOGEGRAMMENI) || c == 0xad || c == 0x200c || c == 0x200d || c == 0x2060 || c == 0xfeff;
 }
 
 size_t
 fold_letter(uint32_t c, uint32_t ret[FOLD_MAX])
 {
-	static const char *const ligatures[] = { "ff", "fi", "fl", "ffi", "ffl", "st", "st" };
-	const char *several = NULL;
 	size_t n = 0;
 
 	if (is_unseen(c))
 		return 0;
-	if (c == 0xdf || c == 0x1e9e)
-		several = "ss";
-	else if (c >= 0xfb00 && c <= 0xfb06)
-		several = ligatures[c - 0xfb00];
-	for (; several && several[n]; n++)
-		ret[n] = (unsigned char)several[n];
-	if (n == 0)
-		ret[n++] = without_mark(fold_plain(c >= 0xff01 && c <= 0xff5e ? c - 0xfee0 : c));
+	for (size_t i = 0; i < sizeof(several) / sizeof(*several) && several[i].letter <= c; i++)
+		for (; several[i].letter == c && n < FOLD_MAX && several[i].folded[n]; n++)
+			ret[n] = several[i].folded[n];
+	if (n)
+		return n;
+	c = fold_plain(c >= 0xff01 && c <= 0xff5e ? c - 0xfee0 : c);
+	ret[n++] = without_mark(c);
+	if (has_iota(c))
+		ret[n++] = IOTA;
 	return n;
 }
 
@@ -156,13 +177,39 @@ voiced(uint32_t c, const char **next, const char *end)
 	return c == 0x3046 ? 0x3094 : c == 0x30a6 ? 0x30f4 : c + (mark - 0x3098);
 }
 
+/* A syllable of its parts. */
+static uint32_t
+korean(uint32_t c, const char **next, const char *end)
+{
+	const char *p = *next;
+	uint32_t part = c >= 0x1100 && c <= 0x1112 && p < end ? utf8_next(&p, end) : 0;
+
+	if (part < 0x1161 || part > 0x1175)
+		return c;
+	*next = p;
+	c = 0xac00 + ((c - 0x1100) * 21 + (part - 0x1161)) * 28;
+	part = p < end ? utf8_next(&p, end) : 0;
+	if (part < 0x11a8 || part > 0x11c2)
+		return c;
+	*next = p;
+	return c + (part - 0x11a7);
+}
+
+uint32_t
+fold_next(const char **at, const char *end)
+{
+	uint32_t c = utf8_next(at, end);
+
+	return c < 0x1100 ? c : voiced(korean(c, at, end), at, end);
+}
+
 void
 fold_text(struct buf *out, const char *s, size_t len)
 {
 	const char *end = s + len;
 
 	while (s < end) {
-		uint32_t c = voiced(utf8_next(&s, end), &s, end), letters[FOLD_MAX];
+		uint32_t c = fold_next(&s, end), letters[FOLD_MAX];
 		size_t n = c >= 0xac00 && c <= 0xd7a3 ? korean_parts(c, letters) : fold_letter(c, letters);
 
 		for (size_t i = 0; i < n; i++)

@@ -26,8 +26,8 @@ person_trim(const char **text, size_t *len)
 
 /* ---- names ---- */
 
-static bool
-shows_itself(uint32_t c)
+bool
+person_char_ok(uint32_t c)
 {
 	if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == '<' || c == '>')
 		return false;
@@ -46,7 +46,7 @@ person_line_ok(const char *text, size_t len)
 	const char *end = text + len;
 
 	while (text < end)
-		if (!shows_itself(utf8_next(&text, end)))
+		if (!person_char_ok(utf8_next(&text, end)))
 			return false;
 	return true;
 }

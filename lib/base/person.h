@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define PERSON_NAME_MIN		2	/* characters */
 #define PERSON_NAME_MAX		50
@@ -31,5 +32,6 @@ void	 person_trim(const char **text, size_t *len);
  * be a tag.
  */
 bool	 person_line_ok(const char *, size_t);
+bool	 person_char_ok(uint32_t);
 
 #endif

@@ -251,6 +251,24 @@ str_json_ascii(const char *s, const char *end)
 	return (size_t)(p - s);
 }
 
+/* What the C library does not call white space. */
+static bool
+is_unseen(uint32_t c)
+{
+	static const struct { uint32_t first, last; } ranges[] = {
+		{ 0xa0, 0xa0 }, { 0xad, 0xad }, { 0x300, 0x36f }, { 0x61c, 0x61c }, { 0x115f, 0x1160 }, { 0x17b4, 0x17b5 },
+		{ 0x180b, 0x180f }, { 0x1ab0, 0x1aff }, { 0x1dc0, 0x1dff }, { 0x2007, 0x2007 }, { 0x200b, 0x200f },
+		{ 0x202a, 0x202f }, { 0x2060, 0x206f }, { 0x20d0, 0x20ff }, { 0x2800, 0x2800 }, { 0x3164, 0x3164 },
+		{ 0xfe00, 0xfe0f }, { 0xfe20, 0xfe2f }, { 0xfeff, 0xfeff }, { 0xffa0, 0xffa0 }, { 0xfff0, 0xfff8 },
+		{ 0x13430, 0x1343f }, { 0x16fe4, 0x16fe4 }, { 0x1bca0, 0x1bca3 }, { 0x1d173, 0x1d17a }, { 0xe0000, 0xe0fff },
+	};
+	size_t i = 0;
+
+	while (i < sizeof(ranges) / sizeof(*ranges) && c > ranges[i].last)
+		i++;
+	return i < sizeof(ranges) / sizeof(*ranges) && c >= ranges[i].first;
+}
+
 bool
 str_blank(const char *s, size_t len)
 {
@@ -259,9 +277,7 @@ str_blank(const char *s, size_t len)
 	while (s < end) {
 		uint32_t c = utf8_next(&s, end);
 
-		/* U+200B and its like are invisible, though not white space to the C library; nor are no-break spaces. */
-		if (!iswspace_l((wint_t)c, unicode()) && c != 0xa0 && c != 0x2007 && c != 0x202f &&
-		    !(c >= 0x200b && c <= 0x200f) && c != 0x2060 && c != 0xfeff)
+		if (!iswspace_l((wint_t)c, unicode()) && !is_unseen(c))
 			return false;
 	}
 	return true;

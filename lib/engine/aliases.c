@@ -84,7 +84,7 @@ next_token(uint64_t seed, const char **at, const char *end, struct token *ret)
 	*ret = (struct token){ .hash = seed };
 	while (*at < end) {
 		const char *here = *at;
-		uint32_t c = utf8_next(at, end);
+		uint32_t c = fold_next(at, end);
 
 		if (c >= 0xff01 && c <= 0xff5e)
 			c -= 0xfee0;		/* full width */

@@ -1,6 +1,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/person.h"
 #include "base/str.h"
 #include "engine/title.h"
 #include "engine/words.h"
@@ -93,20 +94,22 @@ piece_next(const char **at, const char *end, struct piece *w)
 	*w = (struct piece){ 0 };
 	while (*at < end) {
 		c = utf8_next(at, end);
-		if (c != 0x2bc && uni_is_letter_or_digit(c) && c != 0xfffd) {
+		if (c != 0x2bc && uni_is_letter_or_digit(c) && c != 0xfffd && person_char_ok(c)) {
 			if (joint)
 				piece_add(w, is_apostrophe(joint) ? 0x2bc : joint);
 			joint = 0;
 			piece_add(w, c);
 		} else if (w->len && joint == 0 && joins(c))
 			joint = c;
-		else if (w->len) {
+		else if (str_blank(w->text, w->len))
+			*w = (struct piece){ 0 };
+		else {
 			w->ends = ends_sentence(joint) || ends_sentence(c);
 			return true;
 		}
 	}
 	w->ends = true;
-	return w->len != 0;
+	return !str_blank(w->text, w->len);
 }
 
 /* Is it one of the list, which has no other spelling of it? */

@@ -46,11 +46,11 @@ check(const struct aliases *a, const char *text, size_t expected)
 		fail_msg("\"%s\" names %zu, not %zu", text, found, expected);
 }
 
-enum { ACME, ACME_TOOLS, STRASSE, SISYPHOS, AERZTE, CPP, ATT, BLUE_SKY, SAMSUNG, CAFE, DOMINOS, MOSKVA, ONE };
+enum { ACME, ACME_TOOLS, STRASSE, SISYPHOS, AERZTE, CPP, ATT, BLUE_SKY, SAMSUNG, CAFE, DOMINOS, MOSKVA, ONE, HIDES, ARMENIA };
 
 static const char *const names[] = {
 	"Acme", "ACME Garden Tools", "Straßenbau Groß", "Σίσυφος", "Die Ärzte", "C++", "AT&T", "青空株式会社", "삼성", "Café Noir",
-	"Domino's", "Моско́вский край", "1&1",
+	"Domino's", "Моско́вский край", "1&1", "ᾍδης", "Արեւ",
 };
 
 static void
@@ -70,6 +70,8 @@ folded_whole_words_the_longest(void **state)
 		{ "삼성에서 왔어요", SAMSUNG }, { "cafe noir", CAFE }, { "CAFE\xcc\x81 NOIR", CAFE },
 		{ "domino’s", DOMINOS }, { "DOMINO'S pizza", DOMINOS }, { "domino", NOBODY },
 		{ "московскии краи", MOSKVA }, { "МОСКОВСКИЙ КРАЙ", MOSKVA }, { "1&1", ONE }, { "1 1", NOBODY },
+		{ "\u1109\u1161\u11b7\u1109\u1165\u11bc에서", SAMSUNG }, { "ΑΙΔΗΣ", HIDES }, { "ᾅδης", HIDES },
+		{ "α\u0314\u0301\u0345δης", HIDES }, { "αδης", NOBODY }, { "Ար\u0587", ARMENIA }, { "ԱՐԵՒ", ARMENIA },
 		{ "\xff\xfe acme \x80", ACME }, { "ac\xc2\xadme", ACME }, { "\xcc\x81\xcc\x81\xcc\x81", NOBODY },
 	};
 	struct aliases *a = make(names, COUNT(names));

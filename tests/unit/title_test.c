@@ -79,7 +79,7 @@ titles_by_rules(void **state)
 static void
 titles_of_models_are_cleaned(void **state)
 {
-	static const char *const none[] = { "", "\"\"", " ... ", "\U0001f642" };
+	static const char *const none[] = { "", "\"\"", " ... ", "\U0001f642", "\u3164\u3164 \uffa0", "\u0301\u0302 \u0345" };
 	char out[TITLE_MAX + 1];
 
 	(void)state;
