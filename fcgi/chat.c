@@ -129,6 +129,15 @@ stream_delta(void *arg, int64_t attempt, unsigned index, const char *text, size_
 	return err;
 }
 
+/* However much waits before it: all goes out when the handler returns. */
+static enum hl_err
+send_last(struct stream *s, const struct buf *message)
+{
+	enum hl_err err = send_event(s, "message", message);
+
+	return err == HL_BUSY ? HL_OK : err;
+}
+
 /* From here on the message is stored; a client that goes away does not stop its answer. */
 static enum hl_err
 answer_turn(struct call *call, struct turn *take_turn, bool streamed)
@@ -152,7 +161,7 @@ answer_turn(struct call *call, struct turn *take_turn, bool streamed)
 	if (err == HL_OK)
 		err = buf_err(&body);
 	if (err == HL_OK)
-		err = call->answered ? send_event(&s, "message", &body) : reply_json(call, 200, &body);
+		err = call->answered ? send_last(&s, &body) : reply_json(call, 200, &body);
 	else if (call->answered && err != HL_CANCELLED)
 		(void)!send_event(&s, "error", &body);		/* what has gone wrong is told by err */
 	entry_clear(&answer);

@@ -234,7 +234,7 @@ reply_event(struct call *call, const char *id, const char *name, const struct bu
 	if (err == HL_OK)
 		err = fcgi_write(call->fcgi, event.data, event.len);
 	buf_free(&event);
-	return err ? err : fcgi_flush(call->fcgi);
+	return err ? err : fcgi_push(call->fcgi);
 }
 
 enum hl_err

@@ -78,6 +78,8 @@ on_handover_ready(void *arg)
 
 	e->unheard = e->heard;
 	e->heard = true;
+	if (e->unheard && e->store.recall)
+		recall_clear(e->store.recall);
 	if (e->unheard && e->maintenance)
 		task_wake(e->maintenance);
 }

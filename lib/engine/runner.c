@@ -261,6 +261,8 @@ think(struct runner *r, struct verdict *v)
 			return err;
 		changed = r->again;
 		err = look_again(r, &changed);	/* what reached another process, and nobody told us of */
+		if (err == HL_STORE && !r->again)
+			return HL_OK;		/* the answer has been paid; the commit waits for the store, and fences */
 		if (err || !(r->again || changed))
 			return err;
 	}

@@ -60,8 +60,9 @@ bool	 turn_is_assistants(const struct turn *);	/* no person had the conversation
 
 /*
  * Suspends until the message is answered; may do the work itself.  deltas: told what the model writes, from the start of
- * the text, also if it has begun already; NULL if nobody wants to know.  An error that deltas returns only ends its
- * being told.  When a person has the conversation, or takes it meanwhile, ret is what says so: not stored, its seq is 0.
+ * the text, also if it has begun already; NULL if nobody wants to know.  It must not suspend, for others wait for the same;
+ * an error that it returns only ends its being told.  When a person has the conversation, or takes it meanwhile, ret is what
+ * says so: not stored, its seq is 0.
  * HL_TIMEOUT: not answered in time (it will be); HL_STORE.  ret is the stored answer, entry_clear() it.
  * Not cancellable.
  */

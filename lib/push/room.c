@@ -10,7 +10,7 @@
 #define BUCKETS		256u
 #define ALIAS_BUCKETS	4096u
 #define ALIAS_MAX	256u	/* bytes */
-#define REPLAY_TRIES	12u
+#define FAILURES_MAX	8u		/* that make the pause between two tries longer */
 
 /* A task that waits for the subscription. */
 struct waiter {
@@ -405,12 +405,13 @@ run_replay(struct job *job)
 	int64_t after = lowest_last(r);
 	enum hl_err err = after >= 0 ? replay(r, after) : HL_OK;
 
-	if (!room_is_over(r) && err && ++r->failures < REPLAY_TRIES) {
+	if (!room_is_over(r) && err) {
 		/*
 		 * The store or the events program is away: what is live stays held back until it is there
 		 * again.
 		 */
-		err = task_sleep(r->failures < 8 ? 250 << r->failures / 2 : 5000);	/* NOLINT: again in any case */
+		r->failures += r->failures < FAILURES_MAX;
+		err = task_sleep(r->failures < FAILURES_MAX ? 250 << r->failures / 2 : 5000);	/* NOLINT: again in any case */
 		workers_add(r->rooms->replays, &r->replay);
 		return true;
 	}

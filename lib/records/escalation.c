@@ -334,9 +334,10 @@ escalation_reply(struct store *s, struct escalation *e, const struct staff *staf
 	change_begin(s, e, staff, &c);
 	c.key[3] = RA(ACTIVE_KEY);
 	id_new(id);
-	name_in(s, e, r->client_named ? "staff-message" : "staff-request", r->client_id, field);
+	if (r->client_named || !r->key)		/* a request's own name, beside a key, would be one more for each repetition */
+		name_in(s, e, r->client_named ? "staff-message" : "staff-request", r->client_id, field);
 	if (r->key)
-		name_in(s, e, "staff-key", r->key, second);
+		name_in(s, e, "staff-key", r->key, r->client_named ? second : field);
 	crypto_name(s->crypto, "body", r->text, r->len, body);
 	write_reply(e, r, now, id, &entry, &head, &tail);
 	if ((err = buf_err(&entry)) || (err = buf_err(&tail)) || (err = entry_seal(s, &c.k, id, &entry, &sealed)))

@@ -26,10 +26,17 @@ recall_new(struct recall **ret)
 }
 
 void
+recall_clear(struct recall *r)
+{
+	for (size_t i = 0; i < SLOTS; i++)
+		entries_free(&r->slots[i].entries);
+}
+
+void
 recall_free(struct recall *r)
 {
-	for (size_t i = 0; r && i < SLOTS; i++)
-		entries_free(&r->slots[i].entries);
+	if (r)
+		recall_clear(r);
 	free(r);
 }
 

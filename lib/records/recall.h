@@ -26,4 +26,7 @@ void	 recall_put(struct recall *, const struct place *, unsigned life, struct en
 /* Forgets what is older than a minute; once a second is often enough. */
 void	 recall_age(struct recall *);
 
+/* Forgets everything: it may not have been told what was cut. */
+void	 recall_clear(struct recall *);
+
 #endif

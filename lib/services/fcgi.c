@@ -375,6 +375,13 @@ fcgi_write_last(struct fcgi_request *r, const void *bytes, size_t len)
 }
 
 enum hl_err
+fcgi_push(struct fcgi_request *r)
+{
+	send_some(r);
+	return r->gone ? HL_CANCELLED : r->out.len - r->sent > FCGI_MAX_QUEUE ? HL_BUSY : HL_OK;
+}
+
+enum hl_err
 fcgi_flush(struct fcgi_request *r)
 {
 	enum hl_err err = HL_OK;

@@ -45,6 +45,9 @@ bool	 fcgi_body_cut(const struct fcgi_request *);	/* shorter than CONTENT_LENGTH
 enum hl_err fcgi_write(struct fcgi_request *, const void *, size_t) HL_MUST_CHECK;
 enum hl_err fcgi_flush(struct fcgi_request *) HL_MUST_CHECK;
 
+/* Without suspending: what the socket takes.  HL_BUSY: more than FCGI_MAX_QUEUE bytes wait, as before. */
+enum hl_err fcgi_push(struct fcgi_request *) HL_MUST_CHECK;
+
 /* The same, of the last bytes: nothing may follow.  Of many, what the socket takes at once is not copied. */
 enum hl_err fcgi_write_last(struct fcgi_request *, const void *, size_t) HL_MUST_CHECK;
 

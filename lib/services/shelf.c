@@ -298,7 +298,8 @@ shelf_abandon(struct shelf *s, struct growing *g)
 {
 	if (g->fd < 0)
 		return;
-	(void)shelf_drop(s, MAKING, g->file);
+	if (stands_at(s, MAKING, g->file, g->fd))	/* else another one makes it by now */
+		(void)shelf_drop(s, MAKING, g->file);
 	close(g->fd);
 	g->fd = -1;
 }
@@ -454,15 +455,14 @@ note_parts(struct shelf *s, const char *file, const char (*keys)[SHELF_FILE_MAX]
 
 	if (list == NULL)
 		return;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++)
 		at += sprintf(at, "%.*s\n", SHELF_FILE_MAX - 1, keys[i]);
-		if (count == 1)
-			continue;
+	manifest_name(file, manifest);		/* first: parts without one would not be found again */
+	(void)put_file(s, PARTS, manifest, list, (size_t)(at - list));
+	for (size_t i = 0; count > 1 && i < count; i++) {
 		part_name(file, i, name);
 		(void)!linkat(s->places[CACHE], keys[i], s->places[PARTS], name, 0);	/* else it is made again when it is wanted */
 	}
-	manifest_name(file, manifest);
-	(void)put_file(s, PARTS, manifest, list, (size_t)(at - list));
 	free(list);
 }
 

@@ -26,6 +26,7 @@ static uv_loop_t *loop;
 static struct fcgi_server *server;
 static struct buf seen = { .max = 1 << 20 };	/* what the handler was given */
 static enum hl_err slept;
+static size_t pushed;
 static struct task *sleeper;
 
 /* Bytes that tell where they lie. */
@@ -62,6 +63,18 @@ handler(struct fcgi_request *r, void *arg)
 
 		assert_int_equal(fcgi_write_last(r, large, (size_t)atoi(uri + 7)), HL_OK);
 		free(large);		/* it was sent, or is queued by now */
+		return;
+	}
+	while (uri && strcmp(uri, "/pushed") == 0) {
+		static const char piece[32768];
+		enum hl_err err;
+
+		assert_int_equal(fcgi_write(r, piece, sizeof(piece)), HL_OK);
+		err = fcgi_push(r);
+		pushed += sizeof(piece);
+		if (err == HL_OK)
+			continue;
+		assert_int_equal(err, HL_BUSY);
 		return;
 	}
 	assert_int_equal(fcgi_write(r, body, len), HL_OK);
@@ -263,6 +276,25 @@ a_large_answer_arrives_as_it_is(void **state)
 	turn_loop(5);
 }
 
+/* It would never come back if it waited: nobody reads. */
+static void
+what_is_pushed_to_a_slow_reader_is_queued_and_told(void **state)
+{
+	struct buf text = BUF_INIT(1 << 22);
+	int fd = client();
+
+	(void)state;
+	ask(fd, "/pushed", "0", "", false);
+	for (int i = 0; i < 1000 && pushed <= FCGI_MAX_QUEUE; i++)
+		turn_loop(1);
+	assert_true(pushed > FCGI_MAX_QUEUE);
+	answer(fd, &text);
+	assert_int_equal(text.len, 18 + pushed);
+	close(fd);
+	turn_loop(5);
+	buf_free(&text);
+}
+
 static void
 a_body_shorter_than_announced_is_known(void **state)
 {
@@ -343,6 +375,7 @@ main(void)
 		cmocka_unit_test(a_request_is_parsed_and_answered),
 		cmocka_unit_test(a_kept_connection_serves_again_and_another_is_closed),
 		cmocka_unit_test(a_large_answer_arrives_as_it_is),
+		cmocka_unit_test(what_is_pushed_to_a_slow_reader_is_queued_and_told),
 		cmocka_unit_test(a_body_shorter_than_announced_is_known),
 		cmocka_unit_test(a_client_that_goes_away_cancels_its_task),
 		cmocka_unit_test(garbage_ends_only_its_own_connection),
