@@ -129,3 +129,30 @@ test("messages of two sockets at once are all stored and all answered", async ()
 		assert.deepEqual(c.all("message-received").filter((m) => m.isBot).map((m) => m.id),
 			history.filter((m) => m.role === "assistant").map((m) => m.id), "every answer once, in order");
 });
+
+// It is in both rooms, whichever it spoke in last.
+test("one socket in two sessions hears each answer of both once, however quick they are", async () => {
+	upstream.otherwise = reply("quick");
+	const one = await stack.client({ transports: ["websocket"] });
+	const sessions = await Promise.all([stack.session(), stack.session()]);
+	for (const sessionId of sessions)
+		assert.equal((await one.ask("join-chat", { userId: "visitor-1", sessionId })).ok, true);
+	const send = async (sessionId, clientMessageId) => {
+		const ack = await one.ask("send-message", { sessionId, message: `said as ${clientMessageId}`, userId: "visitor-1", clientMessageId });
+		assert.equal(ack.ok, true, ack.error);
+	};
+	for (let round = 0; round < 20; round++)
+		await Promise.all(sessions.flatMap((id) => [send(id, `k${round}`), stack.say(id, `by another ${round}`)]));
+	for (const id of sessions)
+		await stack.say(id, "last");		// turns are one after the other: now all is answered
+	const histories = await Promise.all(sessions.map((id) => stack.history(id)));
+	const answers = histories.flat().filter((m) => m.role === "assistant").map((m) => m.id);
+	const heard = () => one.all("message-received").map((m) => m.id);
+	await waitFor("all is heard", () => heard().length >= answers.length);
+	assert.deepEqual(heard().sort(), answers.sort());
+	for (const id of sessions) {
+		const before = heard().length;
+		await send(id, "k0");		// said again, answered again
+		await waitFor("the answer is told again", () => heard().length === before + 1);
+	}
+});

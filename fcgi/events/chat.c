@@ -165,11 +165,12 @@ accept_message(struct call *call, const struct json *payload, struct incoming *i
 #define REJOIN_MS	1000	/* until such a page, if it is quick, has joined */
 
 static void
-write_join(struct buf *out, const struct call *call, const struct place *place, const char *id, int64_t sent, bool joined)
+write_join(struct buf *out, const struct call *call, const struct place *place, const char *id, const struct turn *turn,
+    bool joined)
 {
 	const struct json *state = json_get(call->body, "state");
 	const char *left = json_get_string(state, "left");
-	int64_t after = sent;
+	int64_t sent = turn_seq(turn), after = sent;
 
 	if (joined) {
 		push_begin_join(out, "join", place, id);
@@ -179,8 +180,8 @@ write_join(struct buf *out, const struct call *call, const struct place *place, 
 	} else {
 		push_begin_join_unless(out, "join-chat", 0, place, id);
 	}
-	buf_printf(out, "\"sent\":%lld,\"after\":%lld,\"again\":%s,\"ack\":", (long long)sent, (long long)after,
-	    joined ? "true" : "false");
+	buf_printf(out, "\"sent\":%lld,\"after\":%lld,\"answered\":%s,\"ack\":", (long long)sent, (long long)after,
+	    turn_was_answered(turn) ? "true" : "false");
 }
 
 enum hl_err
@@ -204,7 +205,7 @@ chat_send(struct call *call, const struct json *payload)
 		buf_printf(&body, "\"own\":%lld,\"ack\":", (long long)turn_seq(turn));
 		push_write_sent(&body, turn, client_id);
 	} else {
-		write_join(&body, call, &place, in.id, turn_seq(turn), joined);
+		write_join(&body, call, &place, in.id, turn, joined);
 		push_write_sent(&body, turn, client_id);
 		buf_puts(&body, "}}]");
 	}
@@ -222,7 +223,7 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 	struct buf body = BUF_INIT(ANSWER_BYTES);
 	struct entries messages = { 0 };
 	struct place place;
-	bool first = true, again = json_true(json_get(then, "again")) || json_true(json_get(call->body, "again"));
+	bool first = true, again = events_again(call, then);
 	int64_t after = sent;
 	struct ownership owner = { 0 };
 	const struct entry *answer;

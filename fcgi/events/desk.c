@@ -307,7 +307,7 @@ desk_write_accepted(struct buf *out, struct call *call, const struct incoming *i
 		buf_putc(out, ',');
 		push_begin_join(out, "join", &place, in->id);
 		buf_printf(out, "\"desk\":\"%s\",\"after\":%lld%s%s}}]", in->id, (long long)turn_seq(turn),
-		    ai && !repeated ? ",\"typing\":true" : "", joined ? ",\"again\":true" : "");
+		    ai && !repeated ? ",\"typing\":true" : "", turn_was_answered(turn) ? ",\"answered\":true" : "");
 	}
 	buf_putc(out, '}');
 }
@@ -338,12 +338,14 @@ static void
 write_joined(struct buf *out, const struct call *call, const struct json *then, const struct entries *messages,
     const struct ownership *owner, const char *id, int64_t after)
 {
-	bool again = json_true(json_get(then, "again"));
+	bool again = events_again(call, then);
 	const struct entry *answer = again ? events_answer(messages, after) : NULL;
 	int64_t seq = after + (int64_t)messages->count;
 	const char *comma = "";
 
 	push_begin_joined(out, call);
+	if (!again)
+		buf_printf(out, "\"from\":%lld,", (long long)after);
 	buf_printf(out, "\"seq\":%lld,\"messages\":[", (long long)seq);
 	if (json_true(json_get(then, "typing"))) {
 		buf_printf(out, "{\"seq\":%lld,\"emit\":[[\"typing\",true]]}", (long long)after);
@@ -404,7 +406,7 @@ desk_joined(struct call *call, const char *room, const struct json *then)
 	const char *id = json_get_string(then, "desk");
 	struct buf body = BUF_INIT(ANSWER_BYTES);
 	struct entries messages = { 0 };
-	bool back = json_true(json_get(then, "back")), stays = back || json_true(json_get(then, "again"));
+	bool back = json_true(json_get(then, "back")), stays = back || events_again(call, then);
 	struct ownership owner;
 	struct place place;
 	int64_t after = 0;

@@ -62,6 +62,12 @@ enum hl_err chat_joined_by_sending(struct call *, const char *room, const struct
  */
 void	 events_write_state(struct buf *, const struct ownership *);
 
+/*
+ * When a socket has joined by what it said: it was in the room already, and is to hear the answer to that once more.  then
+ * tells whether that was "answered" when it came; pushd tells "in", and "again" of what the socket was acknowledged late.
+ */
+bool	 events_again(const struct call *, const struct json *then);
+
 /* Of the messages behind one that a customer sent, the answer to it; NULL: there is none yet. */
 const struct entry *events_answer(const struct entries *, int64_t sent);
 

@@ -7,6 +7,13 @@
 #include "events/events.h"
 #include "records/desk.h"
 
+bool
+events_again(const struct call *call, const struct json *then)
+{
+	return json_true(json_get(call->body, "again")) ||
+	    (json_true(json_get(call->body, "in")) && json_true(json_get(then, "answered")));
+}
+
 const struct entry *
 events_answer(const struct entries *messages, int64_t sent)
 {

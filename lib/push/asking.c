@@ -122,10 +122,16 @@ static enum hl_err apply(struct socket *, struct question *, const struct answer
  * How far a joined answer brings a member that is held back.  Who was in the room before has had all up to his last, and what
  * came since is held for him, unless the answer tells all of it.
  */
+static bool
+tells_all(const struct member *m, const struct answer *a)
+{
+	return m->last < 0 || (a->from >= 0 && a->from <= m->last);
+}
+
 static int64_t
 brings_to(const struct member *m, const struct answer *a)
 {
-	return m->last < 0 || (a->from >= 0 && a->from <= m->last) ? a->seq : m->last;
+	return tells_all(m, a) ? a->seq : m->last;
 }
 
 /* Its client has joined that room itself: whose join was put off has that much less to be told. */
@@ -147,7 +153,7 @@ has_joined(struct socket *s, const char *room, int64_t tells_to)
  * go on.
  */
 static enum hl_err
-ask_joined(struct socket *s, struct question *q, const char *room, struct span then, unsigned round,
+ask_joined(struct socket *s, struct question *q, const char *room, bool was_in, struct span then, unsigned round,
     int64_t *ret_seq)
 {
 	struct buf members = BUF_INIT(RELAY_MAX_ANSWER);
@@ -161,8 +167,8 @@ ask_joined(struct socket *s, struct question *q, const char *room, struct span t
 		buf_puts(&members, ",\"then\":");
 		buf_add(&members, then.p, then.len);
 	}
-	if (q->tells_to < INT64_MAX)
-		buf_puts(&members, ",\"again\":true");
+	if (was_in)
+		buf_puts(&members, q->tells_to < INT64_MAX ? ",\"in\":true,\"again\":true" : ",\"in\":true");
 	err = ask(s, "joined", &members, true, &reply);
 	buf_free(&members);
 	if (err) {
@@ -202,7 +208,7 @@ join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 	if (err)
 		socket_own_error(s, q, err);
 	else
-		err = ask_joined(s, q, room.data, span_member(join, "then"), round, &seq);
+		err = ask_joined(s, q, room.data, was_in, span_member(join, "then"), round, &seq);
 	m = room.len ? *find_member(s, room.data) : NULL;	/* the answer may have left it again */
 	if (m && err && !was_in)
 		leave_room(s, room.data);
@@ -301,9 +307,18 @@ join_put_off(struct socket *s)
 /* ---- what an answer tells ---- */
 
 /*
- * What a joined answer tells of the room: the first of its emissions carries how far that brings the client.  Of the messages,
- * those are left out that are held for it, and those that it was told when it joined the room itself.
+ * Of the messages of a joined answer, those that its client has not had: who was in the room has had all up to his last.  Where
+ * the answer does not tell all, what is behind that is held for him, and what is not is told again.
  */
+static bool
+is_told(const struct member *m, const struct question *q, const struct answer *a, int64_t seq)
+{
+	if (seq > q->tells_to)
+		return false;
+	return tells_all(m, a) ? seq > m->last : seq <= m->last;
+}
+
+/* What a joined answer tells of the room: the first of its emissions carries how far that brings the client. */
 static enum hl_err
 emit_all(struct socket *s, const struct question *q, const struct answer *a, const char *room)
 {
@@ -311,7 +326,6 @@ emit_all(struct socket *s, const struct question *q, const struct answer *a, con
 	char offset[PUBLICATION_OFFSET_MAX], *first = m && a->seq >= 0 ? offset : NULL;
 	const char *at = NULL;
 	struct span item;
-	int64_t seq;
 	enum hl_err err = HL_OK;
 
 	if (first)
@@ -319,11 +333,9 @@ emit_all(struct socket *s, const struct question *q, const struct answer *a, con
 	for (; err == HL_OK && span_next(a->emit, &at, &item); first = NULL)
 		err = socket_counted(s, item, first);
 	at = NULL;
-	while (err == HL_OK && m && span_next(a->messages, &at, &item)) {
-		seq = span_integer(span_member(item, "seq"), 0);
-		if (seq <= q->tells_to && (m->last < 0 || seq <= m->last))
-			err = socket_message(s, m->last < 0 ? room_tag(m) : NULL, item);	/* told again, it brings nobody back */
-	}
+	while (err == HL_OK && m && span_next(a->messages, &at, &item))
+		if (is_told(m, q, a, span_integer(span_member(item, "seq"), 0)))
+			err = socket_message(s, tells_all(m, a) ? room_tag(m) : NULL, item);	/* told again, it brings nobody back */
 	return err;
 }
 
