@@ -142,7 +142,7 @@ libhelpline_a_SOURCES = \
 	lib/push/answer.c lib/push/answer.h \
 	lib/push/push.c lib/push/push.h \
 	lib/push/recovery.c lib/push/recovery.h \
-	lib/push/emitter.c lib/push/roster.c \
+	lib/push/emitter.c lib/push/late.c lib/push/roster.c \
 	lib/push/publication.c lib/push/publication.h \
 	lib/push/relay.c lib/push/relay.h \
 	lib/push/room.c lib/push/room.h \

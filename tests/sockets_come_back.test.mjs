@@ -169,8 +169,8 @@ describe("what was said while offline is sent before the page joins again", () =
 	after(() => Promise.all(Object.values(stacks).map((s) => s.stop())));
 
 	// A page that counts what it sees by both ways; without joinsAfter it never joins again.
-	async function page(own, { transports, joinsAfter }, names = (last) => last) {
-		const client = await own.client({ ...RECONNECTS, transports, upgrade: transports.length > 1 });
+	async function page(own, { transports, joinsAfter, ...options }, names = (last) => last) {
+		const client = await own.client({ ...RECONNECTS, transports, upgrade: transports.length > 1, ...options });
 		const sessionId = await client.join(), told = [];
 		let last = 0;
 		const see = (m) => { told.push(m); last = Math.max(last, m.seq); };
@@ -208,22 +208,42 @@ describe("what was said while offline is sent before the page joins again", () =
 		const { client, sessionId, told } = await page(stacks["1"], cases[2], () => undefined);
 		cut(client);
 		await client.when("disconnect");
-		const ack = await client.ask("send-message", { sessionId, userId: "visitor-1", message: "offline" });
-		assert.equal(ack.ok, true);
-		await waitFor("the answer", () => told.some((m) => m.seq === ack.seq + 1));
+		const acks = await Promise.all(["typed", "offline"].map((message) => client.ask("send-message", { sessionId, userId: "visitor-1", message })));
+		assert.ok(acks.every((ack) => ack.ok));
 		const next = await client.ask("send-message", { sessionId, userId: "visitor-1", message: "online" });
-		await waitFor("the next answer", () => told.some((m) => m.seq === next.seq + 1));
-		assert.deepEqual(seqs(told), [2, 4, 6]);
+		await waitFor("the last answer", () => told.some((m) => m.seq > next.seq));
+		assert.deepEqual(seqs(told), seqs((await stacks["1"].history(sessionId)).filter((m) => m.role === "assistant")));
 	});
 
 	test("a page that never joins hears what it missed, and the answer", async () => {
-		const { client, sessionId, told } = await page(stacks["1"], { transports: ["websocket"] });
+		// It sends what is not acknowledged again, and as it gives no clientMessageId that would be another message.
+		const { client, sessionId, told } = await page(stacks["1"], { transports: ["websocket"], retries: 3, ackTimeout: 500 });
 		cut(client);
 		await client.when("disconnect");
 		await stacks["1"].say(sessionId, "from elsewhere");
 		assert.equal((await client.ask("send-message", { sessionId, userId: "visitor-1", message: "offline" })).ok, true);
 		await waitFor("the answer", () => told.some((m) => m.seq === 6));
 		assert.deepEqual(seqs(told), [2, 4, 6]);
+		assert.equal((await stacks["1"].history(sessionId)).length, 6);
+	});
+
+	test("who was here before it was loaded hears each answer once, though it sends before it is connected", async () => {
+		await Promise.all(Array.from({ length: 10 }, async () => {
+			const own = stacks["1"], sessionId = await own.session(), told = [];
+			await own.say(sessionId, "first");
+			await own.say(sessionId, "from elsewhere");
+			const client = await own.client({ ...RECONNECTS, connect: false, autoConnect: false });
+			for (const name of ["message-received", "chat-joined"])
+				client.socket.on(name, (m) => told.push(...(m.history ?? [m])));
+			client.socket.on("connect", () => client.socket.emit("join-chat", { userId: "visitor-1", sessionId, seq: 2 }));
+			const sent = client.ask("send-message", { sessionId, userId: "visitor-1", message: "typed" });
+			client.socket.connect();
+			assert.equal((await sent).ok, true);
+			const last = await own.say(sessionId, "last");
+			await waitFor("the last answer", () => told.some((m) => m.seq === last.seq));
+			const answers = seqs(told.filter((m) => m.role === "assistant" || m.isBot));
+			assert.deepEqual(answers, seqs((await own.history(sessionId)).filter((m) => m.role === "assistant" && m.seq > 2)));
+		}));
 	});
 });
 

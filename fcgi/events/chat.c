@@ -157,30 +157,23 @@ accept_message(struct call *call, const struct json *payload, struct incoming *i
 	return call_session_error(call, err);
 }
 
-/*
- * Who speaks in a session hears it: also who has not joined it, and who asks for what was answered before.  socket.io-client
- * sends what it kept while it was offline before its page hears of "connect" and joins with the seq that it knows; told of
- * the answer by then, the page would get what it missed behind it, or, where it names the answer's seq, never.
- */
-#define REJOIN_MS	1000	/* until such a page, if it is quick, has joined */
+#define REJOIN_MS	1000	/* until the page of a client that comes back, if it is quick, has joined */
 
+/*
+ * Who speaks in a session hears it: also who has not joined it, and who asks for what was answered before.  after: what it had
+ * when it was cut off, or, of a client that names no offset, what it has said.
+ */
 static void
 write_join(struct buf *out, const struct call *call, const struct place *place, const char *id, const struct turn *turn,
-    bool joined)
+    const char *client_id, bool joined)
 {
 	const struct json *state = json_get(call->body, "state");
 	const char *left = json_get_string(state, "left");
-	int64_t sent = turn_seq(turn), after = sent;
+	int64_t after = turn_seq(turn);
+	bool back = left && str_equal(left, id) && json_integer(json_get(state, "after"), &after);
 
-	if (joined) {
-		push_begin_join(out, "join", place, id);
-	} else if (left && str_equal(left, id) && json_integer(json_get(state, "after"), &after)) {
-		push_begin_join_unless(out, "join-chat", REJOIN_MS, place, id);
-		after = after < sent ? after : sent;
-	} else {
-		push_begin_join_unless(out, "join-chat", 0, place, id);
-	}
-	buf_printf(out, "\"sent\":%lld,\"after\":%lld,\"answered\":%s,\"ack\":", (long long)sent, (long long)after,
+	push_begin_join_unless(out, joined ? NULL : "join-chat", back ? REJOIN_MS : 0, place, id, turn, client_id);
+	buf_printf(out, "\"sent\":%lld,\"after\":%lld,\"answered\":%s}}]", (long long)turn_seq(turn), (long long)after,
 	    turn_was_answered(turn) ? "true" : "false");
 }
 
@@ -205,9 +198,7 @@ chat_send(struct call *call, const struct json *payload)
 		buf_printf(&body, "\"own\":%lld,\"ack\":", (long long)turn_seq(turn));
 		push_write_sent(&body, turn, client_id);
 	} else {
-		write_join(&body, call, &place, in.id, turn, joined);
-		push_write_sent(&body, turn, client_id);
-		buf_puts(&body, "}}]");
+		write_join(&body, call, &place, in.id, turn, client_id, joined);
 	}
 	buf_putc(&body, '}');
 	err = reply_json(call, 200, &body);
@@ -216,45 +207,63 @@ chat_send(struct call *call, const struct json *payload)
 	return err;
 }
 
-/* The answers behind what it has had, in case one was quicker than the subscription. */
+/* The messages of which a socket that spoke may not have heard. */
+struct unheard {
+	const struct entry *answer;	/* to what it repeats, or NULL */
+	int64_t		 after;		/* and all answers behind that */
+};
+
+static void
+write_unheard(struct buf *out, const struct entries *messages, const struct unheard *u, const struct ownership *owner)
+{
+	const char *comma = "";
+
+	buf_puts(out, ",\"messages\":[");
+	for (const struct entry *e = messages->list; e < messages->list + messages->count; e++) {
+		if (e != u->answer && (e->user || e->seq <= u->after))
+			continue;
+		buf_printf(out, "%s{\"seq\":%lld,\"emit\":[", comma, (long long)e->seq);
+		chat_write_event(out, e, !owner->owed);
+		buf_puts(out, "]}");
+		comma = ",";
+	}
+	buf_putc(out, ']');
+}
+
+/*
+ * The answers behind what it has had, in case one was quicker than the subscription.  Who was in the room has had them, but for the
+ * one that it asks for again, and, if its join had to wait for its page's ("again"), those before that.
+ */
 enum hl_err
 chat_joined_by_sending(struct call *call, const char *room, const struct json *then, int64_t sent)
 {
+	bool told = events_again(call, then), waited = json_true(json_get(call->body, "again"));
+	struct unheard u = { .after = sent };
 	struct buf body = BUF_INIT(ANSWER_BYTES);
 	struct entries messages = { 0 };
+	struct ownership owner;
 	struct place place;
-	bool first = true, again = events_again(call, then);
-	int64_t after = sent;
-	struct ownership owner = { 0 };
-	const struct entry *answer;
+	int64_t from;
 	enum hl_err err;
 
+	(void)json_integer(json_get(then, "after"), &u.after);
+	from = u.after < sent ? u.after : sent;
 	snprintf(place.h, sizeof(place.h), "%s", room);
-	if (!again)
-		(void)json_integer(json_get(then, "after"), &after);
-	err = conversation_replay(&call->app->store, &place, after, &messages);
-	if (err == HL_OK && (again || after < sent))
+	err = conversation_replay(&call->app->store, &place, from, &messages);
+	if (err == HL_OK)
 		err = conversation_owner(&call->app->store, &place, &owner);
 	if (err)
 		goto out;
-	answer = again ? events_answer(&messages, sent) : NULL;		/* who has long been in the room has had the rest */
+	if (json_true(json_get(then, "answered")))
+		u.answer = events_answer(&messages, sent);
+	if (told && !waited)
+		u.after = INT64_MAX;
 	push_begin_joined(&body, call);
-	if (!again)
-		buf_printf(&body, "\"from\":%lld,", (long long)after);
-	buf_printf(&body, "\"seq\":%lld,\"own\":%lld,\"ack\":", (long long)(after + (int64_t)messages.count), (long long)sent);
-	json_write(&body, json_get(then, "ack"));
-	buf_puts(&body, ",\"messages\":[");
-	for (size_t i = 0; i < messages.count; i++) {
-		if (again ? &messages.list[i] != answer : messages.list[i].user)
-			continue;
-		if (!first)
-			buf_putc(&body, ',');
-		first = false;
-		buf_printf(&body, "{\"seq\":%lld,\"emit\":[", (long long)messages.list[i].seq);
-		chat_write_event(&body, &messages.list[i], !owner.owed);
-		buf_puts(&body, "]}");
-	}
-	buf_puts(&body, "]}");
+	if (!told && !waited)
+		buf_printf(&body, "\"from\":%lld,", (long long)u.after);
+	buf_printf(&body, "\"epoch\":%lld,\"seq\":%lld", (long long)owner.epoch, (long long)(from + (int64_t)messages.count));
+	write_unheard(&body, &messages, &u, &owner);
+	buf_putc(&body, '}');
 	err = reply_json(call, 200, &body);
 out:
 	entries_free(&messages);

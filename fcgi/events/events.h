@@ -33,8 +33,12 @@ enum hl_err push_text(struct call *, const char *json) HL_MUST_CHECK;
 
 /* "join" (or "back"):[{"room":…,"then":{… - the caller goes on in "then" and closes both. */
 void	 push_begin_join(struct buf *, const char *member, const struct place *, const char *id);
-/* Put off while such an event of its client has come and is still to be asked, and wait_ms for one that may come. */
-void	 push_begin_join_unless(struct buf *, const char *event, int64_t wait_ms, const struct place *, const char *id);
+/*
+ * The same, with what the turn's message is acknowledged with when it has joined.  event: put off, and acknowledged at once, while
+ * such an event of its client has come and is still to be asked, and wait_ms for one that may come; NULL: it is not put off.
+ */
+void	 push_begin_join_unless(struct buf *, const char *event, int64_t wait_ms, const struct place *, const char *id,
+	    const struct turn *, const char *client_id);
 /* {"state":…, - what is asked when it has joined begins so, and only then the room is the one it is in. */
 void	 push_begin_joined(struct buf *, const struct call *);
 /* The last argument of an event that tells all up to seq, before its socket is in the room: what clients name when they return. */
@@ -63,8 +67,8 @@ enum hl_err chat_joined_by_sending(struct call *, const char *room, const struct
 void	 events_write_state(struct buf *, const struct ownership *);
 
 /*
- * When a socket has joined by what it said: it was in the room already, and is to hear the answer to that once more.  then
- * tells whether that was "answered" when it came; pushd tells "in", and "again" of what the socket was acknowledged late.
+ * When a socket has joined by what it said: it was "in" the room already, and is to hear the answer to that once more, for it was
+ * "answered" when it came.
  */
 bool	 events_again(const struct call *, const struct json *then);
 

@@ -10,8 +10,7 @@
 bool
 events_again(const struct call *call, const struct json *then)
 {
-	return json_true(json_get(call->body, "again")) ||
-	    (json_true(json_get(call->body, "in")) && json_true(json_get(then, "answered")));
+	return json_true(json_get(call->body, "in")) && json_true(json_get(then, "answered"));
 }
 
 const struct entry *

@@ -69,10 +69,15 @@ push_begin_join(struct buf *out, const char *member, const struct place *place, 
 }
 
 void
-push_begin_join_unless(struct buf *out, const char *event, int64_t wait_ms, const struct place *place, const char *id)
+push_begin_join_unless(struct buf *out, const char *event, int64_t wait_ms, const struct place *place, const char *id,
+    const struct turn *turn, const char *client_id)
 {
 	begin_room(out, "join", place, id);
-	buf_printf(out, ",\"unless\":\"%s\",\"wait\":%lld,\"then\":{", event, (long long)wait_ms);
+	if (event)
+		buf_printf(out, ",\"unless\":\"%s\",\"wait\":%lld", event, (long long)wait_ms);
+	buf_printf(out, ",\"own\":%lld,\"ack\":", (long long)turn_seq(turn));
+	push_write_sent(out, turn, client_id);
+	buf_puts(out, ",\"then\":{");
 }
 
 void

@@ -11,7 +11,6 @@
 #include "push/line.h"
 
 #define MAX_ROUNDS	4u		/* joins that a joined answer may lead to, one after the other */
-#define PATIENCE_MAX_MS	10000		/* that an answer may ask for */
 
 /* ---- asking ---- */
 
@@ -115,8 +114,15 @@ join_room(struct socket *s, const char *room, bool *ret_was_in)
 	return err ? err : room_wait(m);
 }
 
+/* What an answer is to. */
+struct joining {
+	struct question	*q;		/* NULL: of a join that waited nobody is told anything but what is heard in the room */
+	unsigned	 round;
+	int64_t		 tells_to;	/* messages behind that seq are left out */
+};
+
 /* room: of a joined answer, else NULL. */
-static enum hl_err apply(struct socket *, struct question *, const struct answer *, const char *room, unsigned round);
+static enum hl_err apply(struct socket *, const struct joining *, const struct answer *, const char *room);
 
 /*
  * How far a joined answer brings a member that is held back.  Who was in the room before has had all up to his last, and what
@@ -134,27 +140,12 @@ brings_to(const struct member *m, const struct answer *a)
 	return tells_all(m, a) ? a->seq : m->last;
 }
 
-/* Its client has joined that room itself: whose join was put off has that much less to be told. */
-static void
-has_joined(struct socket *s, const char *room, int64_t tells_to)
-{
-	for (struct question *q = s->put_off; q; q = q->next) {
-		struct buf name = BUF_INIT(512);
-
-		if (span_text(span_member((struct span){ q->join, strlen(q->join) }, "room"), &name) &&
-		    strcmp(name.data, room) == 0 && tells_to < q->tells_to)
-			q->tells_to = tells_to;
-		buf_free(&name);
-	}
-}
-
 /*
  * The subscription is live: asks again with what the first answer wanted to know then.  *ret_seq is where to
  * go on.
  */
 static enum hl_err
-ask_joined(struct socket *s, struct question *q, const char *room, bool was_in, struct span then, unsigned round,
-    int64_t *ret_seq)
+ask_joined(struct socket *s, struct joining *j, const char *room, bool was_in, struct span then, int64_t *ret_seq)
 {
 	struct buf members = BUF_INIT(RELAY_MAX_ANSWER);
 	struct relay_reply reply;
@@ -168,21 +159,22 @@ ask_joined(struct socket *s, struct question *q, const char *room, bool was_in, 
 		buf_add(&members, then.p, then.len);
 	}
 	if (was_in)
-		buf_puts(&members, q->tells_to < INT64_MAX ? ",\"in\":true,\"again\":true" : ",\"in\":true");
+		buf_puts(&members, j->tells_to < INT64_MAX ? ",\"in\":true,\"again\":true" : ",\"in\":true");
 	err = ask(s, "joined", &members, true, &reply);
 	buf_free(&members);
-	if (err) {
-		socket_error(s, q, reply.message.data, reply.code.data);
+	if (err && j->q) {
+		socket_error(s, j->q, reply.message.data, reply.code.data);
+	} else if (err) {
+		err = reply.status >= 400 && reply.status < 500 && reply.status != 429 ? HL_NOT_FOUND : HL_STORE;
 	} else {
 		err = answer_parse(reply.body.data, reply.body.len, &answer);
 		if (err == HL_OK) {
 			*ret_seq = brings_to(*find_member(s, room), &answer);
-			if (s->put_off)
-				has_joined(s, room, answer.from >= 0 ? 0 : *ret_seq);
-			err = apply(s, q, &answer, room, round + 1);
+			late_joined(s, room, answer.from, *ret_seq);
+			err = apply(s, j, &answer, room);
 		}
-		if (err)
-			socket_own_error(s, q, err);
+		if (err && j->q)
+			socket_own_error(s, j->q, err);
 		if (err == HL_OK && *find_member(s, room))
 			room_raise_epoch(*find_member(s, room), answer.epoch);
 	}
@@ -190,8 +182,20 @@ ask_joined(struct socket *s, struct question *q, const char *room, bool was_in, 
 	return err;
 }
 
+/* Its message is in the store: that is no news to it, wherever it is told. */
 static enum hl_err
-join_one(struct socket *s, struct question *q, struct span join, unsigned round)
+accepted(struct socket *s, struct question *q, int64_t own, struct span ack)
+{
+	if (own >= 0 && !s->left)
+		own_add(&s->own, own);		/* it may be cut off before that is published */
+	if (q == NULL || ack.len == 0 || !q->wants_ack || q->acked)
+		return HL_OK;
+	q->acked = true;
+	return socket_args(s, SIO_ACK, (struct span){ q->id, strlen(q->id) }, ack);
+}
+
+static enum hl_err
+join_one(struct socket *s, struct joining *j, struct span join)
 {
 	struct buf room = BUF_INIT(512), alias = BUF_INIT(512);
 	struct member *m;
@@ -205,10 +209,12 @@ join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 		err = HL_CANCELLED;
 	if (err == HL_OK && span_text(span_member(join, "alias"), &alias))
 		room_alias(*find_member(s, room.data), (struct span){ alias.data, alias.len });
-	if (err)
-		socket_own_error(s, q, err);
-	else
-		err = ask_joined(s, q, room.data, was_in, span_member(join, "then"), round, &seq);
+	if (err && j->q)
+		socket_own_error(s, j->q, err);
+	else if (err == HL_OK)
+		err = ask_joined(s, j, room.data, was_in, span_member(join, "then"), &seq);
+	if (err == HL_OK && j->q)
+		err = accepted(s, j->q, span_integer(span_member(join, "own"), -1), span_member(join, "ack"));
 	m = room.len ? *find_member(s, room.data) : NULL;	/* the answer may have left it again */
 	if (m && err && !was_in)
 		leave_room(s, room.data);
@@ -219,91 +225,6 @@ join_one(struct socket *s, struct question *q, struct span join, unsigned round)
 	return err;
 }
 
-/* ---- joins that are put off ---- */
-
-static bool
-is_to_come(const struct socket *s, struct span event)
-{
-	for (const struct question *q = s->first; q; q = q->next)
-		if (strlen(q->event) == event.len && memcmp(q->event, event.p, event.len) == 0)
-			return true;
-	return false;
-}
-
-static void
-patience_over(struct deadline *d)
-{
-	struct socket *s = (struct socket *)(void *)((char *)d - offsetof(struct socket, patience));
-
-	workers_add(&s->client->hub->questions, &s->job);
-}
-
-/*
- * A client that comes back sends what it had to say before its page can join the room with what it knows.  "unless": the event
- * by which it would; the join waits for those that have come already, and "wait" (ms) for one that may.
- */
-static bool
-put_off(struct socket *s, struct question *q, struct span join)
-{
-	struct deadlines *all = s->client->hub->rooms.deadlines;
-	struct span event = span_member(join, "unless");
-	int64_t ms = span_integer(span_member(join, "wait"), 0);
-
-	if (event.len == 0 || q->join || (ms == 0 && !is_to_come(s, event)))
-		return false;
-	if (s->patience.expired == NULL && deadline_init(all, &s->patience, patience_over) != HL_OK)
-		return false;
-	q->join = strndup(join.p, join.len);
-	q->until_ms = clock_mono_ms() + (ms < PATIENCE_MAX_MS ? ms : PATIENCE_MAX_MS);
-	return q->join != NULL;
-}
-
-static void
-keep_put_off(struct socket *s, struct question *q)
-{
-	struct question **at = &s->put_off;
-
-	while (*at)
-		at = &(*at)->next;
-	q->next = NULL;
-	*at = q;
-	s->waiting++;
-	s->waiting_bytes += q->len;
-}
-
-/* The first one that need not wait any more; NULL: none. */
-static struct question *
-take_put_off(struct socket *s)
-{
-	int64_t now_ms = clock_mono_ms();
-
-	for (struct question **at = &s->put_off, *q; (q = *at) != NULL; at = &q->next) {
-		struct span join = { q->join, strlen(q->join) };
-
-		if (q->tells_to == INT64_MAX && (now_ms < q->until_ms || is_to_come(s, span_member(join, "unless"))))
-			continue;
-		*at = q->next;
-		s->waiting--;
-		s->waiting_bytes -= q->len;
-		return q;
-	}
-	return NULL;
-}
-
-static void
-join_put_off(struct socket *s)
-{
-	struct question *q;
-
-	while (!s->left && (q = take_put_off(s)) != NULL) {
-		(void)!join_one(s, q, (struct span){ q->join, strlen(q->join) }, 0);	/* the client has been told */
-		q->next = NULL;
-		questions_free(q);
-	}
-	if (s->put_off && !s->left)
-		deadline_set(s->client->hub->rooms.deadlines, &s->patience, s->put_off->until_ms);
-}
-
 /* ---- what an answer tells ---- */
 
 /*
@@ -311,16 +232,16 @@ join_put_off(struct socket *s)
  * the answer does not tell all, what is behind that is held for him, and what is not is told again.
  */
 static bool
-is_told(const struct member *m, const struct question *q, const struct answer *a, int64_t seq)
+is_told(const struct member *m, const struct joining *j, const struct answer *a, int64_t seq)
 {
-	if (seq > q->tells_to)
+	if (seq > j->tells_to)
 		return false;
 	return tells_all(m, a) ? seq > m->last : seq <= m->last;
 }
 
 /* What a joined answer tells of the room: the first of its emissions carries how far that brings the client. */
 static enum hl_err
-emit_all(struct socket *s, const struct question *q, const struct answer *a, const char *room)
+emit_all(struct socket *s, const struct joining *j, const struct answer *a, const char *room)
 {
 	const struct member *m = room ? *find_member(s, room) : NULL;
 	char offset[PUBLICATION_OFFSET_MAX], *first = m && a->seq >= 0 ? offset : NULL;
@@ -334,48 +255,65 @@ emit_all(struct socket *s, const struct question *q, const struct answer *a, con
 		err = socket_counted(s, item, first);
 	at = NULL;
 	while (err == HL_OK && m && span_next(a->messages, &at, &item))
-		if (is_told(m, q, a, span_integer(span_member(item, "seq"), 0)))
+		if (is_told(m, j, a, span_integer(span_member(item, "seq"), 0)))
 			err = socket_message(s, tells_all(m, a) ? room_tag(m) : NULL, item);	/* told again, it brings nobody back */
 	return err;
 }
 
 /* Emissions, then the acknowledgement, then joins: what a joined answer emits comes after what led to it. */
 static enum hl_err
-apply(struct socket *s, struct question *q, const struct answer *a, const char *room, unsigned round)
+apply(struct socket *s, const struct joining *j, const struct answer *a, const char *room)
 {
+	struct joining next = { j->q, j->round + 1, INT64_MAX };
 	struct span item;
 	const char *at = NULL;
 	enum hl_err err;
 
-	if (a->own >= 0 && !s->left)
-		own_add(&s->own, a->own);	/* it may be cut off before that is published */
 	keep_state(s, a->state);
 	leave_rooms(s, a->leave);
-	err = emit_all(s, q, a, room);
-	if (err == HL_OK && a->ack.len && q->wants_ack && !q->acked) {
-		q->acked = true;
-		err = socket_args(s, SIO_ACK, (struct span){ q->id, strlen(q->id) }, a->ack);
+	err = emit_all(s, j, a, room);
+	if (err == HL_OK)
+		err = accepted(s, j->q, a->own, a->ack);
+	while (err == HL_OK && next.round <= MAX_ROUNDS && !s->left && span_next(a->join, &at, &item)) {
+		if (late_put_off(s, item))
+			err = accepted(s, j->q, span_integer(span_member(item, "own"), -1), span_member(item, "ack"));
+		else
+			(void)!join_one(s, &next, item);	/* the client has been told */
 	}
-	while (err == HL_OK && round < MAX_ROUNDS && !s->left && span_next(a->join, &at, &item))
-		if (!put_off(s, q, item))
-			(void)!join_one(s, q, item, round);	/* the client has been told */
 	if (err == HL_OK && a->line.len)
 		err = line_open(s, a->line);
 	return err;
 }
 
+/* What has waited long enough, or was joined meanwhile. */
+static void
+join_late(struct socket *s)
+{
+	struct late *l;
+
+	while (!s->left && (l = late_take(s)) != NULL) {
+		struct joining j = { NULL, 0, l->tells_to };
+		enum hl_err err = l->tells_to == 0 ? HL_OK : join_one(s, &j, (struct span){ l->join, strlen(l->join) });
+
+		if (err == HL_STORE && !s->left)
+			late_again(s, l);
+		else
+			free(l);
+	}
+	if (!s->left)
+		late_wait(s);
+}
+
 /* ---- questions ---- */
 
-void
-questions_free(struct question *q)
+static void
+question_free(struct question *q)
 {
-	for (struct question *next; q; q = next) {
-		next = q->next;
+	if (q) {
 		free(q->client_id);
-		free(q->join);
 		lost_free(q->lost);
-		free(q);
 	}
+	free(q);
 }
 
 /*
@@ -403,6 +341,7 @@ connect_failed(struct socket *s, const struct relay_reply *reply)
 static void
 connect_answered(struct socket *s, struct question *q, const struct answer *a)
 {
+	struct joining j = { q, 0, INT64_MAX };
 	struct answer rest = *a;
 	const char *at = NULL;
 	struct span room;
@@ -421,14 +360,14 @@ connect_answered(struct socket *s, struct question *q, const struct answer *a)
 	keep_state(s, a->state);
 	rest.state = (struct span){ NULL, 0 };		/* to go back to a room changes it */
 	while (!s->left && span_next(a->back, &at, &room))
-		err = err ? err : join_one(s, q, room, 0);
+		err = err ? err : join_one(s, &j, room);
 	if (err) {		/* it comes back once more, by itself */
 		if (s->client->session)
 			session_close(s->client->session);
 		return;
 	}
 	socket_let_in(s);
-	err = apply(s, q, &rest, NULL, 0);
+	err = apply(s, &j, &rest, NULL);
 	if (err)
 		socket_own_error(s, q, err);
 }
@@ -439,6 +378,7 @@ perform(struct socket *s, struct question *q)
 	struct relay_reply reply;
 	struct answer answer;
 	struct buf members = { .data = q->members, .len = q->len };
+	struct joining j = { q, 0, INT64_MAX };
 	enum hl_err err;
 
 	if (q->lost && socket_return(s, q->lost, q->seen))
@@ -456,7 +396,7 @@ perform(struct socket *s, struct question *q)
 		socket_error(s, q, reply.message.data, reply.code.data);
 	else if (q->kind == ASK_CONNECT)
 		connect_answered(s, q, &answer);
-	else if ((err = apply(s, q, &answer, NULL, 0)) != HL_OK)
+	else if ((err = apply(s, &j, &answer, NULL)) != HL_OK)
 		socket_own_error(s, q, err);
 	relay_reply_free(&reply);
 }
@@ -488,7 +428,6 @@ take_question(struct socket *s)
 	if (q == NULL)
 		return NULL;
 	s->first = q->next;
-	q->next = NULL;
 	s->waiting--;
 	s->waiting_bytes -= q->len;
 	return q;
@@ -500,7 +439,7 @@ of_job(struct job *job)
 	return (struct socket *)(void *)((char *)job - offsetof(struct socket, job));
 }
 
-/* One question and what was put off until then, or the leave-taking when there is none left. */
+/* One question, and the joins that have waited until then, or the leave-taking when there is none left. */
 bool
 socket_run(struct job *job)
 {
@@ -510,11 +449,8 @@ socket_run(struct job *job)
 	/* What it said before it left is still asked, provided it was let in. */
 	if (q && (s->connected || !s->left))
 		perform(s, q);
-	if (q && q->join && !s->left)
-		keep_put_off(s, q);
-	else
-		questions_free(q);
-	join_put_off(s);
+	question_free(q);
+	join_late(s);
 	if (s->first || (s->left && q)) {
 		workers_add(&s->client->hub->questions, job);
 		return true;
@@ -537,7 +473,6 @@ question_new(enum question_kind kind, const struct buf *members)
 	if (q == NULL)
 		return NULL;
 	q->kind = kind;
-	q->tells_to = INT64_MAX;
 	q->len = members->len;
 	memcpy(q->members, members->data, members->len);
 	return q;

@@ -1,7 +1,7 @@
 /*
  * client.h - what the files that make up Socket.IO share: socket.c, where clients speak, asking.c, where what they said is
- * asked of the events program, returning.c, where those come back that were cut off, roster.c, where sockets are found by
- * their sid, emitter.c, where other programs emit.  Not for others.
+ * asked of the events program, late.c, the joins that wait, returning.c, where those come back that were cut off, roster.c,
+ * where sockets are found by their sid, emitter.c, where other programs emit.  Not for others.
  */
 #ifndef HL_CLIENT_H
 #define HL_CLIENT_H
@@ -30,9 +30,6 @@ struct question {
 	bool		 acked;
 	char		 id[SIO_MAX_ID + 1];	/* of the acknowledgement */
 	char		 event[EVENT_NAME_MAX];	/* its name as JSON, or "" */
-	char		*join;			/* of its answer, put off, or NULL */
-	int64_t		 until_ms;		/* clock_mono_ms() */
-	int64_t		 tells_to;		/* what is behind that seq is not told when it has joined */
 	char		*client_id;		/* the event's clientMessageId as JSON, or NULL */
 	struct lost	*lost;			/* what a client that comes back was, or NULL */
 	int64_t		 seen;			/* the seq to which it came */
@@ -40,12 +37,21 @@ struct question {
 	char		 members[];		/* of the request, without the common ones */
 };
 
+/* A join that waits (late.c). */
+struct late {
+	struct late	*next;
+	int64_t		 until_ms;		/* clock_mono_ms() */
+	int64_t		 tells_to;		/* its client has joined that room itself, and hears what is behind that seq */
+	bool		 failed;
+	char		 join[];		/* as it came */
+};
+
 struct socket {
 	struct socket	*next;
 	struct client	*client;
 	struct job	 job;
 	struct question	*first, *last;
-	struct question	*put_off;	/* whose joins wait; they count as waiting */
+	struct late	*late;
 	struct deadline	 patience;	/* with the first of them; expired is NULL: there never was one */
 	unsigned	 waiting;
 	size_t		 waiting_bytes;
@@ -53,7 +59,8 @@ struct socket {
 	char		*state;		/* JSON that the events program wants back, or NULL */
 	struct socket	*next_in_roster;
 	unsigned	 mark;		/* of the last emission that concerned it */
-	bool		 connected;	/* the events program has let it in */
+	bool		 connected;	/* the events program has let it in … */
+	int64_t		 connected_ms;	/* … then */
 	bool		 left;
 	struct wire_pipe *line;		/* line.h: of a live call, or NULL */
 	int64_t		 told_no_call_ms;
@@ -97,9 +104,17 @@ bool	 socket_run(struct job *);	/* one question, or the leave-taking when there 
 /* members: of the request, without the common ones; copied.  NULL: no memory, or they were too long. */
 struct question *question_new(enum question_kind, const struct buf *members);
 void	 question_add(struct socket *, struct question *take_question);
-void	 questions_free(struct question *);	/* the whole list */
 /* Makes it a member, not live yet. */
 enum hl_err socket_join(struct socket *, const char *room, struct member **ret) HL_MUST_CHECK;
+
+/* late.c */
+bool	 late_put_off(struct socket *, struct span join);	/* false: it is to be joined now */
+/* Its client has joined that room itself: told_from is the seq behind which it was told all, or -1, seq where it is. */
+void	 late_joined(struct socket *, const char *room, int64_t told_from, int64_t seq);
+struct late *late_take(struct socket *);	/* one that need not wait any more; the caller frees it.  NULL: none */
+void	 late_again(struct socket *, struct late *take_late);	/* it failed */
+void	 late_wait(struct socket *);		/* has its job run when the next one is due */
+void	 late_free(struct socket *);
 
 /* returning.c */
 void	 socket_remember(struct socket *);	/* before it is freed, if it may come back */

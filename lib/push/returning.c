@@ -26,7 +26,7 @@ socket_remember(struct socket *s)
 	struct lost *l;
 	enum hl_err err = HL_OK;
 
-	if (!s->cut_off || r->keep_ms == 0 || state_len > RECOVERY_MAX_STATE)
+	if (!s->cut_off || r->keep_ms == 0 || state_len > RECOVERY_MAX_STATE || s->late)
 		return;
 	l = lost_new(s->sid, s->pid, nsp_of(s));
 	if (l == NULL)

@@ -11,6 +11,7 @@
 #define ALIAS_BUCKETS	4096u
 #define ALIAS_MAX	256u	/* bytes */
 #define FAILURES_MAX	8u		/* that make the pause between two tries longer */
+#define PAUSE_MAX_MS	5000
 
 /* A task that waits for the subscription. */
 struct waiter {
@@ -38,6 +39,7 @@ struct room {
 	/* the seq that a replay has been asked for: no gap before it counts any more */
 	int64_t		 asked;
 	unsigned	 failures;
+	struct deadline	 retry;		/* of a replay that failed */
 	struct held_list held;		/* while replaying */
 	bool		 overflow;	/* some could not be held: one more replay brings them */
 	bool		 again;		/* a replay was asked for while one was running */
@@ -176,6 +178,7 @@ room_free(struct room *r)
 	r->rooms->count--;
 	redis_unsubscribe(r->sub);
 	held_drop(&r->held);
+	deadline_end(r->rooms->deadlines, &r->retry);
 	free(r);
 }
 
@@ -387,15 +390,25 @@ release(struct room *r)
 
 	r->held = (struct held_list){ NULL, NULL, 0 };
 	while ((p = held_take(&held)) != NULL) {
-		if (!r->replaying && has_gap(r, p))
+		bool over = is_over(r, p);		/* by what came behind it, or by the replay */
+
+		if (!over && !r->replaying && has_gap(r, p))
 			ask_replay(r, p->seq);
-		if (!r->replaying)
+		if (!over && !r->replaying)
 			deliver_to_all(r, p, told > 0);
-		else if (!held_add(&r->held, p))
+		else if (!over && !held_add(&r->held, p))
 			r->overflow = true;
 		told -= told > 0;
 		publication_unref(p);
 	}
+}
+
+static void
+retry_replay(struct deadline *d)
+{
+	struct room *r = (struct room *)(void *)((char *)d - offsetof(struct room, retry));
+
+	workers_add(r->rooms->replays, &r->replay);
 }
 
 static bool
@@ -406,13 +419,10 @@ run_replay(struct job *job)
 	enum hl_err err = after >= 0 ? replay(r, after) : HL_OK;
 
 	if (!room_is_over(r) && err) {
-		/*
-		 * The store or the events program is away: what is live stays held back until it is there
-		 * again.
-		 */
+		/* The store or the events program is away: what is live stays held back until it is there again. */
 		r->failures += r->failures < FAILURES_MAX;
-		err = task_sleep(r->failures < FAILURES_MAX ? 250 << r->failures / 2 : 5000);	/* NOLINT: again in any case */
-		workers_add(r->rooms->replays, &r->replay);
+		deadline_set(r->rooms->deadlines, &r->retry,
+		    clock_mono_ms() + (r->failures < FAILURES_MAX ? 250 << r->failures / 2 : PAUSE_MAX_MS));
 		return true;
 	}
 	if (room_is_over(r)) {
@@ -484,11 +494,16 @@ room_get(struct rooms *rooms, const char *name, struct room **ret)
 	publication_tag(r->name, (struct span){ NULL, 0 }, r->tag);
 	r->rooms = rooms;
 	r->replay.run = run_replay;
+	if (deadline_init(rooms->deadlines, &r->retry, retry_replay) != HL_OK) {
+		free(r);
+		return HL_NO_MEMORY;
+	}
 	if (strncmp(name, ROOM_LOCAL, sizeof(ROOM_LOCAL) - 1) == 0)
 		set_alias(r, name + sizeof(ROOM_LOCAL) - 1, len - (sizeof(ROOM_LOCAL) - 1));
 	else
 		err = redis_subscribe(rooms->redis, name, &calls, r, &r->sub);
 	if (err) {
+		deadline_end(rooms->deadlines, &r->retry);
 		free(r);
 		return err;
 	}

@@ -46,9 +46,7 @@ socket_free(struct socket *s)
 		next = m->next_of_owner;
 		room_leave(m);
 	}
-	questions_free(s->put_off);
-	if (s->patience.expired)
-		deadline_end(s->client->hub->rooms.deadlines, &s->patience);
+	late_free(s);
 	if (s->ends.expired)
 		deadline_end(s->client->hub->rooms.deadlines, &s->ends);
 	roster_remove(&s->client->hub->roster, s);
@@ -206,6 +204,7 @@ socket_let_in(struct socket *s)
 	struct buf data = BUF_INIT(128);
 
 	s->connected = true;
+	s->connected_ms = clock_mono_ms();
 	if (s->left || s->client->session == NULL)
 		return;
 	session_joined(s->client->session);
@@ -464,7 +463,7 @@ client_idle(const struct session *session)
 	const struct client *c = session->user;
 
 	for (const struct socket *s = c->sockets; s; s = s->next)
-		if (!job_is_idle(&s->job) || s->put_off)
+		if (!job_is_idle(&s->job) || s->late)
 			return false;
 	return true;
 }
