@@ -51,6 +51,25 @@ for (const [name, ask] of [
 		assert.equal((await answer).json.response, "Here I am.");
 	});
 
+test("a program that was paused for longer than its lease tells nothing of its answer behind another's", async () => {
+	const id = await stack.session(), client = await stack.client();
+	await client.join({ sessionId: id });
+	upstream.next(reply("old ".repeat(100), { tokenDelay: 100 }));
+	upstream.otherwise = reply("Another's.");
+	const first = stack.message(id, "and now");
+	await client.when("message-delta", (d) => d.index > 1);
+	const { pid } = await stack.program("chat");
+	process.kill(pid, "SIGSTOP");
+	const answer = await client.when("message-received", (m) => m.isBot);
+	process.kill(pid, "SIGCONT");
+	assert.equal((await first).json.messageId, answer.id);
+	await waitFor("the model is not listened to any more", () => upstream.chats[0].aborted);
+	assert.equal((await stack.say(id, "and then")).response, "Another's.");
+	await client.when("message-received", (m) => m.seq > answer.seq);
+	const over = client.events.findIndex((e) => e.name === "message-received");
+	assert.deepEqual(client.events.slice(over).filter((e) => e.name === "message-delta" && /old/.test(e.data.text)), []);
+});
+
 test("a program that is replaced ends what it has begun, once", async () => {
 	upstream.otherwise = reply("In my own time.", { delay: 4000 });
 	const answer = stack.message(await stack.session(), "and now");

@@ -52,7 +52,16 @@ handed_over(struct engine *e, const struct handed *h)
 
 	e->handed[e->handed_next++ % HANDED_KEPT] = *h;
 	while ((r = runner_below(e, &h->place, h->epoch)) != NULL)
-		runner_drop(r);
+		runner_drop(r, true);
+}
+
+/* What turns under way have read of it is as old. */
+static void
+forget(struct engine *e, const struct place *p)
+{
+	conversation_forget(&e->store, p);
+	for (struct runner *r = *runner_slot(e, p); r; r = r->next)
+		r->stale = r->stale || strcmp(r->lease.place.h, p->h) == 0;
 }
 
 static void
@@ -64,7 +73,7 @@ on_handover(void *arg, const char *payload, size_t len)
 	if (!handover_parse(payload, len, &h.place, &h.epoch))
 		return;
 	if (h.epoch == 0) {
-		conversation_forget(&e->store, &h.place);
+		forget(e, &h.place);
 		return;
 	}
 	handed_over(e, &h);
@@ -78,8 +87,12 @@ on_handover_ready(void *arg)
 
 	e->unheard = e->heard;
 	e->heard = true;
-	if (e->unheard && e->store.recall)
+	if (e->unheard && e->store.recall) {
 		recall_clear(e->store.recall);
+		for (size_t i = 0; i < BUCKETS; i++)
+			for (struct runner *r = e->table[i]; r; r = r->next)
+				r->stale = true;
+	}
 	if (e->unheard && e->maintenance)
 		task_wake(e->maintenance);
 }
@@ -120,17 +133,51 @@ ask_what_was_handed_over(struct engine *e)
 
 /* ---- keeping and taking over ---- */
 
+static struct kept_lease *
+leases_running(const struct engine *e, size_t *ret_count)
+{
+	struct kept_lease *leases = calloc(e->running + 1, sizeof(*leases));
+
+	*ret_count = 0;
+	for (size_t i = 0; leases && i < BUCKETS; i++)
+		for (struct runner *r = e->table[i]; r && *ret_count < e->running; r = r->next)
+			leases[(*ret_count)++] = (struct kept_lease){ .place = r->lease.place, .fence = r->lease.fence };
+	return leases;
+}
+
+static struct runner *
+runner_of(struct engine *e, const struct kept_lease *l)
+{
+	struct runner *r = *runner_slot(e, &l->place);
+
+	while (r && (r->lease.fence != l->fence || strcmp(r->lease.place.h, l->place.h) != 0))
+		r = r->next;
+	return r;
+}
+
+/* This process was paused, or away from the store, for longer than a lease: its turns are others' by now, or will be. */
 static void
 renew_all(struct engine *e)
 {
 	size_t n;
-	struct place *places = places_running(e, &n);
+	struct kept_lease *leases = leases_running(e, &n);
+	int64_t now_us = clock_mono_us();
+	struct runner *r;
+	enum hl_err err;
 
-	if (places == NULL)
+	if (leases == NULL)
 		return;
-	if (conversation_renew(&e->store, places, n) != HL_OK)
+	err = conversation_renew(&e->store, leases, n);
+	if (err)
 		log_line(LOG_LEVEL_WARN, "renew", "problem", redis_problem(e->store.redis), NULL);
-	free(places);
+	for (size_t i = 0; err == HL_OK && i < n; i++) {
+		r = runner_of(e, &leases[i]);
+		if (r && leases[i].lost && !r->dropped)
+			runner_drop(r, false);
+		else if (r)
+			r->kept_us = now_us;
+	}
+	free(leases);
 }
 
 /* To whoever looks next; without the store it is found when its lease has run out. */

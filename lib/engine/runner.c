@@ -52,7 +52,7 @@ runner_new(struct engine *e, struct lease *take_lease)
 	}
 	r->engine = e;
 	r->lease = *take_lease;
-	r->looked_us = clock_mono_us();
+	r->looked_us = r->kept_us = clock_mono_us();
 	r->dropped = was_handed_over(e, &r->lease);
 	r->text = BUF_INIT(ANSWER_MAX);
 	r->next = *at;			/* an older one for the same conversation is fenced by now; both may be listed */
@@ -179,6 +179,13 @@ look_again(struct runner *r, bool *ret_changed)
 	return err;
 }
 
+/* Who was paused for longer than a lease shows nothing before it has been kept again. */
+static bool
+may_show(const struct runner *r)
+{
+	return anybody_listens(r) && !r->unsure && clock_mono_us() - r->kept_us < LEASE_MS * INT64_C(1000);
+}
+
 /*
  * Before the first word is shown: is the turn still ours, and is the question still the whole question?  A model so quick
  * that the store has only just told has nothing to be asked again about: what may have come since gets the next turn.
@@ -191,6 +198,10 @@ check_before_showing(struct runner *r)
 
 	if (clock_mono_us() - r->looked_us >= FRESH_US)
 		err = look_again(r, &changed);
+	if (err == HL_STORE) {
+		r->unsure = true;		/* the answer is paid: the commit waits for the store, and fences */
+		return HL_OK;
+	}
 	if (err)
 		return err;
 	if (changed) {
@@ -212,12 +223,12 @@ on_delta(void *arg, const char *text, size_t len)
 	r->worded = true;
 	if (r->dropped)
 		return HL_CANCELLED;
-	if (anybody_listens(r) && !r->shown && !r->settled && (err = check_before_showing(r)) != HL_OK)
+	if (may_show(r) && !r->shown && !r->settled && (err = check_before_showing(r)) != HL_OK)
 		return err;
 	buf_add(&r->text, text, len);		/* all of it: who begins to listen in the midst is told the text so far */
 	if (r->speech)
 		speech_feed(r->speech, r->verdict->voice, text, len);
-	if (!anybody_listens(r))
+	if (!may_show(r))
 		return HL_OK;
 	r->shown = true;
 	if (r->lease.listeners > 0)
@@ -455,7 +466,7 @@ settle(struct runner *r, struct verdict *v, enum committed *how)
 		if (v->reason && *r->lease.escalation_id == '\0')
 			strcpy(r->lease.escalation_id, o.escalation_id);
 		tell_answered(r, covered, &o, seq);
-		if (*how == COMMITTED)
+		if (*how == COMMITTED && !r->stale)
 			conversation_remember(&r->engine->store, &r->lease, &o, seq);
 	}
 	outgoing_free(&o);
@@ -473,7 +484,7 @@ run_turn(struct runner *r, enum committed *how)
 	buf_reset(&r->text);
 	r->told = 0;
 	r->index = 0;
-	r->shown = r->worded = r->enough = false;
+	r->shown = r->worded = r->enough = r->unsure = false;
 	r->began_us = clock_mono_us();
 	*how = COMMIT_FENCED;
 	begin_aloud(r);
@@ -484,7 +495,7 @@ run_turn(struct runner *r, enum committed *how)
 	}
 	if (err == HL_OK)
 		err = settle(r, &v, how);
-	log_turn(&v, r->dropped ? "handed_over" : err ? err_code(err) : *how == COMMIT_FENCED ? "fenced" : v.reason ? "escalated" : "answered", r->began_us);
+	log_turn(&v, r->lost ? "fenced" : r->dropped ? "handed_over" : err ? err_code(err) : *how == COMMIT_FENCED ? "fenced" : v.reason ? "escalated" : "answered", r->began_us);
 	end_aloud(r, &v, err == HL_OK && *how != COMMIT_FENCED);
 	verdict_free(&v);
 	return err;
@@ -540,17 +551,18 @@ runner_enough(struct runner *r, const struct turn_deltas *deltas)
 
 /* ---- hand-over ---- */
 
-/* Its model is not asked on, nothing more of it is told, and who waits for it goes on. */
 void
-runner_drop(struct runner *r)
+runner_drop(struct runner *r, bool handed_over)
 {
 	struct waiter *w;
 
 	r->dropped = true;
+	r->lost = !handed_over;
 	while ((w = r->waiters) != NULL) {
 		r->waiters = w->next;
 		w->runner = NULL;
-		w->done = w->handed_over = true;
+		w->done = true;
+		w->handed_over = handed_over;
 		task_wake(w->task);
 	}
 	if (r->thinking)

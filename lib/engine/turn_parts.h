@@ -36,7 +36,11 @@ struct runner {
 	bool		 again;		/* new messages came before that */
 	bool		 shared;	/* it holds a place in the engine's shares */
 	unsigned	 share;
-	bool		 dropped;	/* the conversation has another owner */
+	bool		 dropped;	/* the conversation has another owner … */
+	bool		 lost;		/* … or the turn has another runner */
+	bool		 unsure;	/* … which the store could not say: nothing of this turn is shown before it is stored */
+	bool		 stale;		/* a message in its context was cut since it was read */
+	int64_t		 kept_us;	/* when the lease was last known to be kept, clock_mono_us() */
 	bool		 enough;	/* nobody wants more of this answer than there is */
 	bool		 worded;	/* its model has begun to write */
 	int64_t		 began_us;	/* this turn, clock_mono_us() */
@@ -96,8 +100,11 @@ bool	 runner_run(struct runner *, bool only_one);
 void	 runner_tell_typing(const struct runner *);	/* to the room; the script that accepts a message tells it of the turn that it begins */
 void	 runner_background(struct runner *);	/* likewise, in a task of its own, which ends it */
 void	 runner_end(struct runner *);		/* frees it; who waits goes on */
-/* Handed over: its model is not asked on, nothing more of it is told, and who waits for it goes on. */
-void	 runner_drop(struct runner *);
+/*
+ * Handed over to a person, or lost to another process: its model is not asked on, nothing more of it is told, and who waits for
+ * it goes on.
+ */
+void	 runner_drop(struct runner *, bool handed_over);
 void	 runner_enough(struct runner *, const struct turn_deltas *);	/* as turn_enough() */
 void	 waiter_add(struct waiter *, struct runner *);
 

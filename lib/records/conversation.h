@@ -253,8 +253,9 @@ void	 conversation_remember(struct store *, struct lease *, const struct outgoin
 /* Has anything changed since the lease began?  Reads the context again if there are new messages.  HL_CONFLICT: fenced. */
 enum hl_err conversation_peek(struct store *, struct lease *, bool *ret_changed) HL_MUST_CHECK;
 
-/* Keeps leases from running out. */
-enum hl_err conversation_renew(struct store *, const struct place *, size_t count) HL_MUST_CHECK;
+/* A lease that is kept from running out; lost: somebody else has it, or the conversation is gone. */
+struct kept_lease { struct place place; int64_t fence; bool lost; };
+enum hl_err conversation_renew(struct store *, struct kept_lease *, size_t count) HL_MUST_CHECK;
 
 /* How often each has been handed over, for who may not have heard of it (HANDOVER_CHANNEL); INT64_MAX: it is gone. */
 enum hl_err conversation_epochs(struct store *, const struct place *, size_t count, int64_t *ret) HL_MUST_CHECK;

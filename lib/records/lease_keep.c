@@ -8,11 +8,16 @@
 #include "records/keys.h"
 #include "records/scripts.h"
 
-/* KEYS due  ARGV lease H… */
+/* KEYS due  ARGV lease, then H fence of each; replies which are still theirs. */
 static struct redis_script renew_script = { .text =
 	LUA_NOW
-	"for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'XX', now + ARGV[1], ARGV[i]) end "
-	"return {'ok'} "
+	"local kept = {} "
+	"for i = 2, #ARGV, 2 do "
+	"  local own = redis.call('HGET', 'c:" SHARD ":' .. ARGV[i], 'fn') == ARGV[i + 1] "
+	"  if own then redis.call('ZADD', KEYS[1], 'XX', now + ARGV[1], ARGV[i]) end "
+	"  kept[i / 2] = own and 1 or 0 "
+	"end "
+	"return kept "
 };
 
 /* KEYS due holders  ARGV most holder */
@@ -49,21 +54,25 @@ static struct redis_script leave_script = { .text =
 #define RENEW_AT_ONCE	32u
 
 enum hl_err
-conversation_renew(struct store *s, const struct place *places, size_t count)
+conversation_renew(struct store *s, struct kept_lease *leases, size_t count)
 {
-	struct redis_arg key[] = { RA(DUE_KEY) }, arg[1 + RENEW_AT_ONCE];
+	struct redis_arg key[] = { RA(DUE_KEY) }, arg[1 + 2 * RENEW_AT_ONCE];
+	struct number lease, fence[RENEW_AT_ONCE];
 	const struct redis_reply *reply;
-	struct number lease;
 	enum hl_err err = HL_OK;
 
 	arg[0] = number_arg(&lease, LEASE_MS);
 	while (count > 0 && err == HL_OK) {
 		size_t n = count < RENEW_AT_ONCE ? count : RENEW_AT_ONCE;
 
-		for (size_t i = 0; i < n; i++)
-			arg[1 + i] = RA(places[i].h);
-		err = redis_script(s->redis, &renew_script, key, 1, arg, 1 + n, &reply);
-		places += n;
+		for (size_t i = 0; i < n; i++) {
+			arg[1 + 2 * i] = RA(leases[i].place.h);
+			arg[2 + 2 * i] = number_arg(&fence[i], leases[i].fence);
+		}
+		err = redis_script(s->redis, &renew_script, key, 1, arg, 1 + 2 * n, &reply);
+		for (size_t i = 0; err == HL_OK && i < n; i++)
+			leases[i].lost = redis_int(redis_at(reply, i)) == 0;
+		leases += n;
 		count -= n;
 	}
 	return err;
