@@ -3,6 +3,7 @@
 import { test, before, after, afterEach, beforeEach, describe } from "node:test";
 import assert from "node:assert/strict";
 import * as up from "./upstream.mjs";
+import { Person } from "./desk.mjs";
 import { startStack, upstreamEnv, pause, waitFor } from "./harness.mjs";
 
 let upstream;
@@ -351,6 +352,20 @@ describe("a daily limit", () => {
 		assert.ok(asked >= 1 && asked < 10);
 		await stack.say(id, "and one more");
 		assert.equal(upstream.chats.length, asked);
+	});
+
+	test("the model is not asked while nobody can say whether the limit is reached", async () => {
+		const redis = await stack.redis(), ada = await Person.join(stack), agent = await ada.agent();
+		await redis.call("DEL", `spend:{0}:${new Date().toISOString().slice(0, 10)}`);
+		upstream.reset();
+		await redis.call("REPLICAOF", "127.0.0.1", "1");		// read, not written
+		try {
+			const res = await ada.post(`/api/agents/${agent._id}/test`, { message: "Hello" });
+			assert.equal(res.status, 503, res.text);
+		} finally {
+			await redis.call("REPLICAOF", "NO", "ONE");
+		}
+		assert.equal(upstream.chats.length, 0);
 	});
 
 	test("many at once, in both programs, pass the limit by one answer at most", async () => {

@@ -421,12 +421,15 @@ think_with_model(const struct thinker *t, const struct lease *l, const struct ag
 	enum hl_err err;
 
 	set_wishes(t, l, agent, q);
-	if (!budget_reserve(t->store, &l->desk, prompt, q->max_tokens ? q->max_tokens : t->conf->max_tokens, &budget)) {
+	err = budget_reserve(t->store, &l->desk, prompt, q->max_tokens ? q->max_tokens : t->conf->max_tokens, &budget);
+	if (err == HL_TOO_MANY) {
 		buf_puts(&v->problem, "daily spend limit reached");
 		v->over_budget = true;
 		take_failure(v, question);
 		return HL_OK;
 	}
+	if (err)
+		return err;
 	model_answer_init(&answer);
 	err = ask_model(t, l, agent, &v->passages, q, &answer, &v->problem);
 	v->requests = answer.requests;

@@ -12,21 +12,22 @@ budget_money(const struct conf *c, int64_t prompt, int64_t completion)
 	return llround((double)prompt * c->price_input + (double)completion * c->price_output);
 }
 
-/* No limit, or no store: nothing is set aside, and nothing is in the way. */
-static bool
+/* HL_TOO_MANY: the limit is reached.  HL_STORE: nobody knows.  Where there is no limit nothing is set aside. */
+static enum hl_err
 reserve(struct store *s, const char *limit, const char *account, int64_t tokens, int64_t money, struct spend *ret)
 {
 	struct spend_limit most;
-	bool within = true;
+	bool within;
+	enum hl_err err;
 
 	*ret = (struct spend){ .tokens = tokens, .micro_money = money };
 	if (!conf_spend(limit, &most.money, &most.most))
-		return true;		/* there is none: what is none else is refused at the start */
+		return HL_OK;		/* there is none: what is none else is refused at the start */
 	strcpy(ret->account, account);
-	if (spend_reserve(s, &most, ret, &within) == HL_OK)
-		return within;
-	*ret->day = '\0';
-	return true;
+	err = spend_reserve(s, &most, ret, &within);
+	if (err)
+		*ret->day = '\0';
+	return err ? err : within ? HL_OK : HL_TOO_MANY;
 }
 
 static void
@@ -39,19 +40,23 @@ settle(struct store *s, const struct spend *reserved, int64_t tokens, int64_t mo
 	(void)err;		/* the answer is worth more than its bookkeeping */
 }
 
-static bool
+static enum hl_err
 reserve_both(struct store *s, const char *public_of, int64_t tokens, int64_t money, struct budget *ret)
 {
+	enum hl_err err = HL_OK;
+
 	*ret = (struct budget){ 0 };
-	if (public_of && !reserve(s, s->conf->public_spend_limit, public_of, tokens, money, &ret->owner))
-		return false;
-	if (reserve(s, s->conf->daily_spend_limit, "", tokens, money, &ret->all))
-		return true;
-	settle(s, &ret->owner, 0, 0);
-	return false;
+	if (public_of)
+		err = reserve(s, s->conf->public_spend_limit, public_of, tokens, money, &ret->owner);
+	if (err)
+		return err;
+	err = reserve(s, s->conf->daily_spend_limit, "", tokens, money, &ret->all);
+	if (err)
+		settle(s, &ret->owner, 0, 0);
+	return err;
 }
 
-bool
+enum hl_err
 budget_reserve(struct store *s, const struct desk_profile *d, int64_t prompt, int64_t completion, struct budget *ret)
 {
 	return reserve_both(s, d->desk && d->anonymous ? d->account : NULL, prompt + completion, budget_money(s->conf, prompt, completion), ret);
@@ -71,7 +76,7 @@ budget_allows_public(struct store *s, const char *account)
 {
 	struct spend looked;
 
-	return reserve(s, s->conf->public_spend_limit, account, 0, 0, &looked);
+	return reserve(s, s->conf->public_spend_limit, account, 0, 0, &looked) == HL_OK;
 }
 
 /* ---- sound ---- */
@@ -91,13 +96,13 @@ budget_allows_sound(struct store *s, const struct bill *b)
 {
 	struct budget looked;
 
-	return reserve_both(s, b->anonymous ? b->account : NULL, 0, 0, &looked);
+	return reserve_both(s, b->anonymous ? b->account : NULL, 0, 0, &looked) == HL_OK;
 }
 
 bool
 budget_buy_sound(struct store *s, const struct bill *b, int64_t money, struct budget *ret)
 {
-	return reserve_both(s, b->anonymous ? b->account : NULL, 0, money, ret);
+	return reserve_both(s, b->anonymous ? b->account : NULL, 0, money, ret) == HL_OK;
 }
 
 void

@@ -11,10 +11,10 @@
 struct budget { struct spend all, owner; };
 
 /*
- * False: a limit has been reached.  A store that does not answer must not stop the answers.  tokens: of the prompt, and of
- * the longest answer.
+ * HL_TOO_MANY: a limit has been reached.  HL_STORE: whether it has is not known, which for those below that return bool is
+ * as if it had.  tokens: of the prompt, and of the longest answer.
  */
-bool	 budget_reserve(struct store *, const struct desk_profile *, int64_t prompt, int64_t completion, struct budget *ret) HL_MUST_CHECK;
+enum hl_err budget_reserve(struct store *, const struct desk_profile *, int64_t prompt, int64_t completion, struct budget *ret) HL_MUST_CHECK;
 
 /* What it came to. */
 void	 budget_settle(struct store *, const struct budget *, int64_t prompt, int64_t completion);
