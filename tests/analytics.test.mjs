@@ -421,7 +421,9 @@ describe("who may ask for what", () => {
 	test("what is no range is refused with a sentence", async () => {
 		const bad = [
 			["from=yesterday", /from/], ["from=2026-13-01", /from/], ["to=2026-02-30", /to/], ["from=2026-1-1", /from/],
-			["from=20260101", /from/], ["from=2026-01-01T00:00:00Z", /from/], ["from=-1", /from/], ["to=1969-12-31", /to/],
+			["from=20260101", /from/], ["from=2026-01-01T24:00:00Z", /from/],
+			["from=2026-01-01T", /from/], ["from=2026-01-01T00:00:00", /from/], ["from=2026-01-01T00:00:00.000Zx", /from/],
+			["from=2026-02-30T00:00:00Z", /from/], ["from=-1", /from/], ["to=1969-12-31", /to/],
 			["from=2026-01-02&to=2026-01-01", /before/], ["from=2020-01-01", /366/], ["from=2025-01-01&to=2026-01-02", /366/],
 			["from=9999-12-31", /before/], ["from=%00", /from/], ["from=99999999999999999999", /from/],
 			["scope=mine", /scope/], ["by=week", /by/], ["from[]=2026-01-01&from=x", /from/],
@@ -430,6 +432,7 @@ describe("who may ask for what", () => {
 			for (const [query, sentence] of bad)
 				assertProblem(await ada.get(`${path}?${query}`), 400, sentence, query);
 		assert.equal((await report(ada, "?from=2025-01-01&to=2026-01-01")).days, 366);
+		assert.equal((await report(ada, "?from=2026-01-30T23:59:59.999Z&to=2026-01-31T00%3A00%3A00Z")).days, 2);
 		assert.equal((await report(ada, "?to=9999-12-31")).days, 30);
 		assert.equal((await report(ada, "?to=1970-01-05")).from, "1970-01-01");
 		assertProblem(await ada.post(URL, {}), 405);

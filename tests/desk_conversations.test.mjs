@@ -113,6 +113,19 @@ describe("POST /api/conversations", () => {
 		assertProblem(await ada.post(BASE, { agentId: agent._id }, { "idempotency-key": "k".repeat(257) }), 400, /Idempotency-Key/);
 	});
 
+	test("the same Idempotency-Key gives it also when its agent takes no more, or is gone", async () => {
+		const mortal = await ada.agent({ name: "Mortal" }), key = { "idempotency-key": unique() };
+		const begin = () => ada.ok("POST", BASE, { agentId: mortal._id }, 201, key);
+		const { _id } = await begin();
+		await ada.ok("PUT", `/api/agents/${mortal._id}`, { status: "inactive" });
+		assert.equal((await begin())._id, _id);
+		assertProblem(await ada.post(BASE, { agentId: mortal._id, title: "Another" }, key), 422, /Idempotency-Key/);
+		assertProblem(await ada.post(BASE, { agentId: mortal._id }, { "idempotency-key": unique() }), 409, /inactive/);
+		await ada.ok("DELETE", `/api/agents/${mortal._id}`);
+		assert.equal((await begin())._id, _id);
+		assertProblem(await ada.post(BASE, { agentId: mortal._id }, { "idempotency-key": unique() }), 404, /no such agent/);
+	});
+
 	test("one that was deleted is not begun again by the same Idempotency-Key", async () => {
 		const key = { "idempotency-key": unique() };
 		const { _id } = await ada.ok("POST", BASE, { agentId: agent._id }, 201, key);

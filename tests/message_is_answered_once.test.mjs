@@ -80,6 +80,16 @@ test("a key that is repeated is kept once", async () => {
 	assert.equal(await kept(), before);
 });
 
+test("who repeats a message under ever new names leaves no names without end", async () => {
+	const id = await stack.session(), redis = await stack.redis(), clientMessageId = unique();
+	const before = new Set((await redis.call("KEYS", "c:*:seen")).map(String));
+	const first = await stack.say(id, "hello", { clientMessageId });
+	const key = (await redis.call("KEYS", "c:*:seen")).map(String).find((name) => !before.has(name));
+	for (let i = 0; i < 200; i++)
+		assert.equal((await stack.say(id, "hello", { clientMessageId }, { "idempotency-key": unique() })).messageId, first.messageId);
+	assert.ok(await redis.call("HLEN", key) < 100);
+});
+
 test("an Idempotency-Key that comes with a known clientMessageId names that message, too", async () => {
 	const id = await stack.session(), clientMessageId = unique(), headers = { "idempotency-key": unique() };
 	const send = (message, more = {}, with_ = headers) => stack.call("POST", "/api/v1/chat/message",

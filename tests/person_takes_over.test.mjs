@@ -156,6 +156,30 @@ describe("the routes", () => {
 		}
 	});
 
+	test("taken, its record lives as long as its conversation, in which the customer goes on", async () => {
+		const redis = await stack.redis();
+		const { sessionId, id } = await escalated();
+		await ok(ada.take(id));
+		const client = await stack.client();
+		for (const lives of [() => stack.say(sessionId, "are you there"), () => client.ask("join-chat", { userId: "visitor-1", sessionId })]) {
+			await redis.call("PEXPIRE", `e:{0}:${id}`, "60000");
+			await lives();
+			assert.ok(await redis.call("PTTL", `e:{0}:${id}`) > 86_400_000);
+		}
+	});
+
+	test("a reply that is repeated with its Idempotency-Key leaves no more names", async () => {
+		const redis = await stack.redis();
+		const { id } = await escalated();
+		await ok(ada.take(id));
+		const c = await redis.call("HGET", `e:{0}:${id}`, "c");
+		const send = (key) => stack.call("POST", `/api/escalations/${id}/reply`, { body: { content: "Hello" }, headers: { ...ada.headers, "idempotency-key": key } });
+		const first = await ok(send("one"), 201), before = await redis.call("HLEN", `c:{0}:${c}:seen`);
+		for (let i = 0; i < 5; i++)
+			assert.equal((await ok(send("one"), 201))._id, first._id);
+		assert.equal(await redis.call("HLEN", `c:{0}:${c}:seen`), before);
+	});
+
 	test("who of another account has taken one is for administrators to know", async () => {
 		const dora = await Person.join(stack);
 		upstream.otherwise = reply("One moment.");
@@ -489,6 +513,28 @@ describe("a take during an answer", () => {
 		}
 		assert.match(events.at(-1).json.response, /taken over/);
 		await waitFor("the model is not listened to any more", () => upstream.chats.at(-1).aborted);
+	});
+
+	test("lets nothing of the answer through that was held back while pushd could not ask what it had missed", async () => {
+		const { sessionId, id } = await escalated();
+		const client = await stack.client();
+		await client.ask("join-chat", { userId: "visitor-1", sessionId });
+		upstream.next(reply("one two three four five six ".repeat(20), { tokenDelay: 40 }));
+		const answer = stack.message(sessionId, "count");
+		await client.when("message-delta");
+		const redis = await stack.redis();
+		await unheard("events", async () => {
+			await waitFor("pushd listens again", async () => (await redis.call("PUBSUB", "CHANNELS", "room:*"))
+				.some((name) => String(name).endsWith(client.socket._lastOffset.split(".")[1])));
+			const asked = upstream.chats.at(-1), from = asked.written;
+			await waitFor("more is written", () => asked.written > from + 10);
+			await ok(ada.take(id));
+		});
+		const { length } = client.all("message-delta");
+		await client.when("hand-over", (h) => h.owner === "human");
+		assert.match((await answer).json.response, /taken over/);
+		const over = client.events.findIndex((e) => e.name === "hand-over" && e.data.owner === "human");
+		assert.deepEqual(client.events.slice(over).filter((e) => /message-(delta|received)/.test(e.name)), [], `${length} before`);
 	});
 
 	test("is told to a socket that stayed though its pushd did not hear of it, and typing ends", async () => {

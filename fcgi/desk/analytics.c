@@ -25,6 +25,7 @@
 #define BODY_MAX	(8u << 20)
 #define DEFAULT_DAYS	30
 #define PARAMETER_MAX	16
+#define TIME_MAX	40
 
 /* ---- what is asked for ---- */
 
@@ -36,16 +37,38 @@ struct wanted {
 	struct analytics_query query;
 };
 
+/* Of a time, as they are everywhere in this API, the day: leaves that. */
+static bool
+cut_time(char *text)
+{
+	int hour, minute, second, end = 0;
+
+	if (strlen(text) <= CLOCK_DAY_LEN || text[CLOCK_DAY_LEN] != 'T')
+		return true;
+	if (sscanf(text + CLOCK_DAY_LEN, "T%2d:%2d:%2d%n", &hour, &minute, &second, &end) != 3 || hour > 23 || minute > 59 ||
+	    second > 60)
+		return false;
+	end += CLOCK_DAY_LEN;
+	if (text[end] == '.')
+		end += 1 + (int)strspn(text + end + 1, "0123456789");
+	if (strcmp(text + end, "Z") != 0)
+		return false;
+	text[CLOCK_DAY_LEN] = '\0';
+	return true;
+}
+
 static enum hl_err
 read_day(struct call *call, const char *name, int64_t otherwise, int64_t *ret)
 {
-	char text[PARAMETER_MAX];
-	enum hl_err err = request_query(call, name, text, sizeof(text));
+	struct buf text;
+	enum hl_err err = request_query_text(call, name, TIME_MAX, &text);
 
 	*ret = otherwise;
-	if (err || (*text && !clock_day_parse(text, ret)))
-		return call_fail(call, HL_BAD_REQUEST, "%s must be a day (UTC), written like 2026-01-31", name);
-	return HL_OK;
+	if (err || (text.len && (!cut_time(text.data) || !clock_day_parse(text.data, ret))))
+		err = call_fail(call, HL_BAD_REQUEST, "%s must be a day (UTC), written like 2026-01-31, or a time like "
+		    "2026-01-31T12:00:00.000Z, whose day counts", name);
+	buf_free(&text);
+	return err;
 }
 
 static enum hl_err

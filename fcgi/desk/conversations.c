@@ -151,6 +151,26 @@ reply_created(struct call *call, const struct wish *w, const struct agent *agent
 	return err;
 }
 
+/* err: why nothing can begin with that agent.  What the same request has begun before is there all the same. */
+static enum hl_err
+reply_made(struct call *call, enum hl_err err, const struct wish *w, struct desk_new *new)
+{
+	const struct agent none = { 0 };
+	struct desk_conversation c;
+	char h[CRYPTO_NAME_LEN + 1];
+	enum hl_err made;
+
+	agent_name(&call->app->store, w->agent_id, h);
+	new->agent = h;
+	made = desk_made(&call->app->store, new, &c);
+	if (made == HL_OK)
+		made = reply_created(call, w, &none, &c);
+	else if (made == HL_UNPROCESSABLE)
+		made = call_fail(call, made, "This Idempotency-Key was used for another conversation");
+	desk_clear(&c);
+	return made == HL_NOT_FOUND ? err : made;
+}
+
 static enum hl_err
 post_conversation(struct call *call)
 {
@@ -172,15 +192,20 @@ post_conversation(struct call *call)
 	if (err == HL_OK && w.title)
 		err = check_title(call, w.title, w.title_len, title);
 	if (err == HL_OK)
-		err = choose_agent(call, &who, &w, &agent);
-	if (err == HL_OK)
 		err = request_once(call, once, &keyed);
 	if (err)
 		goto out;
-	persona_welcome(&agent, &welcome);
-	new.welcome = welcome.data;
+	new.once = once;
+	new.once_is_clients = keyed;
 	new.simulator = w.agent_id == NULL;
 	new.title = w.title ? title : NULL;
+	err = choose_agent(call, &who, &w, &agent);
+	if (keyed && (err == HL_NOT_FOUND || err == HL_CONFLICT))
+		err = reply_made(call, err, &w, &new);
+	if (err || call->answered)
+		goto out;
+	persona_welcome(&agent, &welcome);
+	new.welcome = welcome.data;
 	if (w.agent_id) {
 		new.agent = agent.h;
 		new.company = agent.company;
@@ -191,8 +216,6 @@ post_conversation(struct call *call)
 	bill = bill_of(who.h, new.agent, false);
 	aloud_welcome(engine_speaker(call->app->engine), &call->app->store, &bill, agent.voice, &welcome, &sound);
 	new.welcome_id = sound.id;
-	new.once = once;
-	new.once_is_clients = keyed;
 	new.welcome_audio = *sound.url ? sound.url : NULL;
 	err = desk_create(&call->app->store, &new, &c, &call->retry_ms);
 	if (err == HL_NOT_FOUND)

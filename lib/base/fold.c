@@ -164,35 +164,59 @@ korean_parts(uint32_t c, uint32_t ret[FOLD_MAX])
 	return i % 28 ? 3 : 2;
 }
 
-/* A kana and its voicing mark (U+3099, U+309A) behind it are one letter: the next or the one after it, but for two. */
+/* What a kana becomes with a voicing mark behind it; 0: nothing. */
+static uint32_t
+with_voice(uint32_t c, uint32_t mark)
+{
+	uint32_t k = c >= 0x30a0 ? c - 0x60 : c;	/* as hiragana */
+
+	if (mark == 0x309a)
+		return k >= 0x306f && k <= 0x307b && k % 3 == 0 ? c + 2 : 0;
+	if (k == 0x3046)
+		return c + (0x3094 - 0x3046);
+	if (c >= 0x30ef && c <= 0x30f2)
+		return c + 8;
+	return (k >= 0x304b && k <= 0x3061 && k % 2 == 1) || k == 0x3064 || k == 0x3066 || k == 0x3068 ||
+	    (k >= 0x306f && k <= 0x307b && k % 3 == 0) || k == 0x309d ? c + 1 : 0;
+}
+
+/* A kana and its voicing mark behind it (U+3099, U+309A) are one letter. */
 static uint32_t
 voiced(uint32_t c, const char **next, const char *end)
 {
 	const char *p = *next;
 	uint32_t mark = c >= 0x3040 && c <= 0x30ff && p < end ? utf8_next(&p, end) : 0;
+	uint32_t one = mark == 0x3099 || mark == 0x309a ? with_voice(c, mark) : 0;
 
-	if (mark != 0x3099 && mark != 0x309a)
-		return c;
+	if (one)
+		*next = p;
+	return one ? one : c;
+}
+
+/* The next character, if it is of that range, as its place there; else -1, and nothing is taken. */
+static int
+part_of(uint32_t first, uint32_t last, const char **next, const char *end)
+{
+	const char *p = *next;
+	uint32_t c = p < end ? utf8_next(&p, end) : 0;
+
+	if (c < first || c > last)
+		return -1;
 	*next = p;
-	return c == 0x3046 ? 0x3094 : c == 0x30a6 ? 0x30f4 : c + (mark - 0x3098);
+	return (int)(c - first);
 }
 
 /* A syllable of its parts. */
 static uint32_t
 korean(uint32_t c, const char **next, const char *end)
 {
-	const char *p = *next;
-	uint32_t part = c >= 0x1100 && c <= 0x1112 && p < end ? utf8_next(&p, end) : 0;
+	int part = c >= 0x1100 && c <= 0x1112 ? part_of(0x1161, 0x1175, next, end) : -1;
 
-	if (part < 0x1161 || part > 0x1175)
+	if (part >= 0)
+		c = 0xac00 + ((c - 0x1100) * 21 + (uint32_t)part) * 28;
+	if (c < 0xac00 || c > 0xd7a3 || (c - 0xac00) % 28 != 0)
 		return c;
-	*next = p;
-	c = 0xac00 + ((c - 0x1100) * 21 + (part - 0x1161)) * 28;
-	part = p < end ? utf8_next(&p, end) : 0;
-	if (part < 0x11a8 || part > 0x11c2)
-		return c;
-	*next = p;
-	return c + (part - 0x11a7);
+	return c + (uint32_t)(part_of(0x11a8, 0x11c2, next, end) + 1);
 }
 
 uint32_t

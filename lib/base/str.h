@@ -61,7 +61,7 @@ void	 str_fold(struct buf *, const char *, size_t);
 size_t	 str_json_plain(const char *, const char *end);
 size_t	 str_json_ascii(const char *, const char *end);		/* of those, before the first that is not ASCII */
 
-/* Nothing in it is seen: white space, what has no glyph (Default_Ignorable_Code_Point), marks alone. */
+/* Nothing in it is seen: white space, controls, what has no glyph (Default_Ignorable_Code_Point), marks alone. */
 bool	 str_blank(const char *, size_t);
 uint32_t str_hash(const char *, size_t);	/* FNV-1a: for tables whose keys no stranger chooses, or that are bounded */
 /* The number in decimal digits, as printf's %lld writes it; returns their count. */

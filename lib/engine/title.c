@@ -101,9 +101,10 @@ piece_next(const char **at, const char *end, struct piece *w)
 			piece_add(w, c);
 		} else if (w->len && joint == 0 && joins(c))
 			joint = c;
-		else if (str_blank(w->text, w->len))
+		else if (str_blank(w->text, w->len)) {
 			*w = (struct piece){ 0 };
-		else {
+			joint = 0;
+		} else {
 			w->ends = ends_sentence(joint) || ends_sentence(c);
 			return true;
 		}

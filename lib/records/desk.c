@@ -222,6 +222,33 @@ desk_create(struct store *s, const struct desk_new *n, struct desk_conversation 
 	return err == HL_CONFLICT ? desk_read(s, &access, id, 0, ret) : err;
 }
 
+enum hl_err
+desk_made(struct store *s, const struct desk_new *n, struct desk_conversation *ret)
+{
+	const struct desk_access access = { .account = n->account };
+	char id[ID_LEN + 1], body[CRYPTO_NAME_LEN + 1];
+	const struct redis_reply *reply;
+	struct place p;
+	struct keys k;
+	const char *is;
+	enum hl_err err;
+
+	*ret = (struct desk_conversation){ 0 };
+	desk_named(s, n->account, n->once, id);
+	p = conversation_place(s, id);
+	keys_of(&p, &k);
+	name_body(s, n, body);
+	const struct redis_arg args[] = { RA("HGET"), RA(k.c), RA("bh") };
+
+	err = redis_call(s->redis, args, 3, &reply);
+	is = err ? NULL : redis_str(reply, NULL);
+	if (err == HL_OK && is == NULL)
+		err = HL_NOT_FOUND;
+	if (err == HL_OK && strcmp(is, body) != 0)
+		err = HL_UNPROCESSABLE;
+	return err ? err : desk_read(s, &access, id, 0, ret);
+}
+
 /* ---- read, change, delete ---- */
 
 /* {'ok', head, version} */

@@ -91,6 +91,12 @@ struct desk_new {
 enum hl_err desk_create(struct store *, const struct desk_new *, struct desk_conversation *ret, int64_t *retry_ms)
 	    HL_MUST_CHECK;
 
+/*
+ * What desk_create() made of the same request before, as it is now.  HL_NOT_FOUND: nothing; HL_UNPROCESSABLE: something else.
+ * For when it could not be made now: its agent is gone, or takes no more.
+ */
+enum hl_err desk_made(struct store *, const struct desk_new *, struct desk_conversation *ret) HL_MUST_CHECK;
+
 /* The id of the account's conversation that desk_create() makes of a request called so. */
 void	 desk_named(const struct store *, const char *account, const char *once, char ret[ID_LEN + 1]);
 

@@ -109,7 +109,7 @@ static struct redis_script reply_script = { .durable = true, .text =
 	"end "
 	"if known then "
 	"  local seq = tonumber(string.match(known, '^%d+')) "
-	"  note(known) "
+	"  if redis.call('HLEN', KEYS[3]) < " NAMES_MOST " then note(known) end "
 	"  return {'again', seq, redis.call('LINDEX', KEYS[2], seq - 1)} "
 	"end "
 	"if e[2] ~= 'taken' or e[3] ~= ARGV[2] then return settled() end "

@@ -68,7 +68,9 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"  known = known or v "
 	"end "
 	"if known then "
-	"  if ARGV[5] ~= '' then redis.call('HSET', KEYS[3], ARGV[3], known, ARGV[5], known) end "	/* one name may be new */
+	"  if ARGV[5] ~= '' and redis.call('HLEN', KEYS[3]) < " NAMES_MOST " then "	/* one name may be new */
+	"    redis.call('HSET', KEYS[3], ARGV[3], known, ARGV[5], known) "
+	"  end "
 	"  return again(tonumber(string.match(known, '^%d+'))) "
 	"end "
 	LUA_TWIN
@@ -93,7 +95,10 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"local heard = redis.call('PUBLISH', ARGV[7], q .. ' ' .. (s[5] or '0') .. ' ' .. ARGV[8] .. '\\n' .. ARGV[9] .. q .. ARGV[10] "
 	"  .. (run and '\\n[\"typing\",true]' or '')) "
 	"if owner ~= 'ai' then "
-	"  if not desk then redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) end "
+	"  if not desk then "
+	"    redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) "
+	"    if s[6] then redis.call('PEXPIRE', '" ESCALATION_KEY "' .. s[6], ARGV[13]) end "
+	"  end "
 	"  expire(s[3], s[6] and ARGV[13], desk and 3) "
 	"  return {'person', seq, s[6] or '', desk and s[1]} "
 	"end "

@@ -6,6 +6,7 @@
 #ifndef HL_SCRIPTS_H
 #define HL_SCRIPTS_H
 
+#include "records/keys.h"
 #include "services/redis.h"
 
 /* A field that is not there is 0: a session that nobody has written in is a small one. */
@@ -48,6 +49,12 @@
 	"  if not fu then return ks, ke end "							\
 	"  return math.min(fu, ks), math.max(lm, ke) "						\
 	"end "
+
+/* The record of a chat session's open escalation lives as long as the session. */
+#define ESCALATION_KEY	"e:" SHARD ":"
+
+/* Names of one conversation's messages, of which each may have three: who repeats one under new names leaves no more. */
+#define NAMES_MOST	"n(redis.call('HGET', KEYS[1], 'seq')) * 3 + 64"
 
 /* How long the keys from first to last live after the conversation has settled. */
 #define LUA_EXPIRE										\

@@ -70,7 +70,7 @@ folded_whole_words_the_longest(void **state)
 		{ "삼성에서 왔어요", SAMSUNG }, { "cafe noir", CAFE }, { "CAFE\xcc\x81 NOIR", CAFE },
 		{ "domino’s", DOMINOS }, { "DOMINO'S pizza", DOMINOS }, { "domino", NOBODY },
 		{ "московскии краи", MOSKVA }, { "МОСКОВСКИЙ КРАЙ", MOSKVA }, { "1&1", ONE }, { "1 1", NOBODY },
-		{ "\u1109\u1161\u11b7\u1109\u1165\u11bc에서", SAMSUNG }, { "ΑΙΔΗΣ", HIDES }, { "ᾅδης", HIDES },
+		{ "사\u11b7서\u11bc에서", SAMSUNG }, { "\u1109\u1161\u11b7\u1109\u1165\u11bc에서", SAMSUNG }, { "ΑΙΔΗΣ", HIDES }, { "ᾅδης", HIDES },
 		{ "α\u0314\u0301\u0345δης", HIDES }, { "αδης", NOBODY }, { "Ար\u0587", ARMENIA }, { "ԱՐԵՒ", ARMENIA },
 		{ "\xff\xfe acme \x80", ACME }, { "ac\xc2\xadme", ACME }, { "\xcc\x81\xcc\x81\xcc\x81", NOBODY },
 	};

@@ -214,6 +214,7 @@ folding_and_words_know_scripts(void **state)
 	assert_false(uni_is_letter_or_digit(0x2014));
 	assert_true(str_blank(" \t\n\xc2\xa0\xe2\x80\x8b", 8));
 	assert_true(str_blank("\u3164\u115f\u2800\u0301\u200d\ufe0f\U000e0020", strlen("\u3164\u115f\u2800\u0301\u200d\ufe0f\U000e0020")));
+	assert_true(str_blank("\001\033\177\302\200\ufff9\ufffe\ufdd0", strlen("\001\033\177\302\200\ufff9\ufffe\ufdd0")));
 	assert_false(str_blank(" x ", 3));
 	assert_false(str_blank("\u2764\ufe0f", strlen("\u2764\ufe0f")));
 	assert_false(str_blank("\u093e", strlen("\u093e")));

@@ -55,6 +55,7 @@ static const struct sample printed[] = {
 	{ "Customer\u2019s late order", "Customer\u02bcs late order" },
 	{ "\u8ba2\u5355\u914d\u9001\u5ef6\u8fdf", "Conversation about \u8ba2\u5355\u914d\u9001\u5ef6\u8fdf" },
 	{ "\n\n- first\n- second\n- third", "First second third" },
+	{ "\u0300' hello \u17b4- world there", "Hello world there" },
 };
 
 static void
