@@ -121,7 +121,7 @@ test("who waits for an answer that another program gives is not given the next o
 	client.close();
 });
 
-test("who could not be told of a session is, as soon as he speaks in it again", async () => {
+test("who speaks in a session of which he cannot be told yet is told as soon as he can be", async () => {
 	upstream.otherwise = ({ body }) => reply(`Re: ${body.messages.filter((m) => m.role === "user").at(-1).content}`);
 	const client = await stack.client();
 	const sessionId = await stack.session();
@@ -129,10 +129,11 @@ test("who could not be told of a session is, as soon as he speaks in it again", 
 		s.silent = true;
 	await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
 	client.emit("send-message", { sessionId, message: "one", userId: "visitor-1" });
-	await client.when("error");
+	await waitFor("it is answered", async () => (await stack.history(sessionId)).length === 2);
 	for (const s of sentinels)
 		s.silent = false;
 	await waitFor("pushd listens again", subscribed, { ms: 15_000 });
+	await client.when("message-received", (m) => m.message === "Re: one");
 	assert.equal((await client.ask("send-message", { sessionId, message: "two", userId: "visitor-1" })).ok, true);
 	await client.when("message-received", (m) => m.message === "Re: two");
 	client.close();

@@ -231,13 +231,14 @@ write_unheard(struct buf *out, const struct entries *messages, const struct unhe
 }
 
 /*
- * The answers behind what it has had, in case one was quicker than the subscription.  Who was in the room has had them, but for the
- * one that it asks for again, and, if its join had to wait for its page's ("again"), those before that.
+ * The answers behind what it has had, in case one was quicker than the subscription.  Who was in the room has had them, but for
+ * the one that it asks for again, and, if its join had to wait for its page's ("again"), those before that.
  */
 enum hl_err
 chat_joined_by_sending(struct call *call, const char *room, const struct json *then, int64_t sent)
 {
 	bool told = events_again(call, then), waited = json_true(json_get(call->body, "again"));
+	bool answered = json_true(json_get(then, "answered"));
 	struct unheard u = { .after = sent };
 	struct buf body = BUF_INIT(ANSWER_BYTES);
 	struct entries messages = { 0 };
@@ -247,6 +248,8 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 	enum hl_err err;
 
 	(void)json_integer(json_get(then, "after"), &u.after);
+	if (u.after > sent && !answered)		/* a store that took over has less than was told */
+		u.after = sent;
 	from = u.after < sent ? u.after : sent;
 	snprintf(place.h, sizeof(place.h), "%s", room);
 	err = conversation_replay(&call->app->store, &place, from, &messages);
@@ -254,7 +257,7 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 		err = conversation_owner(&call->app->store, &place, &owner);
 	if (err)
 		goto out;
-	if (json_true(json_get(then, "answered")))
+	if (answered)
 		u.answer = events_answer(&messages, sent);
 	if (told && !waited)
 		u.after = INT64_MAX;

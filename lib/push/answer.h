@@ -14,7 +14,10 @@
 #include "base/socketio.h"
 #include "push/message.h"
 
-/* Members that are absent or null have len 0; seq is -1. */
+/*
+ * Members that are absent or null have len 0; seq is -1.  An item of join is {"room", "alias"?, "then"?: what comes back with the
+ * question "joined", "own"?, "ack"?: as below, when it has joined, "unless"?, "wait"?: late.c}.
+ */
 struct answer {
 	struct span	 refuse;	/* an object */
 	struct span	 line;		/* an object (line.h) */
