@@ -231,14 +231,13 @@ write_unheard(struct buf *out, const struct entries *messages, const struct unhe
 }
 
 /*
- * The answers behind what it has had, in case one was quicker than the subscription.  Who was in the room has had them, but for
- * the one that it asks for again, and, if its join had to wait for its page's ("again"), those before that.
+ * The answers behind what it has had, in case one was quicker than the subscription, and the one that it asks for again, alone if
+ * it was in the room already.
  */
 enum hl_err
 chat_joined_by_sending(struct call *call, const char *room, const struct json *then, int64_t sent)
 {
-	bool told = events_again(call, then), waited = json_true(json_get(call->body, "again"));
-	bool answered = json_true(json_get(then, "answered"));
+	bool told = events_again(call, then), answered = json_true(json_get(then, "answered"));
 	struct unheard u = { .after = sent };
 	struct buf body = BUF_INIT(ANSWER_BYTES);
 	struct entries messages = { 0 };
@@ -259,10 +258,10 @@ chat_joined_by_sending(struct call *call, const char *room, const struct json *t
 		goto out;
 	if (answered)
 		u.answer = events_answer(&messages, sent);
-	if (told && !waited)
+	if (told)
 		u.after = INT64_MAX;
 	push_begin_joined(&body, call);
-	if (!told && !waited)
+	if (!told)
 		buf_printf(&body, "\"from\":%lld,", (long long)u.after);
 	buf_printf(&body, "\"epoch\":%lld,\"seq\":%lld", (long long)owner.epoch, (long long)(from + (int64_t)messages.count));
 	write_unheard(&body, &messages, &u, &owner);

@@ -74,7 +74,8 @@ push_begin_join_unless(struct buf *out, const char *event, int64_t wait_ms, cons
 {
 	begin_room(out, "join", place, id);
 	if (event)
-		buf_printf(out, ",\"unless\":\"%s\",\"wait\":%lld", event, (long long)wait_ms);
+		buf_printf(out, ",\"unless\":\"%s\",\"wait\":%lld%s", event, (long long)wait_ms,
+		    turn_was_answered(turn) ? ",\"alone\":true" : "");
 	buf_printf(out, ",\"own\":%lld,\"ack\":", (long long)turn_seq(turn));
 	push_write_sent(out, turn, client_id);
 	buf_puts(out, ",\"then\":{");

@@ -16,7 +16,7 @@
 
 /*
  * Members that are absent or null have len 0; seq is -1.  An item of join is {"room", "alias"?, "then"?: what comes back with the
- * question "joined", "own"?, "ack"?: as below, when it has joined, "unless"?, "wait"?: late.c}.
+ * question "joined", "own"?, "ack"?: as below, when it has joined, "unless"?, "wait"?, "alone"?: late.c}.
  */
 struct answer {
 	struct span	 refuse;	/* an object */

@@ -58,6 +58,16 @@ find_member(struct socket *s, const char *room)
 	return at;
 }
 
+bool
+socket_is_in(struct socket *s, struct span room)
+{
+	struct buf name = BUF_INIT(512);
+	bool is_in = span_text(room, &name) && *find_member(s, name.data) != NULL;
+
+	buf_free(&name);
+	return is_in;
+}
+
 static void
 leave_room(struct socket *s, const char *room)
 {
@@ -129,15 +139,25 @@ static enum hl_err apply(struct socket *, const struct joining *, const struct a
  * came since is held for him, unless the answer tells all of it.
  */
 static bool
-tells_all(const struct member *m, const struct answer *a)
+tells_all(const struct member *m, const struct joining *j, const struct answer *a)
 {
-	return m->last < 0 || (a->from >= 0 && a->from <= m->last);
+	return m->last < 0 || (a->from >= 0 && a->from <= m->last && j->tells_to == INT64_MAX);
 }
 
 static int64_t
-brings_to(const struct member *m, const struct answer *a)
+brings_to(const struct member *m, const struct joining *j, const struct answer *a)
 {
-	return tells_all(m, a) ? a->seq : m->last;
+	return tells_all(m, j, a) ? a->seq : m->last;
+}
+
+/* What joins of that room that wait need not tell any more. */
+static void
+tell_late(struct socket *s, const struct joining *j, const char *room, bool was_in, const struct answer *a, int64_t seq)
+{
+	if (j->q == NULL && a->from >= 0)
+		late_joined(s, room, a->from);
+	else if (j->q && !was_in)
+		late_joined(s, room, a->from >= 0 ? 0 : seq);
 }
 
 /*
@@ -159,7 +179,7 @@ ask_joined(struct socket *s, struct joining *j, const char *room, bool was_in, s
 		buf_add(&members, then.p, then.len);
 	}
 	if (was_in)
-		buf_puts(&members, j->tells_to < INT64_MAX ? ",\"in\":true,\"again\":true" : ",\"in\":true");
+		buf_puts(&members, ",\"in\":true");
 	err = ask(s, "joined", &members, true, &reply);
 	buf_free(&members);
 	if (err && j->q) {
@@ -169,8 +189,8 @@ ask_joined(struct socket *s, struct joining *j, const char *room, bool was_in, s
 	} else {
 		err = answer_parse(reply.body.data, reply.body.len, &answer);
 		if (err == HL_OK) {
-			*ret_seq = brings_to(*find_member(s, room), &answer);
-			late_joined(s, room, answer.from, *ret_seq);
+			*ret_seq = brings_to(*find_member(s, room), j, &answer);
+			tell_late(s, j, room, was_in, &answer, *ret_seq);
 			err = apply(s, j, &answer, room);
 		}
 		if (err && j->q)
@@ -236,7 +256,7 @@ is_told(const struct member *m, const struct joining *j, const struct answer *a,
 {
 	if (seq > j->tells_to)
 		return false;
-	return tells_all(m, a) ? seq > m->last : seq <= m->last;
+	return tells_all(m, j, a) ? seq > m->last : seq <= m->last;
 }
 
 /* What a joined answer tells of the room: the first of its emissions carries how far that brings the client. */
@@ -250,13 +270,13 @@ emit_all(struct socket *s, const struct joining *j, const struct answer *a, cons
 	enum hl_err err = HL_OK;
 
 	if (first)
-		publication_offset(room_tag(m), brings_to(m, a), offset);
+		publication_offset(room_tag(m), brings_to(m, j, a), offset);
 	for (; err == HL_OK && span_next(a->emit, &at, &item); first = NULL)
 		err = socket_counted(s, item, first);
 	at = NULL;
 	while (err == HL_OK && m && span_next(a->messages, &at, &item))
 		if (is_told(m, j, a, span_integer(span_member(item, "seq"), 0)))
-			err = socket_message(s, tells_all(m, a) ? room_tag(m) : NULL, item);	/* told again, it brings nobody back */
+			err = socket_message(s, tells_all(m, j, a) ? room_tag(m) : NULL, item);	/* told again, it brings nobody back */
 	return err;
 }
 

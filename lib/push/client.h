@@ -41,7 +41,8 @@ struct question {
 struct late {
 	struct late	*next;
 	int64_t		 until_ms;		/* clock_mono_ms() */
-	int64_t		 tells_to;		/* its client has joined that room itself, and hears what is behind that seq */
+	int64_t		 tells_to;		/* it is in that room by now, and what is behind that seq needs not be told */
+	bool		 alone;			/* of what it repeats: wants that answer, whatever else is told */
 	bool		 failed;
 	char		 join[];		/* as it came */
 };
@@ -104,13 +105,13 @@ bool	 socket_run(struct job *);	/* one question, or the leave-taking when there 
 /* members: of the request, without the common ones; copied.  NULL: no memory, or they were too long. */
 struct question *question_new(enum question_kind, const struct buf *members);
 void	 question_add(struct socket *, struct question *take_question);
+bool	 socket_is_in(struct socket *, struct span room);	/* room: as JSON */
 /* Makes it a member, not live yet. */
 enum hl_err socket_join(struct socket *, const char *room, struct member **ret) HL_MUST_CHECK;
 
 /* late.c */
 bool	 late_put_off(struct socket *, struct span join);	/* false: it is to be joined now */
-/* Its client has joined that room itself: told_from is the seq behind which it was told all, or -1, seq where it is. */
-void	 late_joined(struct socket *, const char *room, int64_t told_from, int64_t seq);
+void	 late_joined(struct socket *, const char *room, int64_t tells_to);	/* it is in that room by now */
 struct late *late_take(struct socket *);	/* one that need not wait any more; the caller frees it.  NULL: none */
 void	 late_again(struct socket *, struct late *take_late);	/* it failed */
 void	 late_wait(struct socket *);		/* has its job run when the next one is due */

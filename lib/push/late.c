@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "push/client.h"
 
-#define ROOMS_MAX	8u		/* more are joined at once */
+#define JOINS_MAX	16u		/* more are not put off */
 #define WAIT_MAX_MS	10000		/* that an answer may ask for */
 #define NEXT_POST_MS	250
 #define NEXT_FRAME_MS	50
@@ -69,55 +69,71 @@ late_put_off(struct socket *s, struct span join)
 {
 	struct deadlines *all = s->client->hub->rooms.deadlines;
 	struct span event = span_member(join, "unless"), room = span_member(join, "room");
+	bool alone = span_member(join, "alone").len > 0, waits = false;
 	int64_t ms = wait_of(s, join);
 	struct late *l, **at = &s->late;
 	unsigned n = 0;
 
-	if (event.len == 0 || (ms == 0 && !is_to_come(s, event)))
+	if (event.len == 0 || socket_is_in(s, room))
 		return false;
-	for (; *at; at = &(*at)->next, n++)
-		if (is_of(*at, room))
+	for (; *at; at = &(*at)->next, n++) {
+		if (!is_of(*at, room))
+			continue;
+		if (!alone && !(*at)->alone)
 			return true;		/* from the first one on it will be told all */
-	if (n >= ROOMS_MAX || (s->patience.expired == NULL && deadline_init(all, &s->patience, patience_over) != HL_OK))
+		waits = true;
+	}
+	if (!waits && ms == 0 && !is_to_come(s, event))
+		return false;
+	if (n >= JOINS_MAX || (s->patience.expired == NULL && deadline_init(all, &s->patience, patience_over) != HL_OK))
 		return false;
 	l = calloc(1, sizeof(*l) + join.len + 1);
 	if (l == NULL)
 		return false;
 	l->until_ms = clock_mono_ms() + ms;
 	l->tells_to = INT64_MAX;
+	l->alone = alone;
 	memcpy(l->join, join.p, join.len);
 	*at = l;
 	return true;
 }
 
 void
-late_joined(struct socket *s, const char *room, int64_t told_from, int64_t seq)
+late_joined(struct socket *s, const char *room, int64_t tells_to)
 {
 	for (struct late *l = s->late; l; l = l->next) {
 		struct buf name = BUF_INIT(512);
 
-		if (span_text(span_member(text_of(l), "room"), &name) && strcmp(name.data, room) == 0)
-			l->tells_to = told_from >= 0 ? 0 : seq;
+		if (tells_to < l->tells_to && span_text(span_member(text_of(l), "room"), &name) && strcmp(name.data, room) == 0)
+			l->tells_to = tells_to;
 		buf_free(&name);
 	}
+}
+
+static bool
+is_due(const struct socket *s, const struct late *l, int64_t now_ms)
+{
+	if (l->tells_to < INT64_MAX)
+		return !l->failed || now_ms >= l->until_ms;
+	return now_ms >= l->until_ms && !is_to_come(s, span_member(text_of(l), "unless"));
 }
 
 struct late *
 late_take(struct socket *s)
 {
 	int64_t now_ms = clock_mono_ms();
+	struct late **found = NULL, *l;
 
-	for (struct late **at = &s->late, *l; (l = *at) != NULL; at = &l->next) {
-		bool joined = l->tells_to < INT64_MAX;
-
-		if ((now_ms < l->until_ms && (!joined || l->failed)) ||
-		    (!joined && is_to_come(s, span_member(text_of(l), "unless"))))
-			continue;
-		*at = l->next;
-		l->next = NULL;
-		return l;
-	}
-	return NULL;
+	/* Who asks for one answer alone has had it, if all was told before. */
+	for (struct late **at = &s->late; *at && (found == NULL || (*found)->alone); at = &(*at)->next)
+		if (is_due(s, *at, now_ms) && (found == NULL || !(*at)->alone))
+			found = at;
+	if (found == NULL)
+		return NULL;
+	l = *found;
+	*found = l->next;
+	l->next = NULL;
+	return l;
 }
 
 void
