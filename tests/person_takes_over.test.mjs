@@ -168,6 +168,26 @@ describe("the routes", () => {
 		}
 	});
 
+	test("its record lives as long as its conversation also where ESCALATION_KEEP is the shorter time", async (t) => {
+		const short = await startStack({ upstream, env: { JWT_SECRET: SECRET, ESCALATION_KEEP: "60000" } });
+		t.after(() => short.stop());
+		const sessionId = await short.session(), redis = await short.redis();
+		const { escalation } = await short.say(sessionId, "I want to talk to a person please");
+		const lives = async () => {
+			const c = await redis.call("HGET", `e:{0}:${escalation.id}`, "c");
+			const [record, conversation] = await Promise.all([`e:{0}:${escalation.id}`, `c:{0}:${c}`].map((key) => redis.call("PTTL", key)));
+			assert.ok(conversation > 60_000 && record > conversation - 5000, `${record} of ${conversation} ms`);
+		};
+		await lives();
+		for (const [route, body] of [["take"], ["reply", { content: "Hello" }]]) {
+			const res = await short.call("POST", `/api/escalations/${escalation.id}/${route}`, { body, headers: ada.headers });
+			assert.ok(res.status < 300, res.text);
+			await lives();
+		}
+		await short.say(sessionId, "are you there");
+		await lives();
+	});
+
 	test("a reply that is repeated with its Idempotency-Key leaves no more names", async () => {
 		const redis = await stack.redis();
 		const { id } = await escalated();

@@ -172,7 +172,7 @@ conversation_read(struct store *s, const char *id, const char *user_id, int64_t 
 	arg[1] = RA(uh);
 	arg[2] = number_arg(&from, after > 0 ? after : 0);
 	arg[3] = touch ? RA("1") : RA("0");
-	arg[4] = number_arg(&keep, s->conf->escalation_keep_ms);
+	arg[4] = number_arg(&keep, escalation_keep_ms(s));
 	err = redis_script(s->redis, &read_script, key, 4, arg, 5, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);

@@ -264,7 +264,7 @@ escalation_take(struct store *s, struct escalation *e, const struct staff *staff
 	if (err)
 		goto out;
 	struct redis_arg arg[] = { RA(e->place.h), RA(c.who), buf_arg(&by), RA(c.room), RA(taken_line),
-		number_arg(&c.keep, s->conf->escalation_keep_ms) };
+		number_arg(&c.keep, escalation_keep_ms(s)) };
 
 	err = redis_script(s->redis, &take_script, c.key, 6, arg, 6, &reply);
 	if (err == HL_OK)
@@ -343,7 +343,7 @@ escalation_reply(struct store *s, struct escalation *e, const struct staff *staf
 	if ((err = buf_err(&entry)) || (err = buf_err(&tail)) || (err = entry_seal(s, &c.k, id, &entry, &sealed)))
 		goto out;
 	struct redis_arg arg[] = { RA(e->place.h), RA(c.who), RA(field), RA(body), number_arg(&covered, e->asked),
-		buf_arg(&sealed), RA(c.room), buf_arg(&head), buf_arg(&tail), number_arg(&c.keep, s->conf->escalation_keep_ms),
+		buf_arg(&sealed), RA(c.room), buf_arg(&head), buf_arg(&tail), number_arg(&c.keep, escalation_keep_ms(s)),
 		number_arg(&most, LOG_BYTES_MAX), number_arg(&said_at, now), RA(second) };
 
 	err = redis_script(s->redis, &reply_script, c.key, 6, arg, 13, &reply);
@@ -383,7 +383,7 @@ end(struct store *s, struct escalation *e, const struct staff *staff, const char
 	if (err)
 		goto out;
 	struct redis_arg arg[] = { RA(e->place.h), RA(c.who), RA(e->id), RA(staff->admin ? "1" : "0"), RA(status), RA(member),
-		buf_arg(&sealed), buf_arg(note), RA(c.room), RA(ended_line), number_arg(&c.keep, s->conf->escalation_keep_ms) };
+		buf_arg(&sealed), buf_arg(note), RA(c.room), RA(ended_line), number_arg(&c.keep, escalation_keep_ms(s)) };
 
 	err = redis_script(s->redis, &end_script, c.key, 6, arg, 11, &reply);
 	if (err == HL_OK)

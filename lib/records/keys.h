@@ -34,6 +34,13 @@ struct redis_arg holder_arg(const struct store *);	/* in whose name the store ta
 bool	 said(const struct redis_reply *, const char *word);
 enum hl_err refusal(const struct redis_reply *) HL_MUST_CHECK;
 
+/* An escalation's record lives no shorter than its conversation, or that would be a person's whom nobody can ask. */
+static inline int64_t
+escalation_keep_ms(const struct store *s)
+{
+	return s->conf->escalation_keep_ms > s->conf->session_timeout_ms ? s->conf->escalation_keep_ms : s->conf->session_timeout_ms;
+}
+
 /* The sealed part of a conversation's record. */
 enum hl_err open_data(const struct store *, const struct keys *, const struct redis_reply *, struct json **ret) HL_MUST_CHECK;
 enum hl_err open_data_text(const struct store *, const struct keys *, const struct redis_reply *, struct buf *ret) HL_MUST_CHECK;

@@ -344,7 +344,7 @@ conversation_accept(struct store *s, const struct incoming *in, struct acceptanc
 		last = recall_take(s->recall, &p, redis_life(s->redis), &before);
 	struct redis_arg arg[19 + 4] = { RA(p.h), RA(uh), RA(first), RA(body), RA(second), buf_arg(&sealed), RA(room),
 		RA(in->except ? in->except : "-"), buf_arg(&head), buf_arg(&tail), number_arg(&lease, LEASE_MS),
-		number_arg(&history, s->conf->history), number_arg(&keep, s->conf->escalation_keep_ms),
+		number_arg(&history, s->conf->history), number_arg(&keep, escalation_keep_ms(s)),
 		number_arg(&oldest, before.count ? before.list[0].seq : 0), number_arg(&newest, last),
 		holder_arg(s), RA(door_of(in)), RA(words), number_arg(&said_at, ret->at_ms) };
 
@@ -498,7 +498,7 @@ conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum c
 		number_arg(&epoch, l->epoch),
 		number_arg(&covered, l->covered), buf_arg(&sealed), RA(room), buf_arg(&o->event_head),
 		buf_arg(&told), number_arg(&lease, LEASE_MS), RA(o->id), RA(o->reason ? o->escalation_id : ""),
-		RA(o->reason ? o->reason : ""), buf_arg(&escalation), number_arg(&keep, s->conf->escalation_keep_ms) };
+		RA(o->reason ? o->reason : ""), buf_arg(&escalation), number_arg(&keep, escalation_keep_ms(s)) };
 
 	memcpy(arg + 14, found.arg, found.count * sizeof(arg[0]));
 	err = redis_script(s->redis, &commit_script, key, 7, arg, 14 + found.count, &reply);
