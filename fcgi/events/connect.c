@@ -3,7 +3,8 @@
  *
  * A client of the desk that was cut off cannot ask for what it missed: it knows no seq.  When pushd does not remember the
  * socket (it was restarted, or the client has come to another one), the offset that Socket.IO's client names tells the
- * conversation and how far it came, and the new socket goes on there.  Clients of the chat API name a seq to join-chat; what they say before that is answered from the offset on.
+ * conversation and how far it came, and the new socket goes on there.  Clients of the chat API name a seq to join-chat; what
+ * they say before that is answered from the offset on.
  */
 #include <string.h>
 #include <strings.h>
@@ -116,19 +117,19 @@ join_those_of(struct call *call, const struct account *who, struct buf *body)
 	return HL_OK;
 }
 
-/* What is known of a socket that is in no room yet; ends with a comma. */
+/* What is known of a socket that is in no room yet, with a comma behind it; of most it is nothing. */
 static void
 write_state(struct buf *out, const char *account, const struct cut_off *from)
 {
-	const char *comma = "";
+	bool left = *from->id && !from->desk;
 
+	if (account == NULL && !left)
+		return;
 	buf_puts(out, "\"state\":{");
-	if (account) {
-		buf_printf(out, "\"account\":\"%s\"", account);
-		comma = ",";
-	}
-	if (*from->id && !from->desk)
-		buf_printf(out, "%s\"left\":\"%s\",\"after\":%lld", comma, from->id, (long long)from->after);
+	if (account)
+		buf_printf(out, "\"account\":\"%s\"%s", account, left ? "," : "");
+	if (left)
+		buf_printf(out, "\"left\":\"%s\",\"after\":%lld", from->id, (long long)from->after);
 	buf_puts(out, "},");
 }
 

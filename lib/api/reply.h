@@ -34,8 +34,9 @@ void	 reply_write_problem(const struct call *, enum hl_err, struct buf *);	/* th
 /* A sound whose length is not known yet; the caller writes and flushes it. */
 enum hl_err reply_sound(struct call *, const char *type) HL_MUST_CHECK;
 
-/* A stream of events; each goes out at once.  HL_CANCELLED: the client has gone; HL_BUSY: it is sent, but he reads too slowly for more. */
+/* A stream of events; each is flushed.  HL_CANCELLED: the client has gone. */
 enum hl_err reply_stream(struct call *) HL_MUST_CHECK;
+/* Does not suspend.  HL_BUSY: it will be sent, but he reads too slowly for more. */
 enum hl_err reply_event(struct call *, const char *id, const char *name, const struct buf *data) HL_MUST_CHECK;
 enum hl_err reply_data(struct call *, const char *line, size_t len) HL_MUST_CHECK;	/* one without a name; no line ends in it */
 

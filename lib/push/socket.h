@@ -10,7 +10,8 @@
  * events program is told of the cut by "disconnect" and is not asked to connect again.  Who cannot be given everything (a
  * restarted or another daemon, no offset yet, two counted rooms, the log gone, its token over, sent away by an emitter while it
  * was gone) is connected as new, without a word; the events program, which is asked then, may know from the offset where it
- * goes on ("back"), and has what such a client says before its page joins wait for that ("unless").  The client strips nothing: handlers see the offset behind an event's own arguments, as with the reference.
+ * goes on ("back"), and has what such a client says before its page joins wait for that ("unless").  The client strips nothing:
+ * handlers see the offset behind an event's own arguments, as with the reference.
  */
 #ifndef HL_PUSH_SOCKET_H
 #define HL_PUSH_SOCKET_H
