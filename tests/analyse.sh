@@ -71,7 +71,8 @@ coverage() {
 	find "$trees/coverage" -name '*.gcda' -delete
 	# ./run as root makes its programs somebody else's, and all write into the same files; what never runs has one, too.
 	find "$trees/coverage" -name '*.gcno' -exec sh -c 'for f; do : >"${f%.gcno}.gcda"; done' sh {} +
-	chmod -R a+rwX "$trees/coverage"
+	chmod -R a+rX "$trees/coverage"
+	find "$trees/coverage" -name '*.gcda' -exec chmod a+w {} +
 	HELPLINE_BUILD=$trees/coverage node tests/run-all.mjs >"$trees/coverage.check" 2>&1 || true
 	tail -n 1 "$trees/coverage.check"
 	node tests/coverage.mjs "$trees/coverage" "$least"
