@@ -124,6 +124,15 @@ describe("a page elsewhere can read every refusal", () => {
 		}
 	});
 
+	test("and the files that are for all, whoever asked for them before", async () => {
+		for (const file of ["/openapi.json", "/public/avatars/ai-avatar.svg"]) {
+			const theirs = await stack.call("GET", file, { headers: { origin: PAGE } });
+			assert.deepEqual([theirs.status, theirs.headers["access-control-allow-origin"], theirs.headers.vary], [200, PAGE, "Origin"], file);
+			const ours = await stack.get(file);
+			assert.deepEqual([ours.headers["access-control-allow-origin"], ours.headers.vary], [undefined, "Origin"], `${file}: a cache tells them apart`);
+		}
+	});
+
 	test("and no other page", async () => {
 		for (const origin of ["https://evil.example", "https://app.example.evil.example", "null", "https://app.example:444"]) {
 			const res = await stack.call("GET", "/api/nothing", { headers: { origin } });

@@ -10,7 +10,8 @@ import { startUpstream, said, reply, html, serverError, failure } from "./upstre
 import { startStack, Client, waitFor, pause, within, unique } from "./harness.mjs";
 import { Person, DESK_ENV } from "./desk.mjs";
 
-const SPEAKS = { ...DESK_ENV, OPENAI_TTS_MODEL: "tts-1", OPENAI_TTS_VOICE: "alloy" };
+const PAGE = "https://app.example";
+const SPEAKS = { ...DESK_ENV, FRONTEND_URL: PAGE, OPENAI_TTS_MODEL: "tts-1", OPENAI_TTS_VOICE: "alloy" };
 const URL_FORM = /^\/audio\/[A-Za-z0-9_-]{22}\.mp3$/;
 
 // Frames of MPEG-2 layer III, 24 kHz, 32 kbit/s, each with the words in it: what was said can be told from the bytes.
@@ -117,6 +118,20 @@ describe("an address with the text", () => {
 		const nova = await ada.agent({ voice: "nova", name: unique("Nova") });
 		await whole((await ada.conversation(nova._id)).messages[0].audioUrl);
 		assert.ok(upstream.speech.requests.length > 0 && upstream.speech.requests.every((r) => r.body.voice === "nova"));
+	});
+
+	test("a page elsewhere may read it, while it is made and when it is whole", async () => {
+		const mine = await ada.agent({ name: unique("Elsewhere") }), headers = { origin: PAGE };
+		const url = (await ada.conversation(mine._id)).messages[0].audioUrl;
+		const early = await hear(url, { headers });
+		await whole(url);
+		const late = await hear(url, { headers });
+		for (const { status, headers: told } of [early, late]) {
+			assert.deepEqual([status, told["access-control-allow-origin"]], [200, PAGE]);
+			assert.match(told.vary, /Origin/);
+		}
+		assert.deepEqual(early.bytes, late.bytes);
+		assert.equal((await hear(url, { headers: { origin: "https://evil.example" } })).headers["access-control-allow-origin"], undefined);
 	});
 
 	test("long answers are cut at sentence ends, below the limit", async () => {
