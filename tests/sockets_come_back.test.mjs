@@ -580,6 +580,40 @@ describe("a client that names its last seq", () => {
 			assert.equal(p.pid === before.find((b) => b.name === p.name).pid, ["nginx", "redis", "supervisor"].includes(p.name), p.name);
 	});
 
+	for (const transport of ["websocket", "polling"])
+		test(`nothing that is said while pushd and events are restarted is lost, also without an acknowledgement, by ${transport}`, async () => {
+			let talking = true;
+			const talkers = await Promise.all(Array.from({ length: 15 }, async (_, i) => {
+				const sessionId = await stack.session(), client = await stack.client({ ...RECONNECTS, transports: [transport] });
+				let seq = 0, cut = 0;
+				client.socket.on("message-received", (m) => { seq = m.seq; });
+				client.socket.on("disconnect", () => cut++);
+				client.socket.on("connect", () => client.emit("join-chat", { sessionId, userId: "visitor-1", seq }));
+				await client.join({ sessionId, userId: "visitor-1" });
+				return { sessionId, client, said: [], cut: () => cut, pause: 30 + 4 * i };
+			}));
+			const all = talkers.map(async (t) => {
+				while (talking) {
+					t.said.push(`${transport} ${t.said.length}`);
+					t.client.emit("send-message", { sessionId: t.sessionId, userId: "visitor-1", message: t.said.at(-1) });
+					await pause(t.pause);
+				}
+			});
+			for (const name of ["pushd", "events", "pushd"])
+				await stack.restart(name);
+			talking = false;
+			await Promise.all(all);
+			for (const t of talkers) {
+				const stored = await waitFor("all is stored", async () => {
+					const users = (await stack.history(t.sessionId)).filter((m) => m.role === "user").map((m) => m.content);
+					return users.includes(t.said.at(-1)) && users;
+				});
+				assert.deepEqual(stored, t.said);
+				assert.ok(t.cut() > 0, "it was really cut off");
+				t.client.close();
+			}
+		});
+
 	test("one program is restarted by its name, one that is none is refused", async () => {
 		const before = await stack.programs();
 		await stack.restart("health");

@@ -376,14 +376,16 @@ on_old_end(struct stack *s, int status)
 
 /*
  * The listening sockets are ours and stay.  A program is started beside the old one, which is told to end when the new one
- * has lived for a moment, and answers what it has begun.  Of pushd the old one goes first: both would accept polls, each
- * knows only its own sessions.  What arrives meanwhile waits in the sockets' backlog.
+ * has lived for a moment, and answers what it has begun.  Of pushd the old one is told first: each knows only its own
+ * sessions, and the new one leaves polls to the old one until it has told its clients.  What arrives meanwhile waits in the
+ * sockets' backlog.
  */
 static void
 roll_next(struct stack *s)
 {
 	struct roll *r = &s->roll;
 	struct child *c = NULL;
+	int failed;
 
 	while (r->next < r->count && (c = r->list[r->next++])->pid == 0)
 		c = NULL;	/* it is about to be started as it is */
@@ -397,7 +399,10 @@ roll_next(struct stack *s)
 	if (strcmp(c->fdnames, "polls:websocket") == 0)
 		tell_old(s);
 	c->restarts++;
-	if (child_start(c) != 0) {
+	c->follows = true;
+	failed = child_start(c);
+	c->follows = false;
+	if (failed) {
 		roll_end(s, "no process is to be had");
 		c->pid = r->old.pid;
 		r->old.pid = 0;

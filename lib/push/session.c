@@ -9,6 +9,7 @@
 #define BUCKETS	256u
 
 static void expired(struct deadline *);
+static void session_part(struct session *);
 
 static struct session *
 of_deadline(struct deadline *d)
@@ -66,7 +67,8 @@ sessions_init(struct sessions *all, const struct session_rules *rules, const str
 	all->table = calloc(BUCKETS, sizeof(struct session *));
 	all->ping = message_new(MESSAGE_TEXT, "2", 1);
 	all->probe_answer = message_new(MESSAGE_TEXT, "3probe", 6);
-	if (all->table && all->ping && all->probe_answer)
+	all->give_up = message_new(MESSAGE_TEXT, "9", 1);
+	if (all->table && all->ping && all->probe_answer && all->give_up)
 		return HL_OK;
 	sessions_free(all);
 	return HL_NO_MEMORY;
@@ -147,6 +149,7 @@ arm(struct session *s)
 	earliest(&best, s->pong_due_ms);
 	earliest(&best, s->join_due_ms);
 	earliest(&best, s->upgrade_due_ms);
+	earliest(&best, s->part_due_ms);
 	earliest(&best, s->linger_due_ms);
 	if (best)
 		deadline_set(s->all->deadlines, &s->deadline, best);
@@ -186,7 +189,7 @@ tick(struct session *s)
 	}
 	if (due(s->upgrade_due_ms, t))
 		probe_failed(s);
-	if (due(s->pong_due_ms, t) || due(s->linger_due_ms, t))
+	if (due(s->pong_due_ms, t) || due(s->part_due_ms, t) || due(s->linger_due_ms, t))
 		finish(s, "1");
 	else if (due(s->join_due_ms, t))
 		session_close(s);
@@ -276,7 +279,7 @@ session_open(struct sessions *all, struct websocket *ws, const char *address, st
 	enum hl_err err;
 
 	*ret = NULL;
-	if (all->closing || all->count >= all->rules->max_sessions) {
+	if ((all->closing && ws) || all->count >= all->rules->max_sessions) {
 		metrics_count(M_SOCKET_REFUSED, 1);
 		return HL_BUSY;
 	}
@@ -293,6 +296,8 @@ session_open(struct sessions *all, struct websocket *ws, const char *address, st
 		return err;
 	}
 	metrics_count(M_SOCKET_OPENED, 1);
+	if (all->closing)
+		session_part(s);
 	*ret = s;
 	return HL_OK;
 }
@@ -311,7 +316,7 @@ session_send(struct session *s, struct message *m)
 {
 	enum hl_err err;
 
-	if (s->is_dead || s->overflow || s->linger_due_ms)
+	if (s->is_dead || s->overflow || s->parted || s->linger_due_ms)
 		return;
 	err = s->ws ? s->all->io->send(s->ws, m) : queue_add(&s->queue, m);
 	s->overflow = err != HL_OK;
@@ -336,7 +341,7 @@ take_payload(struct session *s, struct buf *payload)
 
 	for (; (m = queue_first(&s->queue)) != NULL; queue_drop(&s->queue))
 		eio_payload_add(payload, message_data(m), m->len, m->kind == MESSAGE_BINARY);
-	if (s->linger_due_ms)
+	if (s->linger_due_ms || s->part_due_ms)
 		eio_payload_add(payload, "1", 1, false);
 	else if (payload->len == 0)
 		eio_payload_add(payload, "6", 1, false);
@@ -352,6 +357,7 @@ answer_poll(struct session *s)
 	bool over = err != HL_OK || s->linger_due_ms;
 
 	s->poll = NULL;
+	s->parted = s->part_due_ms != 0;
 	s->all->io->answer(poll, err, payload.data, payload.len);
 	buf_free(&payload);
 	if (over)
@@ -361,7 +367,7 @@ answer_poll(struct session *s)
 static bool
 has_answer(const struct session *s)
 {
-	return s->queue.head || s->probed || s->linger_due_ms;
+	return s->queue.head || s->probed || s->part_due_ms || s->linger_due_ms;
 }
 
 static void
@@ -470,7 +476,7 @@ session_post(struct session *s, const char *body, size_t len)
 enum hl_err
 session_probe(struct session *s, struct websocket *ws)
 {
-	if (s->ws || s->probe || s->linger_due_ms)
+	if (s->ws || s->probe || s->part_due_ms || s->linger_due_ms)
 		return HL_CONFLICT;
 	s->probe = ws;
 	s->upgrade_due_ms = now(s) + SESSION_UPGRADE_MS;
@@ -580,6 +586,30 @@ session_close_soon(struct session *s)
 		arm(s);
 }
 
+/*
+ * It is over as soon as its client goes, who then comes again, or when that takes too long.
+ *
+ * Engine.IO has no packet that says so over a WebSocket, and a browser throws away what is said while it answers a close frame.
+ * A packet of no known type makes clients give a connection up at once (engine.io-client, _onPacket(): "error"), and keep
+ * what is said from then on; others do not mind it, and see the close frame.
+ */
+static void
+session_part(struct session *s)
+{
+	if (s->is_dead || s->part_due_ms || s->linger_due_ms)
+		return;
+	if (s->probe)
+		probe_failed(s);
+	s->ping_due_ms = s->pong_due_ms = s->join_due_ms = 0;
+	s->part_due_ms = now(s) + SESSION_PART_MS;
+	s->parted = s->ws != NULL;
+	arm(s);
+	if (s->ws && (s->all->io->send(s->ws, s->all->give_up) != HL_OK || s->all->io->part(s->ws) != HL_OK))
+		finish(s, "1");
+	else if (s->poll)
+		mark_dirty(s);
+}
+
 /* A client that polls learns of it by the GET it holds or by its next one. */
 void
 session_close(struct session *s)
@@ -593,15 +623,21 @@ session_close(struct session *s)
 	if (s->probe)
 		probe_failed(s);
 	tell_app(s);
-	s->ping_due_ms = s->pong_due_ms = s->join_due_ms = 0;
+	s->ping_due_ms = s->pong_due_ms = s->join_due_ms = s->part_due_ms = 0;
 	s->linger_due_ms = now(s) + SESSION_LINGER_MS;
 	arm(s);
 	if (s->poll)
 		mark_dirty(s);
 }
 
+static bool
+is_idle(const struct session *s)
+{
+	return s->all->app->idle == NULL || s->all->app->idle(s);
+}
+
 bool
-sessions_close_some(struct sessions *all, size_t websockets)
+sessions_part_some(struct sessions *all, size_t websockets)
 {
 	bool left = false;
 
@@ -609,24 +645,26 @@ sessions_close_some(struct sessions *all, size_t websockets)
 	for (size_t i = 0; i < all->buckets; i++)
 		for (struct session *s = all->table[i], *next; s; s = next) {
 			next = s->next;
-			if (s->ws && (websockets == 0 || (all->app->idle && !all->app->idle(s)))) {
+			if (s->part_due_ms || s->linger_due_ms)
+				continue;
+			if (s->probe || (s->ws && (websockets == 0 || !is_idle(s)))) {
 				left = true;
 				continue;
 			}
 			websockets -= s->ws != NULL;
-			session_close(s);
+			session_part(s);
 		}
 	return left;
 }
 
 void
-sessions_close_all(struct sessions *all)
+sessions_part_all(struct sessions *all)
 {
 	all->closing = true;
 	for (size_t i = 0; i < all->buckets; i++)
 		for (struct session *s = all->table[i], *next; s; s = next) {
 			next = s->next;
-			session_close(s);
+			session_part(s);
 		}
 }
 
@@ -641,6 +679,7 @@ sessions_free(struct sessions *all)
 	sessions_flush(all);
 	message_unref(all->ping);
 	message_unref(all->probe_answer);
+	message_unref(all->give_up);
 	free(all->table);
 	all->table = NULL;
 }

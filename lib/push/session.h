@@ -26,6 +26,7 @@
 #define SESSION_SID_LEN		(1 + ID_LEN)
 #define SESSION_UPGRADE_MS	10000	/* from opening a WebSocket for an upgrade to finishing it */
 #define SESSION_SOON_MS		1000
+#define SESSION_PART_MS		1000	/* from telling a client that it is to come again to its end */
 #define SESSION_LINGER_MS	30000	/* how long a session that we closed waits for the GET that tells its client */
 
 struct poll;		/* a held GET */
@@ -45,6 +46,11 @@ struct session_io {
 	bool	(*ready)(const struct websocket *);
 	/* Closes after what is queued, with a close frame.  The session has forgotten it already. */
 	void	(*end)(struct websocket *);
+	/*
+	 * Queues a close frame, and nothing behind it; what the client said before it saw that still arrives, then its going away.
+	 * An error: as of send.
+	 */
+	enum hl_err (*part)(struct websocket *);
 };
 
 struct session;
@@ -78,7 +84,7 @@ struct sessions {
 	size_t			 buckets, count;
 	struct session		*dirty;		/* to be flushed */
 	struct session		*dead;		/* to be freed */
-	struct message		*ping, *probe_answer;
+	struct message		*ping, *probe_answer, *give_up;
 	bool			 closing;	/* no new ones */
 };
 
@@ -92,24 +98,25 @@ struct session {
 	struct websocket	*probe;		/* a WebSocket that wants to become it */
 	struct queue		 queue;		/* while polling */
 	struct deadline		 deadline;	/* the earliest of the next ones; 0: off */
-	int64_t			 ping_due_ms, pong_due_ms, join_due_ms, upgrade_due_ms, linger_due_ms;
+	int64_t			 ping_due_ms, pong_due_ms, join_due_ms, upgrade_due_ms, part_due_ms, linger_due_ms;
 	char			 sid[SESSION_SID_LEN + 1];	/* a secret: it opens the session */
 	char			 address[SESSION_ADDRESS_MAX];
 	char			*authorization;	/* the header of its handshake, or NULL */
 	bool			 is_dirty, is_dead;
 	bool			 overflow;	/* the reader is too slow: closed at the next flush */
 	bool			 probed;	/* "2probe" has been seen: GETs are not held any more */
+	bool			 parted;	/* its client has been told to come again: nothing is sent any more */
 };
 
 enum hl_err sessions_init(struct sessions *, const struct session_rules *, const struct session_io *,
     const struct session_app *, void *app_arg, struct deadlines *) HL_MUST_CHECK;
 void	 sessions_free(struct sessions *);
 /*
- * Takes no new ones and closes those that poll, and of those with a WebSocket up to so many that are idle; false when
- * none is left.
+ * Tells clients to come again, and takes no new ones: those that poll, and up to so many with a WebSocket that are idle; false
+ * when none is left.  What a client says before it has heard of that is still taken.
  */
-bool	 sessions_close_some(struct sessions *, size_t websockets);
-void	 sessions_close_all(struct sessions *);	/* and take no new ones */
+bool	 sessions_part_some(struct sessions *, size_t websockets);
+void	 sessions_part_all(struct sessions *);
 void	 sessions_flush(struct sessions *);
 bool	 sessions_idle(const struct sessions *);	/* sessions_flush() has nothing to do */
 

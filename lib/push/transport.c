@@ -9,7 +9,7 @@
 
 static const struct session_io io = {
 	.now_ms = clock_mono_ms, .answer = polling_answer, .send = websocket_send, .ready = websocket_ready,
-	.end = websocket_end,
+	.end = websocket_end, .part = websocket_part,
 };
 
 static void
@@ -85,6 +85,12 @@ transport_start(struct transport *t, uv_loop_t *loop, const struct conf *conf, i
 	return err;
 }
 
+void
+transport_follow(struct transport *t)
+{
+	fcgi_hold(t->polls, TRANSPORT_HANDOVER_MS);
+}
+
 static void
 on_polls_drained(void *arg)
 {
@@ -109,11 +115,14 @@ static void
 on_spread(uv_timer_t *timer)
 {
 	struct transport *t = timer->data;
+	bool left = sessions_part_some(&t->sessions, t->portion);
 
 	t->spread_ms += SPREAD_STEP_MS;
-	if (t->spread_ms < SPREAD_MS && sessions_close_some(&t->sessions, t->portion))
+	if (t->spread_ms == TRANSPORT_HANDOVER_MS)
+		fcgi_drain(t->polls, on_polls_drained, t);
+	if (t->spread_ms <= TRANSPORT_HANDOVER_MS || (left && t->spread_ms < SPREAD_MS))
 		return;
-	sessions_close_all(&t->sessions);
+	sessions_part_all(&t->sessions);
 	uv_timer_start(&t->limit, on_drain_timeout, DRAIN_MS, 0);
 }
 
@@ -126,7 +135,6 @@ transport_drain(struct transport *t, void (*drained)(void *), void *arg)
 	t->drained_arg = arg;
 	t->portion = t->sessions.count * SPREAD_STEP_MS / SPREAD_MS + SPREAD_AT_ONCE;
 	websockets_drain(t->websockets);
-	fcgi_drain(t->polls, on_polls_drained, t);
 	uv_timer_start(&t->limit, on_spread, SPREAD_STEP_MS, SPREAD_STEP_MS);
 	on_spread(&t->limit);
 }

@@ -16,6 +16,12 @@
 
 struct websockets;
 
+/*
+ * A process that goes takes polls for so long: what its clients have sent before they heard that they are to come again.  The
+ * one that follows it leaves them to it as long: each knows its own sessions only.
+ */
+#define TRANSPORT_HANDOVER_MS	700
+
 struct transport {
 	uv_loop_t		*loop;
 	const struct conf	*conf;
@@ -38,10 +44,12 @@ struct transport {
 /* All zero but for deadlines, which others may have begun to use.  Takes both descriptors.  The transport must stay where it is until the process ends. */
 enum hl_err transport_start(struct transport *, uv_loop_t *, const struct conf *, int take_polls,
     int take_websockets, const struct session_app *, void *app_arg) HL_MUST_CHECK;
+void	 transport_follow(struct transport *);	/* another process goes just now, which takes polls for a moment */
 
 /*
- * Stops accepting, closes every session (clients come back by themselves), many WebSockets in portions and each when
- * what was said on it has been answered, and calls drained(arg) when the last byte is out or a few seconds have passed.
+ * Takes no new WebSockets, and a moment later no polls, tells every client to come again (they do by themselves), many
+ * WebSockets in portions and each when what was said on it has been answered, and calls drained(arg) when the last byte
+ * is out or a few seconds have passed.
  */
 void	 transport_drain(struct transport *, void (*drained)(void *), void *arg);
 

@@ -25,6 +25,7 @@
 enum ws_state {
 	WS_HANDSHAKE,
 	WS_OPEN,
+	WS_PARTING,	/* a close frame is out: reads until the other side's comes */
 	WS_CLOSING,	/* sends what is left */
 	/* waits for the other side's end, so that closing does not cut off what it has not read yet */
 	WS_LINGERING,
@@ -197,12 +198,24 @@ void
 websocket_end(struct websocket *ws)
 {
 	ws->session = NULL;
+	if (ws->state == WS_PARTING)
+		begin_close(ws);
 	if (ws->state != WS_OPEN)
 		return;
 	if (queue_add(&ws->out, ws->all->close_frame) == HL_OK)
 		begin_close(ws);
 	else
 		destroy(ws);		/* a reader that was too slow: it would not take this either */
+}
+
+enum hl_err
+websocket_part(struct websocket *ws)
+{
+	enum hl_err err = websocket_send(ws, ws->all->close_frame);
+
+	if (err == HL_OK)
+		ws->state = WS_PARTING;
+	return err;
 }
 
 static void
@@ -300,7 +313,10 @@ message_arrived(void *arg, const char *bytes, size_t len, bool binary)
 static void
 reply(void *arg, const char *bytes, size_t len)
 {
-	send_bytes(arg, bytes, len);
+	struct websocket *ws = arg;
+
+	if (ws->state == WS_OPEN)
+		send_bytes(ws, bytes, len);
 }
 
 /* The other side has closed, or broken the protocol: the close frame that says so is queued. */
@@ -324,9 +340,9 @@ read_frames(struct websocket *ws, const char *bytes, size_t len)
 
 	if (end == FRAMES_NO_MEMORY)
 		lost(ws);
-	if (ws->state != WS_OPEN)
+	if (ws->state != WS_OPEN && ws->state != WS_PARTING)
 		return;
-	if (end == FRAMES_BROKEN)
+	if (end == FRAMES_BROKEN && ws->state == WS_OPEN)
 		/* libwslay gives up on a bad header without a word */
 		send_bytes(ws, FRAMES_CLOSE_1002, sizeof(FRAMES_CLOSE_1002) - 1);
 	if (end != FRAMES_GO_ON)
@@ -429,7 +445,7 @@ digest(struct websocket *ws, const char *bytes, size_t len)
 {
 	if (ws->state == WS_HANDSHAKE)
 		read_handshake(ws, bytes, len);
-	else if (ws->state == WS_OPEN)
+	else if (ws->state == WS_OPEN || ws->state == WS_PARTING)
 		read_frames(ws, bytes, len);
 }
 

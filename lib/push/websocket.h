@@ -31,5 +31,6 @@ size_t	 websockets_count(const struct websockets *);	/* open connections, half-o
 enum hl_err websocket_send(struct websocket *, struct message *);
 bool	 websocket_ready(const struct websocket *);
 void	 websocket_end(struct websocket *);
+enum hl_err websocket_part(struct websocket *) HL_MUST_CHECK;
 
 #endif

@@ -544,6 +544,13 @@ fcgi_serve(uv_loop_t *loop, int take_listener, fcgi_handler handler, void *arg, 
 }
 
 void
+fcgi_hold(struct fcgi_server *s, int64_t ms)
+{
+	uv_poll_stop(&s->accepter);
+	uv_timer_start(&s->pause, on_pause_over, (uint64_t)ms, 0);
+}
+
+void
 fcgi_drain(struct fcgi_server *s, void (*done)(void *), void *arg)
 {
 	struct fcgi_request *r, *next;

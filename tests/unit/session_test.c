@@ -89,8 +89,24 @@ app_closed(struct session *s)
 	closed++;
 }
 
-static const struct session_io io = { .now_ms = fake_now, .answer = fake_answer, .send = fake_send, .end = fake_end };
-static const struct session_app app = { app_open, app_message, NULL, app_closed };
+static enum hl_err
+fake_part(struct websocket *ws)
+{
+	strcat(ws->sent, "part|");
+	return ws->full ? HL_BUSY : HL_OK;
+}
+
+static bool asking;
+
+static bool
+app_idle(const struct session *s)
+{
+	(void)s;
+	return !asking;
+}
+
+static const struct session_io io = { .now_ms = fake_now, .answer = fake_answer, .send = fake_send, .end = fake_end, .part = fake_part };
+static const struct session_app app = { app_open, app_message, app_idle, app_closed };
 
 static int
 begin(void **state)
@@ -370,11 +386,77 @@ there_is_a_limit_and_an_end(void **state)
 		s[i] = open_polling();
 	assert_int_equal(session_open(&all, NULL, "", &s[3]), HL_BUSY);
 	session_poll(s[1], &p);
-	sessions_close_all(&all);
+	sessions_part_all(&all);
 	sessions_flush(&all);
 	assert_string_equal(p.answer, "1");
-	assert_int_equal(closed, 3);
 	assert_int_equal(session_open(&all, NULL, "", &s[3]), HL_BUSY);
+	wait_ms(SESSION_PART_MS);
+	assert_int_equal(closed, 3);
+}
+
+static void
+what_was_said_before_the_client_heard_of_the_end_is_taken(void **state)
+{
+	struct poll p = { "", 0, HL_OK };
+	struct websocket ws = { "", false, false };
+	struct session *polling = open_polling(), *s;
+
+	(void)state;
+	rules.join_timeout_ms = 0;
+	assert_int_equal(session_open(&all, &ws, "", &s), HL_OK);
+	*ws.sent = '\0';
+	assert_false(sessions_part_some(&all, 1));
+	assert_string_equal(ws.sent, "9|part|");
+	assert_int_equal(session_post(polling, "4a", 2), HL_OK);
+	session_frame(s, &ws, "4b", 2, false);
+	assert_string_equal(heard, "a|b|");
+	assert_string_equal(ws.sent, "9|part|");	/* a close frame is the last */
+	session_poll(polling, &p);
+	assert_string_equal(p.answer, "4a\x1e" "1");
+	assert_int_equal(session_post(polling, "4c", 2), HL_OK);	/* on its way meanwhile */
+	assert_string_equal(heard, "a|b|c|");
+	assert_int_equal(closed, 0);
+	session_ws_lost(s, &ws);
+	assert_int_equal(closed, 1);
+	wait_ms(SESSION_PART_MS);
+	assert_int_equal(closed, 2);
+}
+
+static void
+who_comes_by_polling_at_the_end_is_told_at_once(void **state)
+{
+	struct poll p = { "", 0, HL_OK };
+	struct websocket ws = { "", false, false };
+	struct session *s;
+
+	(void)state;
+	assert_false(sessions_part_some(&all, 1));
+	assert_int_equal(session_open(&all, &ws, "", &s), HL_BUSY);
+	assert_int_equal(session_open(&all, NULL, "", &s), HL_OK);
+	session_poll(s, &p);
+	assert_int_equal(p.answer[0], '0');
+	assert_string_equal(p.answer + strlen(p.answer) - 2, "\x1e" "1");
+	wait_ms(SESSION_PART_MS);
+	assert_int_equal(closed, 1);
+}
+
+static void
+what_is_being_asked_is_answered_first(void **state)
+{
+	struct websocket ws = { "", false, false };
+	struct session *s;
+
+	(void)state;
+	rules.join_timeout_ms = 0;
+	assert_int_equal(session_open(&all, &ws, "", &s), HL_OK);
+	*ws.sent = '\0';
+	asking = true;
+	session_frame(s, &ws, "4a", 2, false);
+	assert_true(sessions_part_some(&all, 1));
+	assert_string_equal(ws.sent, "4a|");
+	asking = false;
+	assert_false(sessions_part_some(&all, 1));
+	assert_string_equal(ws.sent, "4a|9|part|");
 }
 
 static void
@@ -414,6 +496,9 @@ main(void)
 		CASE(bad_packets_end_it_and_what_came_before_is_heard),
 		CASE(a_slow_reader_is_closed_at_the_flush),
 		CASE(there_is_a_limit_and_an_end),
+		CASE(what_was_said_before_the_client_heard_of_the_end_is_taken),
+		CASE(who_comes_by_polling_at_the_end_is_told_at_once),
+		CASE(what_is_being_asked_is_answered_first),
 		CASE(a_thousand_sessions_find_each_other),
 	};
 
