@@ -535,6 +535,53 @@ describe("a take during an answer", () => {
 		await waitFor("the model is not listened to any more", () => upstream.chats.at(-1).aborted);
 	});
 
+	test("a program that was paused hears of it before it tells a caller what was written meanwhile", async () => {
+		for (let i = 0; i < 5; i++) {
+			const { sessionId, id } = await escalated();
+			upstream.next(reply("one two three four five six ".repeat(20), { tokenDelay: 20 }));
+			const stream = await stack.stream({ sessionId, message: "count", userId: "visitor-1" });
+			const { pid } = await stack.program("chat"), asked = upstream.chats.at(-1), events = [];
+			let before;
+			for await (const event of stream.events) {
+				events.push(event);
+				if (events.length !== 4)
+					continue;
+				process.kill(pid, "SIGSTOP");
+				try {
+					const from = asked.written;
+					await ok(ada.take(id));
+					await waitFor("more is written", () => asked.written > from + 10);
+					before = asked.written - 10;
+				} finally {
+					process.kill(pid, "SIGCONT");
+				}
+			}
+			const told = events.filter((e) => e.event === "delta" && e.json.attempt === events[0].json.attempt).map((e) => e.json.text).join("");
+			assert.ok(told.split(" ").length <= before, `${told.split(" ").length} words were told, ${before} had been written at the take`);
+			assert.match(events.at(-1).json.response, /taken over/);
+		}
+	});
+
+	test("that the store lost when another server took over binds nobody", async () => {
+		const redis = await stack.redis(), keys = async () => (await redis.call("KEYS", "c:{0}:*")).map(String);
+		const before = await keys(), { sessionId, id } = await escalated();
+		const [key] = (await keys()).filter((k) => !before.includes(k) && !k.endsWith(":calls"));
+		const client = await stack.client();
+		await client.ask("join-chat", { userId: "visitor-1", sessionId });
+		await client.when("chat-joined");
+		await ok(ada.take(id));
+		await client.when("hand-over", (h) => h.owner === "human");
+		await redis.call("HDEL", key, "ow", "ep", "esc");
+		const heard = client.all("typing").length;
+		await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
+		await waitFor("pushd has asked whose it is", () => client.all("typing").length > heard);
+		upstream.next(reply("Here I am again, as if nothing had been.", { tokenDelay: 50 }));
+		upstream.otherwise = reply("Here I am again, as if nothing had been.", { tokenDelay: 50 });
+		assert.match((await within(stack.say(sessionId, "and now?"), 20_000, "an answer")).response, /Here I am again/);
+		await client.when("message-received", (m) => /Here I am again/.test(m.message));
+		assert.ok(client.all("message-delta").length > 0, "it is told as it is written");
+	});
+
 	test("lets nothing of the answer through that was held back while pushd could not ask what it had missed", async () => {
 		const { sessionId, id } = await escalated();
 		const client = await stack.client();

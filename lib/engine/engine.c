@@ -50,7 +50,9 @@ handed_over(struct engine *e, const struct handed *h)
 {
 	struct runner *r;
 
-	e->handed[e->handed_next++ % HANDED_KEPT] = *h;
+	e->handed[e->handed_next] = *h;
+	e->handed[e->handed_next].at_ms = clock_mono_ms();
+	e->handed_next = (e->handed_next + 1) % HANDED_KEPT;
 	while ((r = runner_below(e, &h->place, h->epoch)) != NULL)
 		runner_drop(r, true);
 }
@@ -122,7 +124,7 @@ ask_what_was_handed_over(struct engine *e)
 	if (places == NULL || epochs == NULL || conversation_epochs(&e->store, places, n, epochs) != HL_OK)
 		e->unheard = true;
 	for (size_t i = 0; i < n && !e->unheard; i++) {
-		const struct handed h = { places[i], epochs[i] };
+		const struct handed h = { .place = places[i], .epoch = epochs[i] };
 
 		if (runner_below(e, &h.place, h.epoch))
 			handed_over(e, &h);

@@ -30,12 +30,17 @@ runner_slot(struct engine *e, const struct place *p)
 	return at;
 }
 
-/* Was it handed over while the reply that gave us the lease was on its way? */
+/*
+ * Was it handed over while the reply that gave us the lease was on its way?  What was told before that means nothing: a store
+ * that took over may not have it, and a conversation that was deleted may have been made anew.
+ */
 static bool
 was_handed_over(const struct engine *e, const struct lease *l)
 {
+	int64_t since_ms = clock_mono_ms() - REDIS_TIMEOUT_MS;
+
 	for (size_t i = 0; i < HANDED_KEPT; i++)
-		if (e->handed[i].epoch > l->epoch && strcmp(e->handed[i].place.h, l->place.h) == 0)
+		if (e->handed[i].epoch > l->epoch && e->handed[i].at_ms > since_ms && strcmp(e->handed[i].place.h, l->place.h) == 0)
 			return true;
 	return false;
 }
@@ -554,17 +559,22 @@ runner_enough(struct runner *r, const struct turn_deltas *deltas)
 void
 runner_drop(struct runner *r, bool handed_over)
 {
-	struct waiter *w;
+	struct task *thinks = r->thinking ? r->task : NULL;
+	struct waiter *waiters = r->waiters, *next;
 
 	r->dropped = true;
 	r->lost = !handed_over;
-	while ((w = r->waiters) != NULL) {
-		r->waiters = w->next;
+	r->waiters = NULL;
+	for (struct waiter *w = waiters; w; w = w->next) {
 		w->runner = NULL;
 		w->done = true;
 		w->handed_over = handed_over;
-		task_wake(w->task);
 	}
-	if (r->thinking)
-		task_cancel(r->task);
+	for (struct waiter *w = waiters; w; w = next) {
+		next = w->next;
+		if (w->task != thinks)
+			task_wake(w->task);
+	}
+	if (thinks)
+		task_cancel(thinks);		/* may end the runner, and so the waiter who runs it */
 }

@@ -17,7 +17,7 @@
 struct waiter;
 
 /* A conversation that was handed over: turns of a lower epoch are over. */
-struct handed { struct place place; int64_t epoch; };
+struct handed { struct place place; int64_t epoch, at_ms; };	/* clock_mono_ms() */
 
 /* A conversation whose turn this process runs. */
 struct runner {

@@ -366,6 +366,7 @@ replay(struct room *r, int64_t after)
 	struct answer answer;
 	struct span message;
 	const char *at = NULL;
+	int64_t epoch = r->epoch;	/* all that told of it was published before the store is asked */
 	enum hl_err err = room_ask_replay(r->rooms, r->name, after, &reply, &answer);
 
 	if (err == HL_OK && answer.seq >= 0 && answer.seq < after)
@@ -374,7 +375,10 @@ replay(struct room *r, int64_t after)
 		replay_one(r, message);
 	if (err == HL_OK) {
 		tell_live(r, 0, answer.emit);	/* whose it is now, which is in no log */
-		raise_epoch(r, answer.epoch);
+		if (r->epoch == epoch)
+			r->epoch = answer.epoch;	/* lower: the store that took over has not heard of it */
+		else
+			raise_epoch(r, answer.epoch);
 	}
 	relay_reply_free(&reply);
 	return err;

@@ -25,7 +25,7 @@ static struct redis_script create_script = { .durable = true, .text =
 	"  if (redis.call('HGET', KEYS[3], 'bh') or ARGV[6]) ~= ARGV[6] then return {'conflict'} end "
 	"  return {'again', tonumber(redis.call('HGET', KEYS[3], 'cr')), redis.call('HINCRBY', KEYS[3], 'v', 0)} "	/* a write, for WAIT */
 	"end "
-	"if " LUA_IS_GONE("ARGV[1]") " then return {'again'} end "
+	"if redis.call('EXISTS', '" GONE_KEY "' .. ARGV[1]) == 1 then return {'again'} end "
 	"if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[4]) "
 	"  or n(redis.call('HGET', KEYS[1], 'ab')) + #ARGV[3] > tonumber(ARGV[5]) then return {'full'} end "
 	"local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2] "
@@ -60,7 +60,7 @@ static struct redis_script delete_script = { .durable = true, .text =
 	"if redis.call('HGET', KEYS[3], 'ow') ~= ARGV[2] then return {'ok'} end "
 	"local less = redis.call('HSTRLEN', KEYS[3], 'd') "
 	"redis.call('DEL', KEYS[3]) "
-	LUA_NOTE_GONE("ARGV[1]")
+	LUA_NOTE_GONE("ARGV[1]", "0")
 	"redis.call('ZREM', KEYS[2], ARGV[1]) "
 	"if redis.call('EXISTS', KEYS[1]) == 1 then "
 	"  redis.call('HINCRBY', KEYS[1], 'ab', -less) "

@@ -155,7 +155,7 @@ store_new(struct store *s, const struct keys *k, const struct desk_new *n, const
     struct desk_conversation *c, int64_t *retry_ms)
 {
 	const struct redis_reply *reply;
-	struct redis_arg key[2 + 3], arg[14 + 3];
+	struct redis_arg key[2 + 3], arg[15 + 3];
 	char body[CRYPTO_NAME_LEN + 1];
 	struct number ttl, kind, keep, said_at;
 	struct limit_args la;
@@ -179,8 +179,9 @@ store_new(struct store *s, const struct keys *k, const struct desk_new *n, const
 	arg[12] = number_arg(&said_at, c->last_ms);
 	name_body(s, n, body);
 	arg[13] = RA(body);
-	memcpy(arg + 14, la.interval, la.count * sizeof(arg[0]));
-	err = redis_script(s->redis, &desk_create_script, key, 2 + la.count, arg, 14 + la.count, &reply);
+	arg[14] = RA(n->anew ? "1" : "");
+	memcpy(arg + 15, la.interval, la.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &desk_create_script, key, 2 + la.count, arg, 15 + la.count, &reply);
 	if (err == HL_OK)
 		err = refusal(reply);
 	if (err == HL_TOO_MANY)

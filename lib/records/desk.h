@@ -2,7 +2,7 @@
  * desk.h - conversations of the desk API: an account's, with its agents, kept until they are deleted.
  *
  * They are the records of conversation.h, with its log, leases, commits and hand-over, and without expiry (only what has
- * been seen is forgotten after SESSION_TIMEOUT, and what is nobody's, struct desk_new).  What they have beside (A, G: keyed names of the account and the agent):
+ * been seen is forgotten, after SESSION_TIMEOUT and not before a day, and what is nobody's, struct desk_new).  What they have beside (A, G: keyed names of the account and the agent):
  *
  *   c:{S}:H       hash   clear: dk bit set (1 always, 2 begun without a token, 4 simulator, 8 the title is a person's, 16 has
  *                        been handed to a person once; absent: a chat session), uh = A, ag = G (absent: none), ds status
@@ -83,6 +83,7 @@ struct desk_new {
 	const char	*welcome_audio;	/* where it can be heard; NULL: nowhere */
 	int64_t		 keep_ms;	/* forgotten then; 0: kept until it is deleted */
 	const char	*once;		/* names the request: twice with it is one conversation; NULL or "": it has no name */
+	bool		 anew;		/* also when the one that was made with it has been deleted */
 	bool		 once_is_clients;	/* he gave the name: for something else it is HL_UNPROCESSABLE */
 	struct limits	 limits;
 };

@@ -20,7 +20,7 @@
 
 /*
  * KEYS c log rl…
- * ARGV H account ttl d ui dk agent company tt tx entry keep said body intervals…
+ * ARGV H account ttl d ui dk agent company tt tx entry keep said body anew intervals…
  */
 static struct redis_script desk_create_script = { .durable = true, .text =
 	LUA_DESK
@@ -29,9 +29,14 @@ static struct redis_script desk_create_script = { .durable = true, .text =
 	"  if (redis.call('HGET', KEYS[1], 'bh') or ARGV[14]) ~= ARGV[14] then return {'conflict'} end "
 	"  return {'again'} "
 	"end "
-	"if " LUA_IS_GONE("ARGV[1]") " then return {'again'} end "
-	LUA_LIMITS(3, 15)
+	"local gone = redis.call('GET', '" GONE_KEY "' .. ARGV[1]) "
+	"if gone and ARGV[15] == '' then return {'again'} end "
+	LUA_LIMITS(3, 16)
 	"redis.call('HSET', KEYS[1], 'dk', ARGV[6], 'uh', ARGV[2], 'cr', now, 'up', now, 'lm', ARGV[11] ~= '' and ARGV[13] or now, 'ttl', ARGV[3], 'd', ARGV[4]) "
+	"if gone then "
+	"  redis.call('DEL', '" GONE_KEY "' .. ARGV[1]) "
+	"  if (tonumber(gone) or 0) > 0 then redis.call('HSET', KEYS[1], 'ep', gone) end "
+	"end "
 	"for field, at in pairs({ui = 5, ag = 7, tt = 9, tx = 10, bh = 14}) do "
 	"  if ARGV[at] ~= '' then redis.call('HSET', KEYS[1], field, ARGV[at]) end "
 	"end "
@@ -102,7 +107,7 @@ static struct redis_script desk_delete_script = { .durable = true, .text =
 	"redis.call('PUBLISH', 'room:' .. ARGV[1], '0 ' .. epoch .. ' -\\n[\"typing\",false]') "
 	"redis.call('PUBLISH', '" HANDOVER_CHANNEL "', ARGV[1] .. ' ' .. epoch) "
 	"redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[1] .. ':calls') "
-	"if ARGV[4] == '1' then " LUA_NOTE_GONE("ARGV[1]") "end "
+	"if ARGV[4] == '1' then " LUA_NOTE_GONE("ARGV[1]", "epoch") "end "
 	"redis.call('ZREM', KEYS[4], ARGV[1]) "
 	"redis.call('ZREM', '" ACCOUNT_KEY "' .. was[1] .. ':conversations', ARGV[1]) "
 	"tally(ARGV[1], was, nil) "

@@ -125,7 +125,7 @@ static struct redis_script reply_script = { .durable = true, .text =
 	"  redis.call('HSET', KEYS[1], 'lm', math.max(tonumber(ARGV[12]), n(was[5]))) "
 	"  count(s[1], s[9], 'replies', 1) "
 	"  tally(ARGV[1], was, facts(KEYS[1])) "
-	"  expire(s[2], ARGV[10], 3) "
+	"  expire(" LUA_NAMES_LIVE("s[2]") ", ARGV[10], 3) "
 	"else "
 	"  local count = " LUA_ADD_UP
 	"  count('" ANALYTICS_CHAT "', math.floor(now / 86400000), '-:replies', 1) "

@@ -99,11 +99,11 @@ static struct redis_script accept_script = { .durable = true, .text =
 	"    redis.call('ZADD', KEYS[4], now + s[3], ARGV[1]) "
 	"    if s[6] then redis.call('PEXPIRE', '" ESCALATION_KEY "' .. s[6], ARGV[13]) end "
 	"  end "
-	"  expire(s[3], s[6] and ARGV[13], desk and 3) "
+	"  expire(desk and " LUA_NAMES_LIVE("s[3]") " or s[3], s[6] and ARGV[13], desk and 3) "
 	"  return {'person', seq, s[6] or '', desk and s[1]} "
 	"end "
 	"if not run then return {'queued', seq, s[6] or '', desk and s[1]} end "
-	"if desk then expire(s[3], s[6] and ARGV[13], 3, 3) "
+	"if desk then expire(" LUA_NAMES_LIVE("s[3]") ", s[6] and ARGV[13], 3, 3) "
 	"else "
 	"  for k = 1, 3 do redis.call('PERSIST', KEYS[k]) end "		/* until it is answered */
 	"end "

@@ -113,7 +113,7 @@ relayed_create(struct store *s, const char *account, const char *agent, const ch
     const struct talk_message *before, size_t count, struct desk_conversation *ret, bool *ret_made)
 {
 	char once[ONCE_MAX];
-	const struct desk_new new = { .account = account, .agent = agent, .company = company, .once = once };
+	const struct desk_new new = { .account = account, .agent = agent, .company = company, .once = once, .anew = true };
 	int64_t retry_ms;
 	enum hl_err err;
 

@@ -33,11 +33,11 @@
 
 /*
  * What is made with an Idempotency-Key has an id that follows from it.  For a day after it was deleted a repetition, which
- * may be on its way, does not make it again.
+ * may be on its way, does not make it again.  epoch: how often a conversation had been handed over; what is made under its id
+ * after all goes on from there.
  */
 #define GONE_KEY	"gone:" SHARD ":"
-#define LUA_IS_GONE(h)		"redis.call('EXISTS', '" GONE_KEY "' .. " h ") == 1"
-#define LUA_NOTE_GONE(h)	"redis.call('SET', '" GONE_KEY "' .. " h ", '', 'PX', 86400000) "
+#define LUA_NOTE_GONE(h, epoch)	"redis.call('SET', '" GONE_KEY "' .. " h ", " epoch ", 'PX', 86400000) "
 
 /*
  * From when to when a conversation was: by messages (fu, lm) and by calls (ks, ke).  The first is nil when no customer came;
@@ -52,6 +52,9 @@
 
 /* The record of a chat session's open escalation lives as long as the session. */
 #define ESCALATION_KEY	"e:" SHARD ":"
+
+/* Of a conversation that does not expire the names of messages do: who repeats one was away for less than a day. */
+#define LUA_NAMES_LIVE(ttl)	"math.max(" ttl ", 86400000)"
 
 /* Names of one conversation's messages, of which each may have three: who repeats one under new names leaves no more. */
 #define NAMES_MOST	"n(redis.call('HGET', KEYS[1], 'seq')) * 3 + 64"

@@ -12,6 +12,8 @@
 #define FINISH_MS	1000u
 
 static void stream_recycle(struct http_stream *);
+static void on_turn_read(uv_check_t *);
+static void on_idle(uv_idle_t *);
 
 void
 handle_closed(struct http *h)
@@ -33,6 +35,8 @@ stream_ready(struct http_stream *s)
 		return;
 	s->ready = true;
 	TAILQ_INSERT_TAIL(&s->http->ready, s, ready_link);
+	uv_check_start(&s->http->turn_read, on_turn_read);
+	uv_idle_start(&s->http->no_sleep, on_idle);
 }
 
 static void
@@ -43,12 +47,24 @@ stream_unready(struct http_stream *s)
 	s->ready = false;
 }
 
-/* Never from inside libcurl.  A woken task may open and close streams, this one too. */
-void
-wake_ready(struct http *h)
+static void
+on_idle(uv_idle_t *idle)
 {
+	(void)idle;		/* the loop does not wait before on_turn_read() */
+}
+
+/*
+ * All that was there to be read when the loop looked has been.  A process that was paused finds an answer's words and the news
+ * that nobody is to hear them at once, in any order.  A woken task may open and close streams, this one too.
+ */
+static void
+on_turn_read(uv_check_t *check)
+{
+	struct http *h = check->data;
 	struct http_stream *s;
 
+	uv_check_stop(check);
+	uv_idle_stop(&h->no_sleep);
 	while ((s = TAILQ_FIRST(&h->ready)) != NULL) {
 		stream_unready(s);
 		if (s->task)
@@ -191,7 +207,6 @@ on_stream_time(uv_timer_t *timer)
 		return;
 	}
 	stream_done(s, HL_TIMEOUT, "It took too long");
-	wake_ready(h);
 }
 
 static enum hl_err
@@ -367,13 +382,16 @@ http_new(uv_loop_t *loop, struct http **ret)
 	uv_timer_init(loop, &h->sweeper);
 	h->sweeper.data = h;
 	uv_unref((uv_handle_t *)&h->sweeper);
-	h->handles = 1;
+	uv_check_init(loop, &h->turn_read);
+	uv_idle_init(loop, &h->no_sleep);
+	h->turn_read.data = h->no_sleep.data = h;
+	h->handles = 3;
 	*ret = h;
 	return HL_OK;
 }
 
 static void
-on_sweeper_closed(uv_handle_t *handle)
+on_handle_closed(uv_handle_t *handle)
 {
 	handle_closed(handle->data);
 }
@@ -393,7 +411,9 @@ http_free(struct http *h)
 		stream_destroy(s);
 	}
 	multi_free_all(h);
-	uv_close((uv_handle_t *)&h->sweeper, on_sweeper_closed);
+	uv_close((uv_handle_t *)&h->turn_read, on_handle_closed);
+	uv_close((uv_handle_t *)&h->no_sleep, on_handle_closed);
+	uv_close((uv_handle_t *)&h->sweeper, on_handle_closed);
 }
 
 enum hl_err

@@ -200,7 +200,6 @@ static void
 on_socket_event(uv_poll_t *poll, int status, int events)
 {
 	struct watch *w = poll->data;
-	struct http *h = w->http;
 	int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
 
 	if (w->idle) {
@@ -212,17 +211,12 @@ on_socket_event(uv_poll_t *poll, int status, int events)
 	multi_act(w->multi, w->fd, flags);
 	if (status < 0 && !w->idle && !uv_is_closing((uv_handle_t *)poll))
 		uv_poll_start(poll, w->events, on_socket_event);
-	wake_ready(h);
 }
 
 static void
 on_multi_time(uv_timer_t *timer)
 {
-	struct multi *m = timer->data;
-	struct http *h = m->http;
-
-	multi_act(m, CURL_SOCKET_TIMEOUT, 0);
-	wake_ready(h);
+	multi_act(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static int

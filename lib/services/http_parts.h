@@ -3,8 +3,8 @@
  * http_multi.c, libcurl's multi interface on the loop, http_request.c, what libcurl is told of a request.  Not for others.
  *
  * libcurl calls back from inside its own functions, and must not be called from there; a woken task would do just
- * that.  So callbacks only take down what happened and put the stream on the ready list; the tasks are woken when libcurl has
- * returned.
+ * that.  So callbacks only take down what happened and put the stream on the ready list; the tasks are woken when this turn of
+ * the loop has read all that had come.
  */
 #ifndef HL_HTTP_PARTS_H
 #define HL_HTTP_PARTS_H
@@ -57,6 +57,8 @@ TAILQ_HEAD(ready_list, http_stream);
 struct http {
 	uv_loop_t	*loop;
 	uv_timer_t	 sweeper;
+	uv_check_t	 turn_read;		/* while anything is ready */
+	uv_idle_t	 no_sleep;		/* likewise */
 	struct multi	*multis[MULTIS_MAX];
 	unsigned	 multi_count;
 	struct watch	**watches;		/* by descriptor */
@@ -73,7 +75,6 @@ struct http {
 /* ---- http.c ---- */
 
 void	 stream_done(struct http_stream *, enum hl_err, const char *problem);	/* the first error is the one that counts */
-void	 wake_ready(struct http *);	/* never from inside libcurl: a woken task may open and close streams */
 void	 handle_closed(struct http *);	/* one of libuv's, counted in handles */
 enum hl_err from_curl(CURLcode) HL_MUST_CHECK;
 /* What libcurl calls with a line of the answer's head, and with a piece of its body. */
