@@ -30,7 +30,7 @@ libhelpline_a_SOURCES = \
 	lib/base/network.c lib/base/network.h \
 	lib/base/multipart.c lib/base/multipart.h \
 	lib/base/origin.c lib/base/origin.h \
-	lib/base/sentiment.h \
+	lib/base/sentiment.c lib/base/sentiment.h \
 	lib/base/random.c lib/base/random.h \
 	lib/base/pcm.c lib/base/pcm.h \
 	lib/base/person.c lib/base/person.h \

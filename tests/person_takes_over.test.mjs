@@ -88,6 +88,41 @@ describe("the routes", () => {
 		assertProblem(await ada.list("?status=everything"), 400, /status/);
 	});
 
+	test("one that becomes urgent while it waits goes before those that are not", async () => {
+		const mine = [await escalated(), await escalated()].map((e) => ({ ...e }));
+		const listed = async () => (await ok(ada.list())).filter((e) => mine.some((m) => m.id === e._id));
+		assert.deepEqual((await listed()).map((e) => e._id), mine.map((m) => m.id));
+		upstream.next(said("Somebody comes.", { sentiment: "negative" }), said("Somebody comes.", { sentiment: "urgent" }), said("Good.", { sentiment: "positive" }));
+		await stack.say(mine[1].sessionId, "I am still waiting");
+		assert.deepEqual((await listed()).map((e) => [e._id, e.sentiment]), [[mine[1].id, "negative"], [mine[0].id, "neutral"]]);
+		await stack.say(mine[0].sessionId, "My garden is on fire");
+		await stack.say(mine[0].sessionId, "The fire brigade is here now");
+		assert.deepEqual((await listed()).map((e) => [e._id, e.sentiment]), [[mine[0].id, "urgent"], [mine[1].id, "negative"]], "it stays as urgent as it was");
+	});
+
+	test("hundreds that wait hide none that is urgent, and hundreds that have been taken none that waits", async (t) => {
+		const full = await startStack({ env: { JWT_SECRET: SECRET } });
+		t.after(() => full.stop());
+		const call = (method, path) => full.call(method, `/api/escalations${path}`, { headers: ada.headers });
+		const list = async () => (await ok(call("GET", "?status=open"))).map((e) => e._id);
+		const begin = async (words) => {
+			const sessionId = await full.session();
+			return (await full.say(sessionId, words)).escalation.id;
+		};
+		const ids = [];
+		await Promise.all(Array.from({ length: 8 }, async () => {
+			while (ids.length < 505)
+				ids.push(await begin("I want to talk to a person please"));
+		}));
+		const last = await begin("This is urgent, an emergency: I want to talk to a person");
+		assert.equal((await list())[0], last);
+		await Promise.all(Array.from({ length: 8 }, async (_, k) => {
+			for (let i = k; i < ids.length; i += 8)
+				await ok(call("POST", `/${ids[i]}/take`));
+		}));
+		assert.deepEqual(await list(), [last]);
+	});
+
 	test("one of them comes with its messages", async () => {
 		const { sessionId, id } = await escalated();
 		const record = await ok(ada.get(id));
@@ -572,9 +607,10 @@ describe("a take during an answer", () => {
 		await ok(ada.take(id));
 		await client.when("hand-over", (h) => h.owner === "human");
 		await redis.call("HDEL", key, "ow", "ep", "esc");
-		const heard = client.all("typing").length;
+		const heard = client.all("typing").length, engines = async () => Number((await redis.call("PUBSUB", "NUMSUB", "handover:{0}"))[1]), all = await engines();
 		await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
 		await waitFor("pushd has asked whose it is", () => client.all("typing").length > heard);
+		await waitFor("the engines listen again", async () => await engines() === all);
 		upstream.next(reply("Here I am again, as if nothing had been.", { tokenDelay: 50 }));
 		upstream.otherwise = reply("Here I am again, as if nothing had been.", { tokenDelay: 50 });
 		assert.match((await within(stack.say(sessionId, "and now?"), 20_000, "an answer")).response, /Here I am again/);

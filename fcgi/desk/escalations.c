@@ -46,18 +46,10 @@ hide_taker(const struct account *who, struct escalation *e)
 /* ---- GET /api/escalations ---- */
 
 static int
-urgency(const struct escalation *e)
-{
-	const char *sentiment = json_get_string(e->data, "sentiment");
-
-	return str_equal(sentiment, "urgent") ? 0 : str_equal(sentiment, "negative") ? 1 : 2;
-}
-
-static int
 compare(const void *a, const void *b)
 {
 	const struct escalation *x = a, *y = b;
-	int by_urgency = urgency(x) - urgency(y);
+	int by_urgency = sentiment_urgency(y->sentiment) - sentiment_urgency(x->sentiment);
 
 	return by_urgency ? by_urgency : (x->opened_ms > y->opened_ms) - (x->opened_ms < y->opened_ms);
 }
@@ -81,16 +73,16 @@ append(struct escalations *to, struct escalations *take_more)
 
 /* Of an account, and of the chat API's sessions if they are its. */
 static enum hl_err
-list_own(struct store *s, const struct account *who, struct escalations *ret)
+list_own(struct store *s, const struct account *who, const char *status, struct escalations *ret)
 {
 	struct escalations more = { 0 };
 	bool chat;
 	enum hl_err err = chat_owned_by(s, who, &chat);
 
 	if (err == HL_OK && who->stored)
-		err = escalation_list_of(s, who->h, ret);
+		err = escalation_list_of(s, who->h, status, ret);
 	if (err == HL_OK && chat)
-		err = escalation_list_chat(s, &more);
+		err = escalation_list_chat(s, status, &more);
 	return err == HL_OK && more.count ? append(ret, &more) : err;
 }
 
@@ -108,17 +100,15 @@ get_list(struct call *call)
 	if (err == HL_OK && *status && strcmp(status, "open") != 0 && strcmp(status, "taken") != 0)
 		err = call_fail(call, HL_BAD_REQUEST, "status must be open or taken");
 	if (err == HL_OK && who.admin)
-		err = escalation_list(&call->app->store, &all);
+		err = escalation_list(&call->app->store, status, &all);
 	else if (err == HL_OK)
-		err = list_own(&call->app->store, &who, &all);
+		err = list_own(&call->app->store, &who, status, &all);
 	if (err)
 		goto out;
 	if (all.count)
 		qsort(all.list, all.count, sizeof(*all.list), compare);
 	buf_putc(&body, '[');
 	for (size_t i = 0; i < all.count; i++) {
-		if (*status && strcmp(status, all.list[i].status) != 0)
-			continue;
 		if (body.len > 1)
 			buf_putc(&body, ',');
 		hide_taker(&who, &all.list[i]);

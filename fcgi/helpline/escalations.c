@@ -83,12 +83,10 @@ static enum hl_err
 list(struct store *s, struct asked *q)
 {
 	struct escalations all;
-	enum hl_err err = escalation_list(s, &all);
+	enum hl_err err = escalation_list(s, q->status ? q->status : "", &all);
 
 	buf_putc(&q->out, '[');
 	for (size_t i = 0; err == HL_OK && i < all.count; i++) {
-		if (q->status && strcmp(q->status, all.list[i].status) != 0)
-			continue;
 		if (!q->json) {
 			show_line(&all.list[i]);
 			continue;

@@ -270,7 +270,7 @@ sweep_lists(struct sweeping *x)
 {
 	struct escalations open;
 	int64_t active;
-	enum hl_err err = escalation_list(x->store, &open);
+	enum hl_err err = escalation_list(x->store, "", &open);
 
 	escalations_free(&open);
 	return err ? err : conversation_count_active(x->store, &active);

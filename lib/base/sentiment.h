@@ -13,4 +13,7 @@ enum sentiment {
 };
 #define SENTIMENTS	4	/* of those that are found */
 
+const char *sentiment_name(enum sentiment);	/* "neutral", …, "pending" */
+int	 sentiment_urgency(enum sentiment);	/* 2 urgent, 1 negative, 0 the others */
+
 #endif

@@ -89,6 +89,8 @@ on_handover_ready(void *arg)
 
 	e->unheard = e->heard;
 	e->heard = true;
+	if (e->unheard)			/* it may be another server, which has not heard of them */
+		memset(e->handed, 0, sizeof(e->handed));
 	if (e->unheard && e->store.recall) {
 		recall_clear(e->store.recall);
 		for (size_t i = 0; i < BUCKETS; i++)

@@ -34,8 +34,6 @@ has_phrase(const char *text, const char *const *phrases)
 
 /* ---- sentiment ---- */
 
-static const char *const sentiments[] = { "neutral", "positive", "negative", "urgent", "pending" };
-
 static const char urgent_words[] =
 	"urgent urgently emergency asap immediately dringend notfall sofort urgence urgente urgencia "
 	"emergencia emergenza";
@@ -150,12 +148,6 @@ sentiment_of(const char *message, size_t len)
 	return m.negative ? SENTIMENT_NEGATIVE : m.positive ? SENTIMENT_POSITIVE : SENTIMENT_NEUTRAL;
 }
 
-const char *
-sentiment_name(enum sentiment s)
-{
-	return sentiments[s];
-}
-
 /* The position of the word in the names, or -1. */
 static int
 name_index(const struct word *w, const char *const *names, int count)
@@ -172,14 +164,12 @@ sentiment_parse(const char *text, enum sentiment *ret)
 	const char *at = text, *end = text + strlen(text);
 	struct word w;
 
-	while (word_next(&at, end, APOSTROPHE_SPLITS, &w)) {
-		int i = name_index(&w, sentiments, SENTIMENTS);
-
-		if (i >= 0) {
-			*ret = (enum sentiment)i;
-			return true;
-		}
-	}
+	while (word_next(&at, end, APOSTROPHE_SPLITS, &w))
+		for (int i = 0; i < SENTIMENTS; i++)
+			if (strcmp(w.text, sentiment_name((enum sentiment)i)) == 0) {
+				*ret = (enum sentiment)i;
+				return true;
+			}
 	return false;
 }
 

@@ -10,7 +10,6 @@
 #include "base/sentiment.h"
 
 enum sentiment sentiment_of(const char *message, size_t len);
-const char *sentiment_name(enum sentiment);			/* "neutral", …, "pending" */
 bool	 sentiment_parse(const char *text, enum sentiment *);	/* whatever a model printed; false if it is none of them */
 
 /* A bit set; none set means general. */

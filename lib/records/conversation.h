@@ -11,7 +11,8 @@
  *   c:{S}:H:log   list   one entry a message: its id (22 bytes), then sealed JSON; the index is seq - 1
  *   c:{S}:H:seen  hash   keyed name of a client's message id or idempotency key -> "seq bodyhash"; of a desk conversation
  *                        "w" and the keyed name of words -> messages and recordings that say them (lease_scripts.h, LUA_TWIN)
- *   e:{S}:ID      hash   an escalation: c (H), at, reason, st status, bh keyed name of who has it; sealed: d =
+ *   e:{S}:ID      hash   an escalation: c (H), at, reason, st status, bh keyed name of who has it, ur how urgent
+ *                        what was found since is (sentiment_urgency()); sealed: d =
  *                        {"sessionId","userId","message","sentiment",…}, by his name, n his note, r the resolution
  *   due:{S}       zset   conversations that owe an answer, by the end of their lease
  *   holders:{S}   zset   names of processes that may hold leases, by when they last said so (within an hour)

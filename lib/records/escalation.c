@@ -67,7 +67,7 @@ escalation_write(struct buf *out, const struct escalation *e)
 	write_member(out, e->data, "userId", "userId");
 	buf_printf(out, ",\"reason\":\"%s\"", e->reason);
 	write_member(out, e->data, "keyword", "keyword");
-	write_member(out, e->data, "sentiment", "sentiment");
+	buf_printf(out, ",\"sentiment\":\"%s\"", sentiment_name(e->sentiment));
 	write_member(out, e->data, "originalMessage", "originalMessage");
 	buf_printf(out, ",\"openedAt\":\"%s\",\"status\":\"%s\"", at, e->status);
 	write_text(out, "takenBy", &e->taken_by, true);
@@ -115,7 +115,22 @@ seal_member(const struct store *s, const char *id, const char *member, const cha
 	return crypto_seal(s->crypto, place, text, strlen(text), out);
 }
 
-/* {id, c, at, reason, st, d, by, n, r, us, account} */
+/* What was found later, if it is more urgent than what the record was opened with. */
+static void
+take_urgency(const struct redis_reply *reply, struct escalation *e)
+{
+	const char *name = json_get_string(e->data, "sentiment");
+	int64_t later = redis_int(reply);
+
+	e->sentiment = SENTIMENT_NEUTRAL;
+	for (int i = 0; name && i < SENTIMENTS; i++)
+		if (str_equal(name, sentiment_name((enum sentiment)i)))
+			e->sentiment = (enum sentiment)i;
+	if (later > sentiment_urgency(e->sentiment))
+		e->sentiment = later == 1 ? SENTIMENT_NEGATIVE : SENTIMENT_URGENT;
+}
+
+/* {id, c, at, reason, st, d, by, n, r, us, account, urgency} */
 static enum hl_err
 take_record(const struct store *s, const struct redis_reply *reply, struct escalation *e)
 {
@@ -135,6 +150,8 @@ take_record(const struct store *s, const struct redis_reply *reply, struct escal
 	if (err == HL_OK)
 		err = json_parse(data.data ? data.data : "{}", data.data ? data.len : 2, &e->data);
 	if (err == HL_OK)
+		take_urgency(redis_at(reply, 11), e);
+	if (err == HL_OK)
 		err = open_member(s, e->id, "#by", redis_at(reply, 6), &e->taken_by);
 	if (err == HL_OK)
 		err = open_member(s, e->id, "#n", redis_at(reply, 7), &e->note);
@@ -147,17 +164,19 @@ take_record(const struct store *s, const struct redis_reply *reply, struct escal
 }
 
 static enum hl_err
-list(struct store *s, struct redis_script *script, const char *open_key, struct escalations *ret)
+list(struct store *s, const char *open_key, const char *status, bool chat, struct escalations *ret)
 {
 	const struct redis_reply *reply;
-	struct redis_arg key[] = { RA(open_key) }, arg[1];
+	struct redis_arg key[] = { RA(open_key) }, arg[3];
 	struct number most;
 	enum hl_err err;
 	size_t n;
 
 	*ret = (struct escalations){ 0 };
 	arg[0] = number_arg(&most, ESCALATIONS_MAX);
-	err = redis_script(s->redis, script, key, 1, arg, 1, &reply);
+	arg[1] = RA(status);
+	arg[2] = RA(chat ? "1" : "");
+	err = redis_script(s->redis, &list_script, key, 1, arg, 3, &reply);
 	n = err ? 0 : redis_length(reply);
 	if (n && (ret->list = calloc(n, sizeof(*ret->list))) == NULL)
 		err = HL_NO_MEMORY;
@@ -171,24 +190,24 @@ list(struct store *s, struct redis_script *script, const char *open_key, struct 
 }
 
 enum hl_err
-escalation_list(struct store *s, struct escalations *ret)
+escalation_list(struct store *s, const char *status, struct escalations *ret)
 {
-	return list(s, &list_script, OPEN_KEY, ret);
+	return list(s, OPEN_KEY, status, false, ret);
 }
 
 enum hl_err
-escalation_list_chat(struct store *s, struct escalations *ret)
+escalation_list_chat(struct store *s, const char *status, struct escalations *ret)
 {
-	return list(s, &list_chat_script, OPEN_KEY, ret);
+	return list(s, OPEN_KEY, status, true, ret);
 }
 
 enum hl_err
-escalation_list_of(struct store *s, const char *account, struct escalations *ret)
+escalation_list_of(struct store *s, const char *account, const char *status, struct escalations *ret)
 {
 	char key[CONVERSATION_KEY_MAX];
 
 	snprintf(key, sizeof(key), "u:" SHARD ":%s:open", account);
-	return list(s, &list_script, key, ret);
+	return list(s, key, status, false, ret);
 }
 
 enum hl_err

@@ -28,6 +28,7 @@ struct escalation {
 	int64_t		 asked;			/* seq of the customer's newest message */
 	char		 reason[32];
 	char		 status[12];		/* open, taken, returned, closed */
+	enum sentiment	 sentiment;		/* the most urgent since it was opened */
 	struct json	*data;			/* sessionId, userId, message, originalMessage, sentiment, keyword */
 	struct buf	 taken_by, note, resolution;	/* empty: none */
 };
@@ -43,12 +44,13 @@ struct escalations { struct escalation *list; size_t count; };
 void	 escalations_free(struct escalations *);
 
 /*
- * Those that are open or taken, at most ESCALATIONS_MAX of the oldest, oldest first.  Forgets those whose record or
- * conversation has expired.
+ * Those that are open or taken (status, "": both), the most urgent first, then the oldest, at most ESCALATIONS_MAX.  Forgets those
+ * whose record or conversation has expired.
  */
-enum hl_err escalation_list(struct store *, struct escalations *ret) HL_MUST_CHECK;
-enum hl_err escalation_list_of(struct store *, const char *account, struct escalations *ret) HL_MUST_CHECK;	/* an account's */
-enum hl_err escalation_list_chat(struct store *, struct escalations *ret) HL_MUST_CHECK;	/* of sessions of the chat API */
+enum hl_err escalation_list(struct store *, const char *status, struct escalations *ret) HL_MUST_CHECK;
+/* An account's; of sessions of the chat API. */
+enum hl_err escalation_list_of(struct store *, const char *account, const char *status, struct escalations *ret) HL_MUST_CHECK;
+enum hl_err escalation_list_chat(struct store *, const char *status, struct escalations *ret) HL_MUST_CHECK;
 
 /* HL_NOT_FOUND: no such id, or it has expired. */
 enum hl_err escalation_read(struct store *, const char *id, struct escalation *ret) HL_MUST_CHECK;

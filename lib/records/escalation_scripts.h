@@ -11,11 +11,11 @@
 
 #define LUA_RECORD										\
 	"local function record(id) "								\
-	"  local e = redis.call('HMGET', 'e:" SHARD ":' .. id, 'c', 'at', 'reason', 'st', 'd', 'by', 'n', 'r') "	\
+	"  local e = redis.call('HMGET', 'e:" SHARD ":' .. id, 'c', 'at', 'reason', 'st', 'd', 'by', 'n', 'r', 'ur') "	\
 	"  if not e[1] then return nil end "							\
 	"  local s = redis.call('HMGET', 'c:" SHARD ":' .. e[1], 'uh', 'us', 'dk') "		\
 	"  if not s[1] then return nil end "							\
-	"  return {id, e[1], e[2], e[3], e[4], e[5], e[6], e[7], e[8], s[2], s[3] and s[1]} "	\
+	"  return {id, e[1], e[2], e[3], e[4], e[5], e[6], e[7], e[8], s[2], s[3] and s[1], e[9]} "	\
 	"end "
 
 /* Of the record KEYS[6] and its conversation: e, s and desk, or the end of the script. */
@@ -37,34 +37,32 @@
 	"  redis.call('PUBLISH', '" HANDOVER_CHANNEL "', ARGV[1] .. ' ' .. epoch) "		\
 	"end "
 
-/* KEYS open, of all or of an account  ARGV most */
+/*
+ * KEYS open, of all or of an account  ARGV most status chat
+ *
+ * Of the oldest ten thousand the most urgent, then the oldest.  status: only these, "": all; chat: only of chat sessions.
+ */
 static struct redis_script list_script = { .text =
 	LUA_RECORD
-	"local out, gone "
-	"repeat "	/* those that have expired are not to stand before those that wait */
-	"  out, gone = {}, 0 "
-	"  for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)) do "
-	"    local r = record(id) "
-	"    if r then out[#out + 1] = r else gone = gone + redis.call('ZREM', KEYS[1], id) end "
-	"  end "
-	"until gone == 0 "
-	"return out "
-};
-
-/* The same, of chat sessions alone.  KEYS open  ARGV most; looks at ten thousand at most */
-static struct redis_script list_chat_script = { .text =
-	LUA_RECORD
-	"local out, from, gone = {}, 0, {} "
+	"local ranks, gone, from, ids, out = {{}, {}, {}}, {}, 0, {}, {} "
 	"repeat "
-	"  local ids = redis.call('ZRANGE', KEYS[1], from, from + 499) "
+	"  ids = redis.call('ZRANGE', KEYS[1], from, from + 499) "
 	"  for _, id in ipairs(ids) do "
-	"    if #out >= tonumber(ARGV[1]) then break end "
-	"    local r = record(id) "
-	"    if not r then gone[#gone + 1] = id elseif not r[11] then out[#out + 1] = r end "
+	"    local e = redis.call('HMGET', 'e:" SHARD ":' .. id, 'c', 'st', 'ur') "
+	"    local c = e[1] and redis.call('HMGET', 'c:" SHARD ":' .. e[1], 'uh', 'dk') "
+	"    if not c or not c[1] then gone[#gone + 1] = id "
+	"    elseif (ARGV[2] == '' or e[2] == ARGV[2]) and (ARGV[3] == '' or not c[2]) then "
+	"      table.insert(ranks[3 - tonumber(e[3] or 0)], id) "
+	"    end "
 	"  end "
 	"  from = from + 500 "
-	"until #ids < 500 or #out >= tonumber(ARGV[1]) or from >= 10000 "
+	"until #ids < 500 or from >= 10000 "
 	"for _, id in ipairs(gone) do redis.call('ZREM', KEYS[1], id) end "
+	"for _, rank in ipairs(ranks) do "
+	"  for _, id in ipairs(rank) do "
+	"    if #out < tonumber(ARGV[1]) then out[#out + 1] = record(id) end "
+	"  end "
+	"end "
 	"return out "
 };
 

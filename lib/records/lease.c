@@ -476,7 +476,7 @@ conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum c
 	struct buf told = BUF_INIT(o->event_head.len + o->event_tail.len + 64);
 	struct found_args found = { .title = BUF_INIT(ENTRY_MAX), .company = BUF_INIT(ENTRY_MAX) };
 	char room[CONVERSATION_KEY_MAX], record[CONVERSATION_KEY_MAX];
-	struct number fence, epoch, covered, lease, keep;
+	struct number fence, epoch, covered, lease, keep, urgency;
 	const struct redis_reply *reply;
 	struct keys k;
 	enum hl_err err;
@@ -494,14 +494,15 @@ conversation_commit(struct store *s, struct lease *l, struct outgoing *o, enum c
 	if (err)
 		goto out;
 	struct redis_arg key[] = { RA(k.c), RA(k.log), RA(k.seen), RA(ACTIVE_KEY), RA(DUE_KEY), RA(OPEN_KEY), RA(record) };
-	struct redis_arg arg[14 + 7 + 2 * COUNTS_MAX] = { RA(l->place.h), number_arg(&fence, l->fence),
+	struct redis_arg arg[15 + 7 + 2 * COUNTS_MAX] = { RA(l->place.h), number_arg(&fence, l->fence),
 		number_arg(&epoch, l->epoch),
 		number_arg(&covered, l->covered), buf_arg(&sealed), RA(room), buf_arg(&o->event_head),
 		buf_arg(&told), number_arg(&lease, LEASE_MS), RA(o->id), RA(o->reason ? o->escalation_id : ""),
-		RA(o->reason ? o->reason : ""), buf_arg(&escalation), number_arg(&keep, escalation_keep_ms(s)) };
+		RA(o->reason ? o->reason : ""), buf_arg(&escalation), number_arg(&keep, escalation_keep_ms(s)),
+		number_arg(&urgency, sentiment_urgency(o->found.sentiment)) };
 
-	memcpy(arg + 14, found.arg, found.count * sizeof(arg[0]));
-	err = redis_script(s->redis, &commit_script, key, 7, arg, 14 + found.count, &reply);
+	memcpy(arg + 15, found.arg, found.count * sizeof(arg[0]));
+	err = redis_script(s->redis, &commit_script, key, 7, arg, 15 + found.count, &reply);
 	if (err)
 		goto out;
 	*ret_seq = redis_int(redis_at(reply, 1));

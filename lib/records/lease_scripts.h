@@ -116,19 +116,19 @@ static struct redis_script accept_script = { .durable = true, .text =
 /* What the turn of a desk conversation found. */
 #define LUA_FOUND											\
 	"if desk then "											\
-	"  local said = i(math.max(tonumber(ARGV[21]), n(was[5]))) "					\
-	"  redis.call('HSET', KEYS[1], 'lm', said, ARGV[15] == '' and 'lm' or 'se', ARGV[15] == '' and said or ARGV[15], " \
-	"    'in', bit.bor(n(redis.call('HGET', KEYS[1], 'in')), ARGV[16])) "				\
+	"  local said = i(math.max(tonumber(ARGV[22]), n(was[5]))) "					\
+	"  redis.call('HSET', KEYS[1], 'lm', said, ARGV[16] == '' and 'lm' or 'se', ARGV[16] == '' and said or ARGV[16], " \
+	"    'in', bit.bor(n(redis.call('HGET', KEYS[1], 'in')), ARGV[17])) "				\
 	"  if not more then redis.call('HDEL', KEYS[1], 'by') end "	/* these are kept, and it is long */ \
-	"  if ARGV[17] ~= '' then retitle(KEYS[1], ARGV[17], ARGV[18], false) end "			\
-	"  local agent = ARGV[19] "									\
+	"  if ARGV[18] ~= '' then retitle(KEYS[1], ARGV[18], ARGV[19], false) end "			\
+	"  local agent = ARGV[20] "									\
 	"  if agent ~= '' and agent ~= was[7] then "							\
 	"    redis.call('HSET', KEYS[1], 'ag', agent) "							\
 	"    " LUA_AGENT_BEGUN("'" AGENT_KEY "' .. agent", "now")					\
-	"    local company = " LUA_AGENT_COMPANY("'" AGENT_KEY "' .. agent", "ARGV[20]")		\
+	"    local company = " LUA_AGENT_COMPANY("'" AGENT_KEY "' .. agent", "ARGV[21]")		\
 	"    if company ~= '' then redis.call('HSET', '" STATS_KEY "' .. was[1], 'n:' .. agent, company) end " \
 	"  end "											\
-	"  for k = 22, #ARGV, 2 do add_up(was[1], math.floor(now / 86400000), ARGV[k], ARGV[k + 1]) end "	\
+	"  for k = 23, #ARGV, 2 do add_up(was[1], math.floor(now / 86400000), ARGV[k], ARGV[k + 1]) end "	\
 	"  tally(ARGV[1], was, facts(KEYS[1])) "							\
 	"end "
 
@@ -144,7 +144,7 @@ static struct redis_script accept_script = { .durable = true, .text =
 
 /*
  * KEYS c log seen active due open e
- * ARGV H fence epoch covered entry room head told lease id escalation reason sealed keep, and of a desk conversation
+ * ARGV H fence epoch covered entry room head told lease id escalation reason sealed keep urgency, and of a desk conversation
  *      sentiment intents tt tx agent company said, then pairs of a field of the analytics and by how much
  *
  * told: what is published, as it is if the answer comes right behind what it covers, as most do: "SEQ EPOCH -\n", head, SEQ
@@ -191,6 +191,10 @@ static struct redis_script commit_script = { .durable = true, .text =
 	"    redis.call('PEXPIRE', KEYS[7], ARGV[14]) "
 	"    " LUA_SESSION_ESCALATED
 	"  end "
+	"end "
+	"if open and ARGV[15] ~= '0' then "	/* the list has the most urgent first, whatever it was opened for */
+	"  local e = redis.call('HMGET', KEYS[7], 'c', 'ur') "
+	"  if e[1] and n(e[2]) < tonumber(ARGV[15]) then redis.call('HSET', KEYS[7], 'ur', ARGV[15]) end "
 	"end "
 	LUA_FOUND
 	"local told, guess = ARGV[8], i(ARGV[4] + 1) "

@@ -505,7 +505,7 @@ is_listed(const char *id)
 	struct escalations all;
 	bool found = false;
 
-	assert_int_equal(escalation_list(store, &all), HL_OK);
+	assert_int_equal(escalation_list(store, "", &all), HL_OK);
 	for (size_t i = 0; i < all.count; i++)
 		found = found || str_equal(all.list[i].id, id);
 	escalations_free(&all);

@@ -378,10 +378,10 @@ TASK_TEST(its_escalation_belongs_to_its_owner_and_ends_with_it)
 	begin(other, agents[0], false, &c);
 	for (int i = 0; i < 2; i++) {
 		turn(c.id, other, false, "a person, please", "asked_for_person", &upset);
-		assert_int_equal(escalation_list_of(store, ann, &mine), HL_OK);
+		assert_int_equal(escalation_list_of(store, ann, "", &mine), HL_OK);
 		assert_int_equal(mine.count, 0);
 		escalations_free(&mine);
-		assert_int_equal(escalation_list_of(store, other, &mine), HL_OK);
+		assert_int_equal(escalation_list_of(store, other, "", &mine), HL_OK);
 		assert_int_equal(mine.count, 1);
 		strcpy(last, mine.list[0].id);
 		escalations_free(&mine);
@@ -797,7 +797,7 @@ one_op(struct writers *w, char *id)
 	case 4:
 	case 5:
 		id_new(text);
-		assert_int_equal(escalation_list_of(store, w->account, &open), HL_OK);
+		assert_int_equal(escalation_list_of(store, w->account, "", &open), HL_OK);
 		if (open.count) {
 			struct escalation *e = &open.list[draw(w, (unsigned)open.count)];
 
