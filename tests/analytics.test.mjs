@@ -393,6 +393,23 @@ describe("sessions of the chat API", () => {
 	});
 });
 
+describe("CHAT_OWNER", () => {
+	test("is the account that had the address, not who takes it later", async (t) => {
+		const address = "first@example.com", own = await startStack({ env: { ...DESK_ENV, CHAT_OWNER: address } });
+		t.after(() => own.stop());
+		const sign = async (email) => (await own.post("/api/auth/register", { name: "Somebody", email, password: "Correct horse 1" })).json.token;
+		const ask = (method, path, token, body) => own.call(method, path, { body, headers: { authorization: `Bearer ${token}` } });
+		const { escalation } = await own.say(await own.session(), "I want to talk to a person please");
+		const first = await sign(address), ids = async (token) => (await ask("GET", "/api/escalations", token)).json.map((e) => e._id);
+		assert.deepEqual(await ids(first), [escalation.id]);
+		const moved = await ask("PUT", "/api/auth/profile", first, { email: "elsewhere@example.com", currentPassword: "Correct horse 1" });
+		assert.equal(moved.status, 200, moved.text);
+		const second = await sign(address);
+		assert.deepEqual([await ids(moved.json.token ?? first), await ids(second)], [[escalation.id], []]);
+		assertProblem(await ask("GET", `/api/escalations/${escalation.id}`, second), 404);
+	});
+});
+
 describe("who may ask for what", () => {
 	test("without a token, or with another's agent", async () => {
 		assertProblem(await stack.get(URL), 401);

@@ -107,7 +107,7 @@ enum conf_type { CONF_TEXT, CONF_SECRET, CONF_INT, CONF_REAL, CONF_SWITCH, CONF_
 	X(price_hearing,	"PRICE_HEARING",	CONF_REAL,	"0.006",	0, 100000,			\
 	    "Money for a minute of sound that is written down")						\
 	X(chat_owner,		"CHAT_OWNER",		CONF_TEXT,	"",	0, 254,				\
-	    "Address of the account whose the chat API's sessions are: their analytics and escalations; empty means the first administrator's")	\
+	    "Address of the account whose the chat API's sessions are: their analytics and escalations, also when its address changes; empty means the first administrator's")	\
 	X(frontend_url,		"FRONTEND_URL",		CONF_TEXT,	"",	0, 8192,			\
 	    "Comma-separated origins of pages elsewhere that may call; * allows all")				\
 	X(rate_limits,		"RATE_LIMITS",		CONF_SWITCH,	"on",	0, 0,				\
