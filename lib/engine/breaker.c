@@ -46,9 +46,12 @@ open_for(struct breaker *b, int64_t wants_ms, int64_t now_ms)
 bool
 breaker_bad(struct breaker *b, bool probe, int64_t wants_ms, int64_t now_ms)
 {
+	bool open = b->until_ms != 0;
+
+	probe = probe && open;		/* else it was closed meanwhile by what had been asked before, and this is one failure */
 	if (probe)
 		b->probing = false;
-	else if (b->until_ms)
+	else if (open)
 		return false;		/* was asked before it opened */
 	if (b->failures == 0 || now_ms - b->first_ms > BREAKER_WINDOW) {
 		b->failures = 0;

@@ -56,6 +56,7 @@ struct outcome {
 	bool		 final;		/* err is to be returned, whatever else could be tried */
 	bool		 again;		/* the same server may be asked again */
 	bool		 silent;
+	bool		 hurried;	/* it had less time than its turn was waited for here: its silence says nothing of it */
 	int		 status;	/* by which it refused; 0: it did not */
 	unsigned	 refused;	/* parameters to leave out */
 	unsigned	 ignored;	/* likewise, though it has answered: it does not heed them */
@@ -508,8 +509,9 @@ count_exchange(const struct ask *k, const struct server *s, const struct outcome
 static void
 attempt(struct ask *k, const struct server *s, unsigned without, bool last, struct outcome *o)
 {
+	int64_t asked_ms = clock_mono_ms();
 	enum hl_err err = await_turn(k);
-	int64_t silence = patience(k, last);
+	int64_t waited_ms = clock_mono_ms() - asked_ms, silence = patience(k, last);
 
 	*o = (struct outcome){ .err = err, .wait_ms = -1 };
 	if (err) {
@@ -528,6 +530,7 @@ attempt(struct ask *k, const struct server *s, unsigned without, bool last, stru
 		o->err = HL_TIMEOUT;
 		why(o, "no time left");
 	}
+	o->hurried = o->err == HL_TIMEOUT && silence < waited_ms;
 	end_turn(k);
 }
 
@@ -586,7 +589,7 @@ tell_breaker(struct server *s, const struct ask *k, const struct outcome *o, boo
 	bool wants = o->status == 429 && o->wait_ms >= WANTED_MIN;
 	char ms[24];
 
-	if (o->final || (o->err == HL_TIMEOUT && !o->silent && time_left(k) <= 0))
+	if (o->final || o->hurried || (o->err == HL_TIMEOUT && !o->silent && time_left(k) <= 0))
 		breaker_unknown(&s->breaker, probe);
 	else if (o->err == HL_OK || !is_its_failure(o)) {
 		if (breaker_good(&s->breaker))

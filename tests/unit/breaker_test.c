@@ -36,6 +36,19 @@ failures_in_a_row_open_it(void **state)
 }
 
 static void
+a_probe_that_fails_when_it_has_been_closed_is_one_failure(void **state)
+{
+	struct breaker b = { 0 };
+	int64_t until = open_it(&b, T0);
+
+	(void)state;
+	assert_int_equal(breaker_ask(&b, until), BREAKER_PROBE);
+	assert_true(breaker_good(&b));		/* what had been asked before it opened */
+	assert_false(breaker_bad(&b, true, -1, until + 1));
+	assert_int_equal(breaker_ask(&b, until + 1), BREAKER_ASK);
+}
+
+static void
 a_success_between_starts_the_count_again(void **state)
 {
 	struct breaker b = { 0 };
@@ -109,6 +122,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(failures_in_a_row_open_it),
+		cmocka_unit_test(a_probe_that_fails_when_it_has_been_closed_is_one_failure),
 		cmocka_unit_test(a_success_between_starts_the_count_again),
 		cmocka_unit_test(failures_far_apart_do_not_open_it),
 		cmocka_unit_test(one_probe_at_a_time_and_longer_pauses),
