@@ -9,6 +9,7 @@
 #include "api/program.h"
 #include "base/str.h"
 #include "events/events.h"
+#include "records/account.h"
 
 static const struct {
 	const char	*name;
@@ -47,6 +48,16 @@ events_room(const struct call *call)
 	return room && strncmp(room, "room:", 5) == 0 ? room + 5 : "";
 }
 
+/* What has ended the token since it was looked at was not told to the socket. */
+static enum hl_err
+staff_joined(struct call *call, const char *token)
+{
+	struct account who;
+	enum hl_err err = token ? account_verify(&call->app->store, token, &who) : HL_OK;
+
+	return err ? err : push_text(call, "{}");
+}
+
 static enum hl_err
 kind_joined(struct call *call)
 {
@@ -55,7 +66,7 @@ kind_joined(struct call *call)
 	int64_t sent;
 
 	if (json_true(json_get(then, "staff")))
-		return push_text(call, "{}");
+		return staff_joined(call, json_get_string(then, "token"));
 	if (json_get(then, "desk"))
 		return desk_joined(call, events_room(call), then);
 	if (id)

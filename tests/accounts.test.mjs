@@ -6,7 +6,7 @@ import { createHmac } from "node:crypto";
 import { spawn } from "node:child_process";
 import http from "node:http";
 import path from "node:path";
-import { startStack, assertProblem, waitFor, unique, run, root, environment, ISO } from "./harness.mjs";
+import { startStack, assertProblem, waitFor, unique, pause, run, root, environment, ISO } from "./harness.mjs";
 
 const SECRET = "a secret of the tests, longer than 32 bytes";
 const OLD_SECRET = "the secret before it, longer than 32 bytes too";
@@ -360,6 +360,21 @@ describe("the end of a sign-in", () => {
 			await ok(refresh(other.refreshToken));
 			assert.equal(bystander.socket.connected, true);
 		});
+
+	test("a socket that is let in just then does not stay", async () => {
+		const { email } = await signedUp();
+		const signed = [];
+		for (let i = 0; i < 60; i++)
+			signed.push(await ok(login(email)));
+		const clients = await Promise.all(signed.map(async ({ token, refreshToken }, i) => {
+			const client = await stack.client({ connect: false, auth: { token }, transports: ["websocket"], reconnection: true, reconnectionDelay: 10 });
+			await pause(i % 12);
+			await call("POST", "logout", { refreshToken });
+			return client;
+		}));
+		await waitFor("nobody is connected", () => clients.every((c) => !c.socket.connected && c.all("connect_error").length + c.all("disconnect").length > 0));
+		clients.forEach((c) => c.close());
+	});
 
 	test("a socket that is away just then does not come back as who it was", async () => {
 		const { token, refreshToken } = await signedUp();

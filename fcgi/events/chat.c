@@ -67,7 +67,7 @@ chat_join(struct call *call, const struct json *payload)
 		goto out;
 	}
 	buf_putc(&body, '{');
-	push_begin_join(&body, "join", &conv.place, conv.id);
+	push_begin_join(&body, &conv.place, conv.id);
 	buf_printf(&body, "\"joined\":\"%s\"", conv.id);
 	if (seq >= 0)
 		buf_printf(&body, ",\"seq\":%lld", (long long)seq);

@@ -46,12 +46,29 @@ join_staff(struct buf *body, const char *room, const char *comma)
 }
 
 static void
-join_account(struct buf *body, const char *h_or_f)
+join_account(struct buf *body, const char *h_or_f, const char *token)
 {
 	char room[ACCOUNT_ROOM_MAX], alias[ACCOUNT_ROOM_MAX];
 
 	account_room(h_or_f, room, alias);
-	buf_printf(body, ",{\"room\":\"%s\",\"alias\":\"%s\",\"then\":{\"staff\":true}}", room, alias);
+	buf_printf(body, "{\"room\":\"%s\",\"alias\":\"%s\",\"then\":{\"staff\":true", room, alias);
+	if (token) {
+		buf_puts(body, ",\"token\":");
+		buf_json_str(body, token);
+	}
+	buf_puts(body, "}},");
+}
+
+/*
+ * By these it is closed when the token is worth nothing any more.  So he is in them before he hears anything, or does not get
+ * in; and when he is, the token is looked at once more.
+ */
+static void
+join_what_ends_it(const struct account *who, const char *token, struct buf *body)
+{
+	if (*who->family)
+		join_account(body, who->family, NULL);
+	join_account(body, who->h, token);
 }
 
 /* A token's claim may be any number. */
@@ -110,10 +127,6 @@ join_those_of(struct call *call, const struct account *who, struct buf *body)
 	staff_room(STAFF_CHAT, room);
 	if (chat)
 		join_staff(body, room, ",");
-	if (who->stored)
-		join_account(body, who->h);
-	if (who->stored && *who->family)
-		join_account(body, who->family);
 	return HL_OK;
 }
 
@@ -135,10 +148,10 @@ write_state(struct buf *out, const char *account, const struct cut_off *from)
 
 /* who is NULL for somebody without a token. */
 static enum hl_err
-let_in(struct call *call, const struct account *who)
+let_in(struct call *call, const struct account *who, const char *token)
 {
 	const char *account = who && who->stored ? who->h : NULL;
-	struct buf body = BUF_INIT(1024);
+	struct buf body = BUF_INIT(65536);
 	struct cut_off from;
 	enum hl_err err = find_cut_off(call, account, &from);
 
@@ -148,10 +161,15 @@ let_in(struct call *call, const struct account *who)
 	if (who)
 		buf_printf(&body, "\"lives\":%lld,", (long long)lives_ms(who));
 	write_state(&body, account, &from);
+	buf_puts(&body, "\"back\":[");
+	if (account)
+		join_what_ends_it(who, token, &body);
 	if (*from.id && from.desk) {
-		push_begin_join(&body, "back", &from.place, from.id);
-		buf_printf(&body, "\"desk\":\"%s\",\"after\":%lld,\"back\":true}}],", from.id, (long long)from.after);
-	}
+		push_begin_room(&body, &from.place, from.id);
+		buf_printf(&body, ",\"then\":{\"desk\":\"%s\",\"after\":%lld,\"back\":true}}", from.id, (long long)from.after);
+	} else if (account)
+		body.len--;		/* the last comma */
+	buf_puts(&body, "],");
 	buf_puts(&body, "\"join\":[");
 	if (who)
 		err = join_those_of(call, who, &body);
@@ -176,5 +194,5 @@ events_connect(struct call *call)
 	if (err == HL_UNAUTHORIZED)
 		return push_text(call, "{\"refuse\":{\"message\":\"This token is not valid here, or its time is over\","
 		    "\"data\":{\"code\":\"unauthorized\"}}}");
-	return err ? err : let_in(call, token ? &who : NULL);
+	return err ? err : let_in(call, token ? &who : NULL, token);
 }

@@ -211,7 +211,7 @@ write_started(struct buf *out, struct call *call, const struct beginning *b, con
 	buf_putc(out, '}');
 	push_write_offset(out, call, &conv->place, conv->id, conv->seq);
 	buf_printf(out, "]],\"ack\":[{\"ok\":true,\"conversationId\":\"%s\"}],", conv->id);
-	push_begin_join(out, "join", &conv->place, conv->id);
+	push_begin_join(out, &conv->place, conv->id);
 	buf_printf(out, "\"desk\":\"%s\",\"after\":%lld", conv->id, (long long)conv->seq);
 	if (b->aloud == ALOUD_CHUNKS && *b->sound.url) {
 		buf_puts(out, ",\"voice\":");
@@ -305,7 +305,7 @@ desk_write_accepted(struct buf *out, struct call *call, const struct incoming *i
 	push_write_sent(out, turn, client_id);
 	if (!joined || turn_was_answered(turn)) {
 		buf_putc(out, ',');
-		push_begin_join(out, "join", &place, in->id);
+		push_begin_join(out, &place, in->id);
 		buf_printf(out, "\"desk\":\"%s\",\"after\":%lld%s%s}}]", in->id, (long long)turn_seq(turn),
 		    ai && !repeated ? ",\"typing\":true" : "", turn_was_answered(turn) ? ",\"answered\":true" : "");
 	}

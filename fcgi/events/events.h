@@ -31,8 +31,9 @@ enum hl_err events_replay(struct call *) HL_MUST_CHECK;	/* a room is of one dial
 enum hl_err push_refusal(struct call *, enum hl_err why, const char *client_id) HL_MUST_CHECK;
 enum hl_err push_text(struct call *, const char *json) HL_MUST_CHECK;
 
-/* "join" (or "back"):[{"room":…,"then":{… - the caller goes on in "then" and closes both. */
-void	 push_begin_join(struct buf *, const char *member, const struct place *, const char *id);
+void	 push_begin_room(struct buf *, const struct place *, const char *id);	/* {"room":…,"alias":… - an item of "join" or "back" */
+/* "join":[{"room":…,"then":{… - the caller goes on in "then" and closes both. */
+void	 push_begin_join(struct buf *, const struct place *, const char *id);
 /*
  * The same, with what the turn's message is acknowledged with when it has joined.  event: put off, and acknowledged at once, while
  * such an event of its client has come and is still to be asked, and wait_ms for one that may come; NULL: it is not put off.

@@ -51,20 +51,21 @@ socket_account(const struct call *call)
 	return name && strlen(name) == CRYPTO_NAME_LEN ? name : NULL;
 }
 
-static void
-begin_room(struct buf *out, const char *member, const struct place *place, const char *id)
+void
+push_begin_room(struct buf *out, const struct place *place, const char *id)
 {
 	char room[CONVERSATION_KEY_MAX];
 
 	conversation_room(place, room);
-	buf_printf(out, "\"%s\":[{\"room\":\"%s\",\"alias\":", member, room);
+	buf_printf(out, "{\"room\":\"%s\",\"alias\":", room);
 	buf_json_str(out, id);		/* what emitters call it */
 }
 
 void
-push_begin_join(struct buf *out, const char *member, const struct place *place, const char *id)
+push_begin_join(struct buf *out, const struct place *place, const char *id)
 {
-	begin_room(out, member, place, id);
+	buf_puts(out, "\"join\":[");
+	push_begin_room(out, place, id);
 	buf_puts(out, ",\"then\":{");
 }
 
@@ -72,7 +73,8 @@ void
 push_begin_join_unless(struct buf *out, const char *event, int64_t wait_ms, const struct place *place, const char *id,
     const struct turn *turn, const char *client_id)
 {
-	begin_room(out, "join", place, id);
+	buf_puts(out, "\"join\":[");
+	push_begin_room(out, place, id);
 	if (event)
 		buf_printf(out, ",\"unless\":\"%s\",\"wait\":%lld%s", event, (long long)wait_ms,
 		    turn_was_answered(turn) ? ",\"alone\":true" : "");

@@ -113,7 +113,7 @@ write_granted(struct buf *out, struct call *call, const struct desk_conversation
 	buf_printf(out, ",\"key\":\"%s\"}", key);
 	if (!push_has_joined(call, &conv->place)) {
 		buf_putc(out, ',');
-		push_begin_join(out, "join", &conv->place, conv->id);
+		push_begin_join(out, &conv->place, conv->id);
 		buf_printf(out, "\"desk\":\"%s\",\"after\":%lld}}]", conv->id, (long long)conv->seq);
 	}
 	buf_putc(out, '}');

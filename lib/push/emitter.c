@@ -34,6 +34,7 @@ struct names { struct span list[MAX_NAMES]; size_t count; };
 struct targets {
 	struct names	 rooms, except;
 	struct span	 nsp;
+	bool		 also_new;	/* those, too, that have not been let in yet */
 };
 
 struct emission {
@@ -66,7 +67,7 @@ mark_all(struct hub *h, const struct names *names)
 static void
 concern(struct hub *h, struct socket *s, const struct targets *to, visit each, void *arg)
 {
-	if (s->mark == h->roster.mark || !s->connected || s->left || s->client->session == NULL ||
+	if (s->mark == h->roster.mark || !(s->connected || to->also_new) || s->left || s->client->session == NULL ||
 	    s->nsp_len != to->nsp.len || memcmp(s->nsp, to->nsp.p, s->nsp_len) != 0)
 		return;
 	s->mark = h->roster.mark;
@@ -392,6 +393,7 @@ drop_lost(struct hub *h, const struct names *rooms)
 {
 	char name[512];
 
+	h->recovery.drops++;
 	for (size_t i = 0; i < rooms->count; i++) {
 		if (rooms->list[i].len > sizeof(name) - sizeof("room:"))
 			continue;
@@ -421,8 +423,10 @@ on_request(void *arg, const char *payload, size_t len)
 	found.list = calloc(h->roster.count + 1, sizeof(struct socket *));
 	if (found.list == NULL)
 		goto out;
-	if (type == REQUEST_DISCONNECT)
+	if (type == REQUEST_DISCONNECT) {
+		to.also_new = to.rooms.count > 0;
 		drop_lost(h, &to.rooms);
+	}
 	visit_targets(h, &to, collect, &found);
 	for (size_t i = 0; i < found.count; i++)
 		carry_out(found.list[i], type, doc);

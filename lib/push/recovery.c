@@ -173,6 +173,7 @@ recovery_take(struct recovery *r, struct span pid, struct span nsp)
 	if (l == NULL || l->until_ms <= r->now_ms() || strlen(l->nsp) != nsp.len || memcmp(l->nsp, nsp.p, nsp.len) != 0)
 		return NULL;
 	forget(r, l);
+	l->drops = r->drops;
 	if (l->ends_ms && l->ends_ms <= r->now_ms()) {
 		lost_free(l);
 		return NULL;

@@ -41,6 +41,7 @@ struct lost {
 	size_t		 other_count;
 	int64_t		 last;			/* seq in the room */
 	struct own	 own;
+	unsigned	 drops;			/* of the recovery's, when it was taken */
 	int64_t		 ends_ms;		/* when the token does that it came with; 0: it had none */
 };
 
@@ -48,6 +49,7 @@ struct recovery {
 	struct lost	**table;
 	struct lost	*oldest, *newest;
 	size_t		 count, max;
+	unsigned	 drops;			/* how often anybody was dropped */
 	int64_t		 keep_ms;		/* 0: nothing is kept */
 	int64_t		(*now_ms)(void);
 	struct deadlines *deadlines;

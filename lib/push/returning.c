@@ -154,6 +154,8 @@ socket_return(struct socket *s, const struct lost *l, int64_t seen)
 	enum hl_err err = l->state && state == NULL ? HL_NO_MEMORY : rejoin(s, l, &m);
 
 	s->own = l->own;
+	if (err == HL_OK && l->drops != s->client->hub->recovery.drops)
+		err = HL_CONFLICT;	/* maybe this one, which nobody saw: it is asked who it is */
 	if (err == HL_OK)
 		err = send_missed(s, m, seen, &seq);
 	if (err == HL_OK)
