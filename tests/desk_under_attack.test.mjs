@@ -128,6 +128,9 @@ describe("a page elsewhere can read every refusal", () => {
 		for (const file of ["/openapi.json", "/public/avatars/ai-avatar.svg"]) {
 			const theirs = await stack.call("GET", file, { headers: { origin: PAGE } });
 			assert.deepEqual([theirs.status, theirs.headers["access-control-allow-origin"], theirs.headers.vary], [200, PAGE, "Origin"], file);
+			const asked = await stack.call("OPTIONS", file, { headers: { origin: PAGE, "access-control-request-method": "GET", "access-control-request-headers": "authorization" } });
+			assert.deepEqual([asked.status, asked.headers["access-control-allow-origin"]], [204, PAGE], file);
+			assert.match(asked.headers["access-control-allow-headers"], /\bauthorization\b/);
 			const ours = await stack.get(file);
 			assert.deepEqual([ours.headers["access-control-allow-origin"], ours.headers.vary], [undefined, "Origin"], `${file}: a cache tells them apart`);
 		}
