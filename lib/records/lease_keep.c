@@ -20,13 +20,17 @@ static struct redis_script renew_script = { .text =
 	"return kept "
 };
 
-/* KEYS due holders  ARGV most holder */
+/* KEYS due holders  ARGV most holder lease */
 static struct redis_script overdue_script = { .text =
 	LUA_NOW
 	"local noted = ARGV[2] ~= '' and redis.call('ZSCORE', KEYS[2], ARGV[2]) or now "
 	"if ARGV[2] ~= '' and (noted == now or now - noted > 3600000) then "
 	"  redis.call('ZADD', KEYS[2], now, ARGV[2]) "
 	"  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 86400000) "	/* of other hosts, which nobody here can judge */
+	"end "
+	/* A clock that was set back, or that of a server that took over: who lives says how long from now, for the others it is now. */
+	"for _, h in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], now + 2 * ARGV[3], '+inf', 'LIMIT', 0, ARGV[1])) do "
+	"  redis.call('ZADD', KEYS[1], 'XX', now + ARGV[3], h) "
 	"end "
 	"return {redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1]), redis.call('ZRANGE', KEYS[2], 0, -1)} "
 };
@@ -134,13 +138,13 @@ conversation_overdue(struct store *s, struct place *ret, size_t max, size_t *cou
 	struct redis_arg key[] = { RA(DUE_KEY), RA(HOLDERS_KEY) };
 	const struct redis_reply *reply;
 	char dead[HOLDER_MAX];
-	struct number most;
+	struct number most, lease;
 	enum hl_err err;
 
 	*count = 0;
-	struct redis_arg arg[] = { number_arg(&most, (int64_t)max), holder_arg(s) };
+	struct redis_arg arg[] = { number_arg(&most, (int64_t)max), holder_arg(s), number_arg(&lease, LEASE_MS) };
 
-	while ((err = redis_script(s->redis, &overdue_script, key, 2, arg, 2, &reply)) == HL_OK &&
+	while ((err = redis_script(s->redis, &overdue_script, key, 2, arg, 3, &reply)) == HL_OK &&
 	    find_dead(s, redis_at(reply, 1), dead)) {
 		struct redis_arg name[] = { RA(dead) };
 

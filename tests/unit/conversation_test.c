@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "loop/task.h"
 #include "records/conversation.h"
@@ -235,6 +236,33 @@ expire_lease(const struct place *p)
 	const struct redis_reply *reply;
 
 	assert_int_equal(redis_call(store->redis, args, 4, &reply), HL_OK);
+}
+
+TASK_TEST(a_lease_that_ends_far_from_now_ends_soon)
+{
+	struct conversation conv;
+	struct acceptance accepted;
+	struct place due[4];
+	char far[32];
+	struct redis_arg set[] = { RA("ZADD"), RA("due:{0}"), RA("0"), RA("") }, get[] = { RA("ZSCORE"), RA("due:{0}"), RA("") };
+	const struct redis_reply *reply;
+	int64_t ends;
+	size_t n;
+
+	(void)arg;
+	new_conversation(&conv);
+	assert_int_equal(say(&conv, "hello", "c1", &accepted), HL_OK);
+	set[3] = get[2] = RA(conv.place.h);
+	snprintf(far, sizeof(far), "%lld", (long long)clock_wall_ms() + 3600000);	/* as when the server's clock is set back */
+	set[2] = RA(far);
+	assert_int_equal(redis_call(store->redis, set, 4, &reply), HL_OK);
+	assert_int_equal(conversation_overdue(store, due, 4, &n), HL_OK);
+	assert_int_equal(n, 0);
+	assert_int_equal(redis_call(store->redis, get, 3, &reply), HL_OK);
+	ends = redis_int(reply);
+	assert_in_range(ends, clock_wall_ms(), clock_wall_ms() + LEASE_MS);
+	lease_clear(&accepted.lease);
+	conversation_clear(&conv);
 }
 
 TASK_TEST(who_has_lost_the_lease_cannot_answer)
@@ -583,6 +611,7 @@ main(void)
 		cmocka_unit_test(only_the_assistants_own_answer_is_cut),
 		cmocka_unit_test(strangers_and_unknown_sessions_are_refused),
 		cmocka_unit_test(messages_that_come_meanwhile_are_one_next_turn),
+		cmocka_unit_test(a_lease_that_ends_far_from_now_ends_soon),
 		cmocka_unit_test(who_has_lost_the_lease_cannot_answer),
 		cmocka_unit_test(a_second_escalation_joins_the_first),
 		cmocka_unit_test(what_is_remembered_is_as_what_is_read),
