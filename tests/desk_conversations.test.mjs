@@ -165,6 +165,15 @@ describe("POST /api/conversations/:id/messages", () => {
 		assert.equal(now.messages[2].metadata.confidence, 0.8);
 	});
 
+	test("a message is known again for a day at least, for a conversation does not expire", async () => {
+		const redis = await stack.redis(), seen = async () => (await redis.call("KEYS", "c:*:seen")).map(String);
+		const known = await seen(), c = await ada.conversation(agent._id);
+		await ada.say(c._id, "Do you sell spades?", { clientMessageId: unique() });
+		const [key, ...others] = (await seen()).filter((k) => !known.includes(k));
+		assert.equal(others.length, 0);
+		assert.ok(Number(await redis.call("PTTL", key)) > 86_000_000);
+	});
+
 	test("a repeated clientMessageId or Idempotency-Key gets the first answer", async () => {
 		const c = await ada.conversation(agent._id);
 		const clientMessageId = unique();

@@ -359,6 +359,22 @@ describe("a conversation with a name", () => {
 		assert.equal((await person.ok("GET", "/api/analytics")).totals.conversations, 1);
 	});
 
+	test("of one that was deleted, who comes again and asks for a person is in the list again", async () => {
+		const { person, agent } = await carl(), about = { model: agent._id, user: "caller-9" }, said = [{ role: "user", content: PERSON }];
+		const first = (await ask({ ...about, messages: said }, person)).x_helpline;
+		await person.ok("POST", `/api/escalations/${first.escalation.id}/take`);
+		await person.ok("DELETE", `/api/conversations/${first.conversationId}`);
+		const second = (await ask({ ...about, messages: said }, person)).x_helpline;
+		const open_ = await open(person);
+		assert.deepEqual(open_.map((e) => [e._id, e.conversationId]), [[second.escalation.id, second.conversationId]]);
+		assert.deepEqual((await person.ok("GET", `/api/conversations/${second.conversationId}/messages`)).map((m) => m.content)[0], PERSON);
+		upstream.next(reply("Two days."));
+		const chunks = await ask({ ...about, messages: [...said, { role: "assistant", content: "One moment." }, { role: "user", content: "How long?" }] }, person);
+		assert.equal(chunks.choices[0].message.content, "Two days.");
+		upstream.next(reply("It is blue."));
+		assert.equal((await person.say(second.conversationId, "And the colour?")).content, "It is blue.", "its turns are run at once");
+	});
+
 	test("a turn that is broken off, as the customer interrupts, is stored as far as the program says that it was heard", async () => {
 		const { person, agent } = await carl();
 		const conversation = await person.ok("POST", "/api/conversations", { agentId: agent._id }, 201);
