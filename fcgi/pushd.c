@@ -58,8 +58,6 @@ main(int argc, char **argv)
 		conf_free(&conf);
 		return 2;
 	}
-	if (renew_follows())
-		transport_follow(&push.transport);
 	log_init("pushd", log_level_named(conf.log_level));
 	metrics = metrics_file_open(loop, conf.metrics_file, "pushd", NULL, 0, &problem);
 	if (metrics == NULL)

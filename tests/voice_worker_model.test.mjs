@@ -359,6 +359,22 @@ describe("a conversation with a name", () => {
 		assert.equal((await person.ok("GET", "/api/analytics")).totals.conversations, 1);
 	});
 
+	test("after a person had it the model knows what he wrote and noted, of which the program knows nothing", async () => {
+		const { person, agent } = await carl(), about = { model: agent._id, user: "caller-10" };
+		const said = [...before, { role: "user", content: PERSON }];
+		const { x_helpline: { escalation } } = await ask({ ...about, messages: said }, person);
+		await person.ok("POST", `/api/escalations/${escalation.id}/take`);
+		await person.ok("POST", `/api/escalations/${escalation.id}/reply`, { content: "It is Ada: you have 20 per cent off." }, 201);
+		await person.ok("POST", `/api/escalations/${escalation.id}/return`, { note: "Be generous with him." });
+		said.push({ role: "assistant", content: "One moment." }, { role: "user", content: "What does it cost then?" });
+		upstream.next(reply("Four pounds."));
+		await ask({ ...about, messages: said }, person);
+		const texts = prompt().map((m) => m.content);
+		const reply_ = texts.findIndex((t) => t.includes("It is Ada: you have 20 per cent off.")), question = texts.indexOf("What does it cost then?");
+		assert.ok(reply_ > texts.indexOf("One moment.") && reply_ < question, JSON.stringify(texts));
+		assert.ok(texts.some((t) => t.includes("Be generous with him.")));
+	});
+
 	test("of one that was deleted, who comes again and asks for a person is in the list again", async () => {
 		const { person, agent } = await carl(), about = { model: agent._id, user: "caller-9" }, said = [{ role: "user", content: PERSON }];
 		const first = (await ask({ ...about, messages: said }, person)).x_helpline;

@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "child.h"
-#include "services/renew.h"
 #include "state.h"
 
 #define SAFE_FD		64	/* above every descriptor that a child is given */
@@ -105,8 +104,6 @@ run(const struct child *c, int log, pid_t parent)
 	environ = c->env;
 	name_fds(c);
 	name_instance(c);
-	if (c->follows)
-		setenv(RENEW_FOLLOWS, "1", 1);
 	execv(c->file, (char *const *)c->argv);
 	dprintf(2, "%s cannot be started: %s\n", c->file, strerror(errno));
 	_exit(127);

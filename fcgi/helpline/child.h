@@ -27,7 +27,6 @@ struct child {
 
 	pid_t		 pid;			/* 0: not running */
 	unsigned	 restarts;
-	bool		 follows;	/* another process of it goes as it is started (services/renew.h) */
 	unsigned	 deaths;		/* quick ones in a row */
 	int64_t		 started_ms;		/* clock_mono_ms() */
 	int		 status;		/* of the last end, as waitpid() gave it */

@@ -385,7 +385,6 @@ roll_next(struct stack *s)
 {
 	struct roll *r = &s->roll;
 	struct child *c = NULL;
-	int failed;
 
 	while (r->next < r->count && (c = r->list[r->next++])->pid == 0)
 		c = NULL;	/* it is about to be started as it is */
@@ -399,10 +398,7 @@ roll_next(struct stack *s)
 	if (strcmp(c->fdnames, "polls:websocket") == 0)
 		tell_old(s);
 	c->restarts++;
-	c->follows = true;
-	failed = child_start(c);
-	c->follows = false;
-	if (failed) {
+	if (child_start(c) != 0) {
 		roll_end(s, "no process is to be had");
 		c->pid = r->old.pid;
 		r->old.pid = 0;

@@ -72,11 +72,35 @@ answer_by_person(const struct relay *r, struct verdict *v)
 	v->reason = r->owner.reason;
 }
 
+/* With what people did who had it: the program does not know of that. */
+static enum hl_err
+think(struct relay *r, const char *told, enum hl_err (*delta)(void *, const char *, size_t), void *arg, struct verdict *v)
+{
+	const struct desk_access own = { .account = r->agent->owner };
+	const struct place place = conversation_place(r->thinker->store, r->id);
+	struct desk_conversation here = { 0 };
+	struct buf note = BUF_INIT(TEXT_MAX);
+	struct talk talk = *r->talk;
+	enum hl_err err = conversation_note(r->thinker->store, &place, &note);
+
+	if (err == HL_OK)
+		err = desk_read(r->thinker->store, &own, r->id, r->seq > TAIL ? r->seq - TAIL : 0, &here);
+	talk.here = &here.messages;
+	talk.note = &note;
+	if (err == HL_OK)
+		err = trial_talk(r->thinker, r->agent, &talk, told, delta, arg, v);
+	desk_clear(&here);
+	buf_free(&note);
+	return err;
+}
+
 enum hl_err
 relay_think(struct relay *r, enum hl_err (*delta)(void *, const char *, size_t), void *arg, struct verdict *v)
 {
 	const char *told = r->stored ? r->owner.escalation_id : r->name ? "" : NULL;
 
+	if (!r->owner.person && r->stored && r->owner.epoch > 0)
+		return think(r, told, delta, arg, v);
 	if (!r->owner.person)
 		return trial_talk(r->thinker, r->agent, r->talk, told, delta, arg, v);
 	answer_by_person(r, v);

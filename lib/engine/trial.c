@@ -43,6 +43,21 @@ add_entry(const struct talk_message *m, struct entries *list)
 	return err;
 }
 
+/* What people of the company wrote. */
+static enum hl_err
+add_people(const struct entries *here, struct entries *list)
+{
+	enum hl_err err = HL_OK;
+
+	for (const struct entry *e = here->list; err == HL_OK && e < here->list + here->count; e++) {
+		if (!e->human)
+			continue;
+		err = entry_make((int64_t)list->count + 1, e->id, &e->text, &list->list[list->count]);
+		list->count += err == HL_OK;
+	}
+	return err;
+}
+
 /* Whose conversation it is, as a lease says it: nobody's, or of a visitor whom a program names. */
 static enum hl_err
 name_visitor(const char *visitor, struct lease *l)
@@ -75,15 +90,15 @@ talk_answered(const struct talk *talk)
 	return answered;
 }
 
-/* A turn that nobody has accepted: what follows the agent's last message is to be answered. */
+/* A turn that nobody has accepted: what follows the agent's last message is to be answered, behind what people wrote. */
 static enum hl_err
 make_lease(const struct agent *a, const struct talk *talk, struct lease *ret)
 {
-	size_t answered = talk_answered(talk);
+	size_t answered = talk_answered(talk), here = talk->here ? talk->here->count : 0;
 	enum hl_err err;
 
-	*ret = (struct lease){ .before = (int64_t)answered, .covered = (int64_t)talk->count, .attempt = 1, .owner_ai = true,
-		.data_text = BUF_INIT(VISITOR_MAX), .instructions = BUF_INIT(MESSAGE_MAX),
+	*ret = (struct lease){ .attempt = 1, .owner_ai = true,
+		.data_text = BUF_INIT(VISITOR_MAX), .instructions = BUF_INIT(MESSAGE_MAX), .note = BUF_INIT(MESSAGE_MAX),
 		.desk = { .desk = true, .title_by_person = true, .sentiment = mood_before(talk, answered) } };
 	strcpy(ret->desk.account, a->owner);
 	strcpy(ret->desk.agent, a->h);
@@ -91,11 +106,22 @@ make_lease(const struct agent *a, const struct talk *talk, struct lease *ret)
 	err = buf_err(&ret->instructions);
 	if (err == HL_OK)
 		err = name_visitor(talk->visitor, ret);
-	ret->context.list = calloc(talk->count + 1, sizeof(*ret->context.list));
+	if (err == HL_OK && talk->note) {
+		buf_add(&ret->note, talk->note->data, talk->note->len);
+		err = buf_err(&ret->note);
+	}
+	ret->context.list = calloc(talk->count + here + 1, sizeof(*ret->context.list));
 	if (err == HL_OK && ret->context.list == NULL)
 		err = HL_NO_MEMORY;
-	for (size_t i = 0; i < talk->count && err == HL_OK; i++)
-		err = add_entry(&talk->messages[i], &ret->context);
+	for (size_t i = 0; i <= talk->count && err == HL_OK; i++) {
+		if (i == answered && here)
+			err = add_people(talk->here, &ret->context);
+		if (i == answered)
+			ret->before = (int64_t)ret->context.count;
+		if (i < talk->count && err == HL_OK)
+			err = add_entry(&talk->messages[i], &ret->context);
+	}
+	ret->covered = (int64_t)ret->context.count;
 	return err;
 }
 

@@ -32,6 +32,8 @@ struct talk {
 	const char			*visitor;	/* who speaks, as it calls him, for UPSTREAM_CONCURRENCY; NULL: it does not say */
 	const char			*customer;	/* the same, if that says who he is; NULL: it does not */
 	const char			*conversation;	/* which one it is: its id here, or a name of its own; NULL: it does not say */
+	const struct entries		*here;		/* what is stored of it, of which the program does not know what people wrote; NULL: nothing */
+	const struct buf		*note;		/* of the person who gave it back; NULL: none */
 };
 size_t	 talk_answered(const struct talk *);	/* how many of the messages have been answered: those after them have not */
 

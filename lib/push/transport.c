@@ -1,3 +1,10 @@
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "push/transport.h"
 #include "push/websocket.h"
@@ -5,6 +12,9 @@
 #define DRAIN_MS	3000
 #define SPREAD_MS	2000	/* over which WebSockets are closed, so that not all come back at once */
 #define SPREAD_STEP_MS	100
+#define HANDOVER_MS	700	/* in which polls are still taken: what clients sent before they heard that they are to come again */
+#define TURN_STEP_MS	20
+#define TURN_MAX_MS	5000
 #define SPREAD_AT_ONCE	50u	/* that few are never spread */
 
 static const struct session_io io = {
@@ -59,6 +69,63 @@ on_prepare(uv_prepare_t *prepare)
 	maybe_drained(t);
 }
 
+/* ---- whose polls they are ---- */
+
+/*
+ * Two processes may have one listening socket, when one follows the other, and each knows its own sessions only.  So only one takes
+ * polls: it has a socket that is called after the listening one, in the abstract namespace, where a name ends with its process.
+ */
+static int
+take_name(int listener)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	struct stat st;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), n;
+
+	if (fd < 0 || fstat(listener, &st) != 0) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "helpline-polls-%llu", (unsigned long long)st.st_ino);
+	if (bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void
+end_turn(struct transport *t)
+{
+	uv_timer_stop(&t->turn);
+	if (t->turn_fd >= 0)
+		close(t->turn_fd);
+	t->turn_fd = -1;
+}
+
+static void
+on_turn(uv_timer_t *timer)
+{
+	struct transport *t = timer->data;
+
+	t->turn_fd = take_name(t->polls_listener);
+	if (t->turn_fd < 0 && clock_mono_ms() < t->turn_by_ms)
+		return;			/* others may squat on the name: not for ever */
+	uv_timer_stop(timer);
+	fcgi_hold(t->polls, false);
+}
+
+static void
+begin_turn(struct transport *t)
+{
+	t->turn_by_ms = clock_mono_ms() + TURN_MAX_MS;
+	t->turn_fd = take_name(t->polls_listener);
+	if (t->turn_fd >= 0)
+		return;
+	fcgi_hold(t->polls, true);
+	uv_timer_start(&t->turn, on_turn, TURN_STEP_MS, TURN_STEP_MS);
+}
+
 enum hl_err
 transport_start(struct transport *t, uv_loop_t *loop, const struct conf *conf, int take_polls,
     int take_websockets, const struct session_app *app, void *app_arg)
@@ -74,7 +141,10 @@ transport_start(struct transport *t, uv_loop_t *loop, const struct conf *conf, i
 	uv_prepare_init(loop, &t->prepare);
 	uv_timer_init(loop, &t->timer);
 	uv_timer_init(loop, &t->limit);
-	t->prepare.data = t->timer.data = t->limit.data = t;
+	uv_timer_init(loop, &t->turn);
+	t->prepare.data = t->timer.data = t->limit.data = t->turn.data = t;
+	t->polls_listener = take_polls;
+	t->turn_fd = -1;
 	err = sessions_init(&t->sessions, &t->rules, &io, app, app_arg, &t->deadlines);
 	if (err == HL_OK)
 		err = fcgi_serve(loop, take_polls, polling_handler, t, &t->polls);
@@ -82,13 +152,9 @@ transport_start(struct transport *t, uv_loop_t *loop, const struct conf *conf, i
 		err = websockets_start(t, take_websockets, &t->websockets);
 	if (err == HL_OK)
 		uv_prepare_start(&t->prepare, on_prepare);
+	if (err == HL_OK)
+		begin_turn(t);
 	return err;
-}
-
-void
-transport_follow(struct transport *t)
-{
-	fcgi_hold(t->polls, TRANSPORT_HANDOVER_MS);
 }
 
 static void
@@ -115,12 +181,15 @@ static void
 on_spread(uv_timer_t *timer)
 {
 	struct transport *t = timer->data;
-	bool left = sessions_part_some(&t->sessions, t->portion);
+	bool left = sessions_part_some(&t->sessions, t->portion), takes_polls = t->spread_ms < HANDOVER_MS && t->sessions.count > 0;
 
 	t->spread_ms += SPREAD_STEP_MS;
-	if (t->spread_ms == TRANSPORT_HANDOVER_MS)
+	if (!takes_polls && !t->refuses_polls) {
+		t->refuses_polls = true;
 		fcgi_drain(t->polls, on_polls_drained, t);
-	if (t->spread_ms <= TRANSPORT_HANDOVER_MS || (left && t->spread_ms < SPREAD_MS))
+		end_turn(t);
+	}
+	if (takes_polls || (left && t->spread_ms < SPREAD_MS))
 		return;
 	sessions_part_all(&t->sessions);
 	uv_timer_start(&t->limit, on_drain_timeout, DRAIN_MS, 0);

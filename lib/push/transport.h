@@ -16,12 +16,6 @@
 
 struct websockets;
 
-/*
- * A process that goes takes polls for so long: what its clients have sent before they heard that they are to come again.  The
- * one that follows it leaves them to it as long: each knows its own sessions only.
- */
-#define TRANSPORT_HANDOVER_MS	700
-
 struct transport {
 	uv_loop_t		*loop;
 	const struct conf	*conf;
@@ -33,10 +27,14 @@ struct transport {
 	uv_prepare_t		 prepare;
 	uv_timer_t		 timer;		/* for the deadlines */
 	uv_timer_t		 limit;		/* of draining */
+	uv_timer_t		 turn;		/* until another process has stopped taking polls */
+	int			 polls_listener;	/* borrowed from polls */
+	int			 turn_fd;	/* a socket whose name says that this one takes them; -1 */
+	int64_t			 turn_by_ms;	/* when it takes them anyway */
 	size_t			 portion;	/* WebSockets closed in one step of draining */
 	int			 spread_ms;
 	int64_t			 armed_ms;	/* what the timer is set for; 0: nothing */
-	bool			 polls_drained;
+	bool			 refuses_polls, polls_drained;
 	void			(*drained)(void *);
 	void			*drained_arg;
 };
@@ -44,7 +42,6 @@ struct transport {
 /* All zero but for deadlines, which others may have begun to use.  Takes both descriptors.  The transport must stay where it is until the process ends. */
 enum hl_err transport_start(struct transport *, uv_loop_t *, const struct conf *, int take_polls,
     int take_websockets, const struct session_app *, void *app_arg) HL_MUST_CHECK;
-void	 transport_follow(struct transport *);	/* another process goes just now, which takes polls for a moment */
 
 /*
  * Takes no new WebSockets, and a moment later no polls, tells every client to come again (they do by themselves), many

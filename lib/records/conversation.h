@@ -306,6 +306,8 @@ struct ownership {
 	char	 reason[32];
 };
 enum hl_err conversation_owner(struct store *, const struct place *, struct ownership *ret) HL_MUST_CHECK;
+/* What a person who gave it back noted for the assistant, appended; there may be nothing. */
+enum hl_err conversation_note(struct store *, const struct place *, struct buf *ret) HL_MUST_CHECK;
 
 /* ---- spend ---- */
 

@@ -641,6 +641,20 @@ handover_parse(const char *payload, size_t len, struct place *ret_place, int64_t
 }
 
 enum hl_err
+conversation_note(struct store *s, const struct place *p, struct buf *ret)
+{
+	const struct redis_reply *reply;
+	struct keys k;
+	enum hl_err err;
+
+	keys_of(p, &k);
+	const struct redis_arg args[] = { RA("HGET"), RA(k.c), RA("nt") };
+
+	err = redis_call(s->redis, args, 3, &reply);
+	return err ? err : note_open(s, &k, reply, ret);
+}
+
+enum hl_err
 conversation_owner(struct store *s, const struct place *p, struct ownership *ret)
 {
 	const struct redis_reply *reply;

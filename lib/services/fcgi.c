@@ -544,10 +544,13 @@ fcgi_serve(uv_loop_t *loop, int take_listener, fcgi_handler handler, void *arg, 
 }
 
 void
-fcgi_hold(struct fcgi_server *s, int64_t ms)
+fcgi_hold(struct fcgi_server *s, bool on)
 {
-	uv_poll_stop(&s->accepter);
-	uv_timer_start(&s->pause, on_pause_over, (uint64_t)ms, 0);
+	uv_timer_stop(&s->pause);
+	if (on)
+		uv_poll_stop(&s->accepter);
+	else
+		on_pause_over(&s->pause);
 }
 
 void

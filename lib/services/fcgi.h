@@ -28,7 +28,7 @@ typedef void (*fcgi_handler)(struct fcgi_request *, void *arg);
 enum hl_err fcgi_serve(uv_loop_t *, int take_listener, fcgi_handler, void *arg, struct fcgi_server **ret_server) HL_MUST_CHECK;
 
 /* Stops accepting and ends kept connections as they fall idle; then calls done(arg). */
-void	 fcgi_hold(struct fcgi_server *, int64_t ms);	/* accepts nothing for so long */
+void	 fcgi_hold(struct fcgi_server *, bool);	/* accepts nothing; false: again */
 void	 fcgi_drain(struct fcgi_server *, void (*done)(void *), void *arg);
 void	 fcgi_free(struct fcgi_server *);	/* one that is drained, or NULL; the loop must run once more */
 

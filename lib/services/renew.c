@@ -216,12 +216,6 @@ renew_ready(void)
 	return told;
 }
 
-bool
-renew_follows(void)
-{
-	return getenv(READY) || getenv(RENEW_FOLLOWS);
-}
-
 void
 renew_end(void)
 {

@@ -24,10 +24,6 @@ void	 renew_on_hangup(uv_loop_t *, const int *fds, size_t count, void (*replaced
 /* In the new process: whoever started it goes; false if nobody did. */
 bool	 renew_ready(void);
 
-/* Whether there is a process of this program that goes: one that is renewed, or one that the supervisor replaces. */
-#define RENEW_FOLLOWS	"HELPLINE_FOLLOWS"
-bool	 renew_follows(void);		/* before renew_ready() */
-
 /* Closes the handles, for a loop that is run until none is left. */
 void	 renew_end(void);
 
