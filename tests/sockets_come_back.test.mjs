@@ -590,7 +590,7 @@ describe("a client that names its last seq", () => {
 				client.socket.on("disconnect", () => cut++);
 				client.socket.on("connect", () => client.emit("join-chat", { sessionId, userId: "visitor-1", seq }));
 				await client.join({ sessionId, userId: "visitor-1" });
-				return { sessionId, client, said: [], cut: () => cut, pause: 30 + 4 * i };
+				return { sessionId, client, said: [], cut: () => cut, pause: 120 + 8 * i };	// two in one round trip: a client that polls keeps the second, and throws it away when it is cut off
 			}));
 			const all = talkers.map(async (t) => {
 				while (talking) {

@@ -406,7 +406,7 @@ describe("under systemd", { skip: missing }, () => {
 	test("stopped, all of it is stopped; started, it answers", async () => {
 		box.sh("systemctl stop helpline.target");
 		assert.deepEqual(units(), []);
-		assert.equal(box.sh("systemctl list-units --plain --no-legend --state=active 'helpline*'"), "");
+		await waitFor("the sockets are gone", () => box.sh("systemctl list-units --plain --no-legend --state=active 'helpline*'") === "");
 		assert.equal(box.try("pgrep -u helpline").status, 1);
 		box.sh("systemctl start helpline.target");
 		assert.equal((await stack.say(await stack.session(), "hello")).response, "Here I am.");

@@ -458,6 +458,7 @@ session_post(struct session *s, const char *body, size_t len)
 
 	if (s->linger_due_ms)
 		return HL_NOT_FOUND;
+	s->posted_ms = now(s);
 	while (at && !s->is_dead && err == HL_OK) {
 		struct eio_packet p;
 
@@ -636,18 +637,27 @@ is_idle(const struct session *s)
 	return s->all->app->idle == NULL || s->all->app->idle(s);
 }
 
+/* A client that polls throws away what it was to say behind a POST that is under way. */
+static bool
+is_speaking(const struct session *s)
+{
+	return s->ws == NULL && s->posted_ms && now(s) - s->posted_ms < SESSION_BREATH_MS && now(s) - s->all->closing_ms < SESSION_SPEAK_MS;
+}
+
 bool
 sessions_part_some(struct sessions *all, size_t websockets)
 {
 	bool left = false;
 
+	if (!all->closing)
+		all->closing_ms = all->io->now_ms();
 	all->closing = true;
 	for (size_t i = 0; i < all->buckets; i++)
 		for (struct session *s = all->table[i], *next; s; s = next) {
 			next = s->next;
 			if (s->part_due_ms || s->linger_due_ms)
 				continue;
-			if (s->probe || (s->ws && (websockets == 0 || !is_idle(s)))) {
+			if (s->probe || is_speaking(s) || (s->ws && (websockets == 0 || !is_idle(s)))) {
 				left = true;
 				continue;
 			}

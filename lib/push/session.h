@@ -27,6 +27,8 @@
 #define SESSION_UPGRADE_MS	10000	/* from opening a WebSocket for an upgrade to finishing it */
 #define SESSION_SOON_MS		1000
 #define SESSION_PART_MS		1000	/* from telling a client that it is to come again to its end */
+#define SESSION_BREATH_MS	50	/* who has just posted is about to say more … */
+#define SESSION_SPEAK_MS	400	/* … but is not waited for longer when all are to go */
 #define SESSION_LINGER_MS	30000	/* how long a session that we closed waits for the GET that tells its client */
 
 struct poll;		/* a held GET */
@@ -85,7 +87,8 @@ struct sessions {
 	struct session		*dirty;		/* to be flushed */
 	struct session		*dead;		/* to be freed */
 	struct message		*ping, *probe_answer, *give_up;
-	bool			 closing;	/* no new ones */
+	bool			 closing;	/* no new ones … */
+	int64_t			 closing_ms;	/* … since then */
 };
 
 struct session {
@@ -105,6 +108,7 @@ struct session {
 	bool			 is_dirty, is_dead;
 	bool			 overflow;	/* the reader is too slow: closed at the next flush */
 	bool			 probed;	/* "2probe" has been seen: GETs are not held any more */
+	int64_t			 posted_ms;	/* when its client last did; 0: never */
 	bool			 parted;	/* its client has been told to come again: nothing is sent any more */
 };
 
@@ -112,8 +116,8 @@ enum hl_err sessions_init(struct sessions *, const struct session_rules *, const
     const struct session_app *, void *app_arg, struct deadlines *) HL_MUST_CHECK;
 void	 sessions_free(struct sessions *);
 /*
- * Tells clients to come again, and takes no new ones: those that poll, and up to so many with a WebSocket that are idle; false
- * when none is left.  What a client says before it has heard of that is still taken.
+ * Tells clients to come again, and takes no new ones: those that poll and say nothing just now, and up to so many with a WebSocket
+ * that are idle; false when none is left.  What a client says before it has heard of that is still taken.
  */
 bool	 sessions_part_some(struct sessions *, size_t websockets);
 void	 sessions_part_all(struct sessions *);

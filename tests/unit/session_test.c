@@ -423,6 +423,25 @@ what_was_said_before_the_client_heard_of_the_end_is_taken(void **state)
 }
 
 static void
+who_posts_just_then_is_told_when_he_has_finished(void **state)
+{
+	struct poll p = { "", 0, HL_OK };
+	struct session *s = open_polling();
+
+	(void)state;
+	session_poll(s, &p);
+	assert_int_equal(session_post(s, "6", 1), HL_OK);
+	assert_true(sessions_part_some(&all, 1));
+	wait_ms(SESSION_BREATH_MS - 1);
+	assert_true(sessions_part_some(&all, 1));
+	assert_int_equal(p.answers, 0);
+	wait_ms(1);
+	assert_false(sessions_part_some(&all, 1));
+	sessions_flush(&all);
+	assert_string_equal(p.answer, "1");
+}
+
+static void
 who_comes_by_polling_at_the_end_is_told_at_once(void **state)
 {
 	struct poll p = { "", 0, HL_OK };
@@ -497,6 +516,7 @@ main(void)
 		CASE(a_slow_reader_is_closed_at_the_flush),
 		CASE(there_is_a_limit_and_an_end),
 		CASE(what_was_said_before_the_client_heard_of_the_end_is_taken),
+		CASE(who_posts_just_then_is_told_when_he_has_finished),
 		CASE(who_comes_by_polling_at_the_end_is_told_at_once),
 		CASE(what_is_being_asked_is_answered_first),
 		CASE(a_thousand_sessions_find_each_other),
