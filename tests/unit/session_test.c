@@ -476,6 +476,7 @@ what_is_being_asked_is_answered_first(void **state)
 	asking = false;
 	assert_false(sessions_part_some(&all, 1));
 	assert_string_equal(ws.sent, "4a|9|part|");
+	session_ws_lost(s, &ws);
 }
 
 static void
