@@ -39,18 +39,6 @@ asked_clear(struct asked *a)
 	buf_free(&a->cursor);
 }
 
-/* Word for word: sentiment_parse() is for what models print. */
-static bool
-find_sentiment(const char *text, enum sentiment *ret)
-{
-	for (int i = 0; i < SENTIMENTS; i++)
-		if (str_equal(text, sentiment_name((enum sentiment)i))) {
-			*ret = (enum sentiment)i;
-			return true;
-		}
-	return false;
-}
-
 static enum hl_err
 read_words(struct call *call, struct asked *a)
 {
@@ -67,7 +55,7 @@ read_words(struct call *call, struct asked *a)
 	q->by_sentiment = *a->sentiment != '\0';
 	if (strcmp(a->sentiment, "pending") == 0)
 		q->sentiment = SENTIMENT_PENDING;
-	else if (q->by_sentiment && !find_sentiment(a->sentiment, &q->sentiment))
+	else if (q->by_sentiment && !sentiment_named(a->sentiment, &q->sentiment))
 		return call_fail(call, HL_BAD_REQUEST, "sentiment must be positive, negative, neutral, urgent or pending");
 	return HL_OK;
 }

@@ -4,6 +4,8 @@
 #ifndef HL_SENTIMENT_H
 #define HL_SENTIMENT_H
 
+#include <stdbool.h>
+
 enum sentiment {
 	SENTIMENT_NEUTRAL,
 	SENTIMENT_POSITIVE,
@@ -14,6 +16,7 @@ enum sentiment {
 #define SENTIMENTS	4	/* of those that are found */
 
 const char *sentiment_name(enum sentiment);	/* "neutral", …, "pending" */
+bool	 sentiment_named(const char *, enum sentiment *ret);	/* of those that are found, word for word */
 int	 sentiment_urgency(enum sentiment);	/* 2 urgent, 1 negative, 0 the others */
 
 #endif

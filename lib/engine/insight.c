@@ -165,11 +165,8 @@ sentiment_parse(const char *text, enum sentiment *ret)
 	struct word w;
 
 	while (word_next(&at, end, APOSTROPHE_SPLITS, &w))
-		for (int i = 0; i < SENTIMENTS; i++)
-			if (strcmp(w.text, sentiment_name((enum sentiment)i)) == 0) {
-				*ret = (enum sentiment)i;
-				return true;
-			}
+		if (sentiment_named(w.text, ret))
+			return true;
 	return false;
 }
 

@@ -123,9 +123,8 @@ take_urgency(const struct redis_reply *reply, struct escalation *e)
 	int64_t later = redis_int(reply);
 
 	e->sentiment = SENTIMENT_NEUTRAL;
-	for (int i = 0; name && i < SENTIMENTS; i++)
-		if (str_equal(name, sentiment_name((enum sentiment)i)))
-			e->sentiment = (enum sentiment)i;
+	if (name)
+		(void)sentiment_named(name, &e->sentiment);
 	if (later > sentiment_urgency(e->sentiment))
 		e->sentiment = later == 1 ? SENTIMENT_NEGATIVE : SENTIMENT_URGENT;
 }
