@@ -530,7 +530,7 @@ attempt(struct ask *k, const struct server *s, unsigned without, bool last, stru
 		o->err = HL_TIMEOUT;
 		why(o, "no time left");
 	}
-	o->hurried = o->err == HL_TIMEOUT && silence < waited_ms;
+	o->hurried = o->err == HL_TIMEOUT && silence <= waited_ms;
 	end_turn(k);
 }
 
